@@ -1,0 +1,102 @@
+//! Functions, operators, casts and aggregates: one table that binding resolves over, pg_proc and pg_operator show, and
+//! both engines call.
+
+use std::fmt;
+
+use storage::Datum;
+
+use crate::{SqlResult, Type};
+
+/// What kind of function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "kinds of their names")]
+pub enum FunctionKind {
+    Scalar,
+    Aggregate,
+    Window,
+    /// Set-returning.
+    Set,
+}
+
+/// Volatility, as in PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "classes of their names")]
+pub enum Volatility {
+    Immutable,
+    Stable,
+    Volatile,
+}
+
+/// A built-in function. `&'static`: the table is built once.
+pub struct Function {
+    /// `pg_proc.oid` (PostgreSQL's where it has the function, from 9000 where it is ours).
+    pub oid: u32,
+    /// SQL name.
+    pub name: &'static str,
+    /// Argument types; polymorphic pseudo-types allowed.
+    pub args: &'static [u32],
+    /// Whether the last argument repeats (VARIADIC "any", or an array gathered by the binder).
+    pub variadic: bool,
+    /// Number of trailing arguments that may be left out, and their literal defaults.
+    pub defaults: &'static [&'static str],
+    /// Result type (of one row, for set-returning functions).
+    pub returns: u32,
+    /// Columns of a set-returning function with several: (name, type).
+    pub columns: &'static [(&'static str, u32)],
+    /// Kind.
+    pub kind: FunctionKind,
+    /// NULL in, NULL out: the implementation never sees NULL.
+    pub strict: bool,
+    /// Volatility.
+    pub volatility: Volatility,
+    /// Implementation.
+    pub body: Body,
+}
+
+/// Implementation of a function.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// A scalar function of its arguments.
+    Scalar(fn(&mut CallContext<'_>, &[Datum]) -> SqlResult<Datum>),
+    /// A set-returning function: rows of one or more columns.
+    Set(fn(&mut CallContext<'_>, &[Datum]) -> SqlResult<Vec<Vec<Datum>>>),
+    /// An aggregate: makes a fresh accumulator.
+    Aggregate(fn(&CallTypes<'_>) -> Box<dyn Accumulator>),
+    /// A window function, computed by the window operator by name.
+    Window,
+}
+
+/// Types at a call site, for polymorphic implementations.
+#[derive(Clone, Copy, Debug)]
+pub struct CallTypes<'a> {
+    /// Argument types.
+    pub args: &'a [Type],
+    /// Result type.
+    pub result: Type,
+}
+
+/// What an implementation may look at beyond its arguments.
+pub struct CallContext<'a> {
+    /// Types at the call site.
+    pub types: CallTypes<'a>,
+    /// Session facts: time zone, date style, current user, transaction time, random source, sequences.
+    pub session: &'a dyn crate::eval::SessionView,
+}
+
+/// State of one aggregate over one group.
+pub trait Accumulator: Send {
+    /// Adds one row's arguments (the executor already applied FILTER, DISTINCT, ORDER BY; strict NULLs are skipped by it).
+    fn add(&mut self, args: &[Datum]) -> SqlResult<()>;
+    /// The result; may be called repeatedly (window frames that only grow).
+    fn finish(&self) -> SqlResult<Datum>;
+    /// Bytes held, for memory accounting.
+    fn size(&self) -> usize {
+        64
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.name, self.oid)
+    }
+}
