@@ -184,11 +184,11 @@ impl Transaction {
         todo!()
     }
     /// Commits; on return the transaction is durable. Returns the commit timestamp (0 if nothing was written).
-    pub async fn commit(self) -> Result<u64, TxnError> {
+    pub async fn commit(&self) -> Result<u64, TxnError> {
         todo!()
     }
-    /// Rolls back.
-    pub async fn rollback(self) {
+    /// Rolls back; a no-op after commit.
+    pub async fn rollback(&self) {
         todo!()
     }
 }
