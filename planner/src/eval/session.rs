@@ -1,4 +1,4 @@
-//! Evaluation of bound expressions, one row at a time; both engines call it.
+//! SessionView: what an expression may know of the session it runs in.
 
 /// Facts about the session that functions may read. Implemented by the session, and by a fixed double in tests.
 pub trait SessionView: Send + Sync {
