@@ -11,6 +11,7 @@
 //! Everything but `engine` is a pure core. `FORMAT.md` beside this crate is the one place that defines bytes.
 
 pub mod datum;
+pub mod engine;
 pub mod jsonb;
 pub mod key;
 pub mod numeric;
@@ -18,6 +19,7 @@ pub mod path;
 pub mod version;
 
 pub use datum::{Array, Datum, Interval, Row};
+pub use engine::{Engine, EngineError, EngineOptions};
 pub use jsonb::Jsonb;
 pub use numeric::Numeric;
 pub use path::{Action, Path, PathOp, Step};

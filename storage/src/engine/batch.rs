@@ -1,0 +1,57 @@
+//! Batch: changes that are made together or not at all.
+
+use rocksdb::WriteBatch;
+
+use super::Family;
+
+/// Changes that [`Engine::write`](super::Engine::write) makes together or not at all. Later changes win over earlier ones.
+#[derive(Default)]
+pub struct Batch {
+    inner: WriteBatch,
+    count: usize,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a key.
+    pub fn put(&mut self, family: &Family, key: &[u8], value: &[u8]) {
+        self.inner.put_cf(family.handle(), key, value);
+        self.count += 1;
+    }
+
+    /// Removes a key, if it is there.
+    pub fn delete(&mut self, family: &Family, key: &[u8]) {
+        self.inner.delete_cf(family.handle(), key);
+        self.count += 1;
+    }
+
+    /// Removes all keys from `from` up to and without `to`. Costs one entry, but slows reads of the range until it has
+    /// been compacted away.
+    pub fn delete_range(&mut self, family: &Family, from: &[u8], to: &[u8]) {
+        self.inner.delete_range_cf(family.handle(), from, to);
+        self.count += 1;
+    }
+
+    /// Number of changes.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are no changes.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Encoded size.
+    pub fn bytes(&self) -> usize {
+        self.inner.size_in_bytes()
+    }
+
+    pub(crate) fn into_inner(self) -> WriteBatch {
+        self.inner
+    }
+}
