@@ -82,6 +82,12 @@ impl SqlError {
         self
     }
 
+    /// Moves the position by the characters that stand before the text it was counted in.
+    pub fn shifted(mut self, characters: u32) -> Self {
+        self.0.position = self.0.position.map(|position| position + characters);
+        self
+    }
+
     /// Changes the object names.
     pub fn object(mut self, change: impl FnOnce(&mut ObjectNames)) -> Self {
         change(&mut self.0.object);

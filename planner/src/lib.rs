@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod error;
 pub mod eval;
 pub mod functions;
+pub mod parse;
 pub mod statement;
 pub mod types;
 

@@ -1,6 +1,6 @@
 //! Bound INSERT, UPDATE and DELETE.
 
-use crate::bound::{ColumnId, Expr, OutputColumn, Query, RelationRef, Rel};
+use crate::bound::{ColumnId, Expr, OutputColumn, Query, Rel, RelationRef};
 
 /// A data-modifying statement.
 #[derive(Clone, Debug)]

@@ -214,7 +214,11 @@ pub struct Sequence {
 impl Relation {
     /// The columns that exist, with their positions.
     pub fn live_columns(&self) -> impl Iterator<Item = (u16, &Column)> {
-        self.columns.iter().enumerate().filter(|(_, column)| !column.dropped).map(|(i, column)| (i as u16, column))
+        self.columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| !column.dropped)
+            .map(|(i, column)| (i as u16, column))
     }
 
     /// The primary key's index, if the table has one.

@@ -1,0 +1,123 @@
+//! Parse: from a text to statements, with PostgreSQL's errors.
+//!
+//! ```text
+//!   text ── lexer ──► tokens ── split at `;` ──► tokens of one statement, counted from its start
+//!                                                    │ rewrite: clauses sqlparser's tree has no place for
+//!                                                    ▼
+//!                                      sqlparser with CambiumDialect ──► Statement
+//! ```
+//!
+//! sqlparser's grammar is wide and forgiving; PostgreSQL's is exact. [`lexer`] follows scan.l, [`dialect`] and [`forms`]
+//! take over the places where users of PostgreSQL write something sqlparser reads differently or not at all, and
+//! [`errors`] turns what remains into `syntax error at or near "x"` with a position.
+//!
+//! Limits: nesting is bounded by [`DEPTH_MAX`] and by the stack the parser may grow to, beyond is 54001. A literal may be
+//! as long as the text.
+
+mod dialect;
+mod errors;
+pub(crate) mod forms;
+pub mod lexer;
+mod rewrite;
+
+use std::sync::Arc;
+
+use sqlparser::parser::{Parser, ParserOptions};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
+
+use crate::statement::Parsed;
+use crate::{SqlResult, SqlState};
+use dialect::CambiumDialect;
+
+/// Deepest nesting of expressions and queries.
+pub const DEPTH_MAX: usize = 3000;
+
+/// Splits and parses a text. An empty text gives no statements; positions of errors count from its start.
+///
+/// # Errors
+/// 42601 for a syntax error, with the codes of PostgreSQL's scanner for malformed literals; 54001 for too deep nesting.
+pub fn parse(sql: &str) -> SqlResult<Vec<Parsed>> {
+    let lexemes = lexer::tokenize(sql)?;
+    let mut statements = Vec::new();
+    let mut counted = (0usize, 0u32);
+    for part in lexemes.split(|lexeme| lexeme.token.token == Token::SemiColon) {
+        let (Some(first), Some(last)) = (part.first(), part.last()) else {
+            continue;
+        };
+        counted.1 += sql[counted.0..first.start].chars().count() as u32;
+        counted.0 = first.start;
+        let text = &sql[first.start..last.end];
+        let origin = first.token.span.start;
+        let tokens = part.iter().map(|lexeme| shifted(&lexeme.token, origin)).collect();
+        let ast = parse_one(text, tokens).map_err(|error| error.shifted(counted.1))?;
+        statements.push(Parsed {
+            ast: Arc::new(ast),
+            text: text.into(),
+            offset: counted.1,
+        });
+    }
+    Ok(statements)
+}
+
+/// Parses one expression: a default, a check, an index key.
+pub fn parse_expression(text: &str) -> SqlResult<sqlparser::ast::Expr> {
+    let lexemes = lexer::tokenize(text)?;
+    let tokens = rewrite::rewrite(lexemes.into_iter().map(|lexeme| lexeme.token).collect());
+    let dialect = CambiumDialect::new();
+    let mut parser = parser(&dialect, tokens);
+    let expr = parser
+        .parse_expr()
+        .map_err(|error| errors::syntax_error(text, &error, &dialect))?;
+    if parser.peek_token_ref().token != Token::EOF {
+        let at = parser.peek_token_ref().span.start;
+        return Err(errors::near(text, at));
+    }
+    Ok(expr)
+}
+
+fn parser<'a>(dialect: &'a CambiumDialect, tokens: Vec<TokenWithSpan>) -> Parser<'a> {
+    Parser::new(dialect)
+        .with_recursion_limit(DEPTH_MAX)
+        .with_options(ParserOptions::new())
+        .with_tokens_with_locations(tokens)
+}
+
+fn parse_one(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast::Statement> {
+    let tokens = rewrite::rewrite(tokens);
+    rewrite::check_depth(&tokens)?;
+    let dialect = CambiumDialect::new();
+    let mut parser = parser(&dialect, tokens);
+    let statement = parser
+        .parse_statement()
+        .map_err(|error| errors::syntax_error(text, &error, &dialect))?;
+    if parser.peek_token_ref().token != Token::EOF {
+        return Err(errors::near(
+            text,
+            parser.peek_token_ref().span.start.max(dialect.furthest()),
+        ));
+    }
+    Ok(statement)
+}
+
+/// A token counted from the start of its statement.
+fn shifted(token: &TokenWithSpan, origin: Location) -> TokenWithSpan {
+    let shift = |at: Location| Location {
+        line: at.line - origin.line + 1,
+        column: if at.line == origin.line {
+            at.column - origin.column + 1
+        } else {
+            at.column
+        },
+    };
+    TokenWithSpan {
+        token: token.token.clone(),
+        span: Span::new(shift(token.span.start), shift(token.span.end)),
+    }
+}
+
+/// Too deep nesting, as PostgreSQL says it.
+pub(crate) fn too_deep() -> crate::SqlError {
+    crate::SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded").hint(
+        "Increase the configuration parameter \"max_stack_depth\" (currently 2048kB), after ensuring the platform's stack depth limit is adequate.",
+    )
+}
