@@ -28,6 +28,21 @@ pub struct Fields {
     pub position: Option<u32>,
     /// Schema, table, column, data type and constraint the error is about.
     pub object: ObjectNames,
+    /// Where it happened, outermost last (`COPY t, line 3, column a: "x"`).
+    pub context: Option<String>,
+}
+
+/// How bad a report is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "PostgreSQL's severities")]
+pub enum Severity {
+    Debug,
+    Log,
+    Info,
+    Notice,
+    Warning,
+    Error,
+    Fatal,
 }
 
 /// Names of the object an error is about; clients read `constraint` in particular.
@@ -55,6 +70,7 @@ impl SqlError {
             hint: None,
             position: None,
             object: ObjectNames::default(),
+            context: None,
         }))
     }
 
@@ -91,6 +107,18 @@ impl SqlError {
     /// Changes the object names.
     pub fn object(mut self, change: impl FnOnce(&mut ObjectNames)) -> Self {
         change(&mut self.0.object);
+        self
+    }
+
+    /// Adds a context line unless there is one already.
+    pub fn context(mut self, context: impl FnOnce() -> String) -> Self {
+        self.0.context.get_or_insert_with(context);
+        self
+    }
+
+    /// Moves the position, for a statement that is part of a longer text.
+    pub fn shift(mut self, characters: u32) -> Self {
+        self.0.position = self.0.position.map(|position| position + characters);
         self
     }
 

@@ -15,5 +15,5 @@ pub mod parse;
 pub mod statement;
 pub mod types;
 
-pub use error::{SqlError, SqlResult, SqlState};
+pub use error::{Severity, SqlError, SqlResult, SqlState};
 pub use types::Type;
