@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use txn::TxnError;
+
 /// A five-character SQLSTATE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SqlState(pub &'static str);
@@ -193,4 +195,38 @@ sqlstates! {
     OBJECT_NOT_IN_PREREQUISITE_STATE "55000", OBJECT_IN_USE "55006", CANT_CHANGE_RUNTIME_PARAM "55P02",
     LOCK_NOT_AVAILABLE "55P03", QUERY_CANCELED "57014", ADMIN_SHUTDOWN "57P01", CANNOT_CONNECT_NOW "57P03",
     IO_ERROR "58030", SNAPSHOT_TOO_OLD "72000", INTERNAL_ERROR "XX000", DATA_CORRUPTED "XX001",
+}
+
+/// The one table from what stops a transaction to what the client is told.
+impl From<TxnError> for SqlError {
+    fn from(error: TxnError) -> Self {
+        let message = error.to_string();
+        match error {
+            TxnError::Serialization { detail } => {
+                let error = SqlError::new(SqlState::SERIALIZATION_FAILURE, message);
+                if detail.is_empty() { error } else { error.detail(detail) }
+            }
+            TxnError::Deadlock { detail } => SqlError::new(SqlState::DEADLOCK_DETECTED, message)
+                .detail(detail)
+                .hint("See server log for query details."),
+            TxnError::LockNotAvailable { name, timeout: false } => {
+                SqlError::new(SqlState::LOCK_NOT_AVAILABLE, message).object(|object| object.table = Some(name))
+            }
+            TxnError::LockNotAvailable { timeout: true, .. } => {
+                SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
+            }
+            TxnError::Cancelled => SqlError::new(SqlState::QUERY_CANCELED, message),
+            TxnError::LockMemory => SqlError::new(SqlState::OUT_OF_MEMORY, message)
+                .hint("Commit earlier, or lock fewer paths in one transaction."),
+            TxnError::DiskFull => SqlError::new(SqlState::DISK_FULL, "could not write: no space left on device")
+                .hint("Reads go on; writes are accepted again when space is freed."),
+            TxnError::Corrupted(_) => SqlError::new(SqlState::DATA_CORRUPTED, message),
+            TxnError::Io(_) => SqlError::new(SqlState::IO_ERROR, message),
+            TxnError::SnapshotTooOld => SqlError::new(SqlState::SNAPSHOT_TOO_OLD, message),
+            TxnError::TableVersion(_) => SqlError::new(SqlState::SERIALIZATION_FAILURE, message),
+            TxnError::OutcomeUnknown => SqlError::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message),
+            TxnError::Unavailable => SqlError::new(SqlState::ADMIN_SHUTDOWN, message),
+            TxnError::Limit(_) => SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message),
+        }
+    }
 }

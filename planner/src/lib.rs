@@ -13,6 +13,7 @@ pub mod eval;
 pub mod functions;
 pub mod parse;
 pub mod statement;
+pub mod system;
 pub mod types;
 
 pub use error::{Severity, SqlError, SqlResult, SqlState};

@@ -3,10 +3,36 @@
 //! The registry is a set of ordinary versioned rows in system tables of the meta group (shard 0), written by ordinary
 //! transactions; so `BEGIN; CREATE TABLE …; ROLLBACK` needs no mechanism of its own. A [`Catalog`] is those rows decoded
 //! and indexed by name. A session inside a transaction that ran DDL sees a catalog of its own.
+//!
+//! ```text
+//!   registry row (kind, oid) → JSON  ──load──►  Catalog { databases, schemas, relations, roles, names }
+//!                                                  └─ system relations of this build are added, never stored
+//! ```
 
+pub mod registry;
 pub mod relation;
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
 pub use relation::*;
+
+use crate::eval::SessionView;
+
+/// OID of schema `pg_catalog`, as in PostgreSQL.
+pub const PG_CATALOG: u32 = 11;
+/// OID of schema `pg_toast`, as in PostgreSQL; always empty.
+pub const PG_TOAST: u32 = 99;
+/// OID of schema `public` of the first database, as in PostgreSQL.
+pub const PUBLIC: u32 = 2200;
+/// OID of schema `information_schema`.
+pub const INFORMATION_SCHEMA: u32 = 13_000;
+/// OID of schema `cambium`: what PostgreSQL has no catalog for.
+pub const CAMBIUM_SCHEMA: u32 = 13_001;
+/// OID of the bootstrap superuser `cambium`, as PostgreSQL's `postgres`.
+pub const BOOTSTRAP_ROLE: u32 = 10;
+/// OID of the first database.
+pub const FIRST_DATABASE: u32 = 5;
 
 /// Everything that exists, at one registry version.
 #[derive(Debug, Default)]
@@ -14,17 +40,19 @@ pub struct Catalog {
     /// Commit timestamp of the newest registry change in it.
     pub version: u64,
     /// Databases by OID.
-    pub databases: std::collections::BTreeMap<u32, Database>,
+    pub databases: BTreeMap<u32, Database>,
     /// Schemas by OID; those of `pg_catalog`, `information_schema` and `cambium` are in every database.
-    pub schemas: std::collections::BTreeMap<u32, Schema>,
+    pub schemas: BTreeMap<u32, Schema>,
     /// Relations by OID, system relations included.
-    pub relations: std::collections::BTreeMap<u32, std::sync::Arc<Relation>>,
+    pub relations: BTreeMap<u32, Arc<Relation>>,
     /// Roles by OID.
-    pub roles: std::collections::BTreeMap<u32, Role>,
+    pub roles: BTreeMap<u32, Role>,
     /// (schema, name) → relation OID.
-    pub names: std::collections::HashMap<(u32, String), u32>,
+    pub names: HashMap<(u32, String), u32>,
     /// (schema, index name) → (table OID, index OID). Indexes share the name space of relations.
-    pub index_names: std::collections::HashMap<(u32, String), (u32, u32)>,
+    pub index_names: HashMap<(u32, String), (u32, u32)>,
+    /// Table → tables with a foreign key on it (themselves included).
+    pub referencing: HashMap<u32, Vec<u32>>,
 }
 
 /// A database.
@@ -74,4 +102,144 @@ pub struct Role {
     pub password: Option<String>,
     /// Roles it is a member of.
     pub member_of: Vec<u32>,
+}
+
+impl Catalog {
+    /// A database by name.
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.values().find(|database| database.name == name)
+    }
+
+    /// A role by name.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.values().find(|role| role.name == name)
+    }
+
+    /// A schema of a database (or a system schema) by name.
+    pub fn schema(&self, database: u32, name: &str) -> Option<&Schema> {
+        self.schemas
+            .values()
+            .find(|schema| (schema.database == database || schema.database == 0) && schema.name == name)
+    }
+
+    /// The database a session is connected to.
+    pub fn session_database(&self, session: &dyn SessionView) -> u32 {
+        self.database(&session.database()).map_or(0, |database| database.id)
+    }
+
+    /// Schemas of a session's `search_path` that exist, `pg_catalog` first unless the path names it.
+    pub fn search_path(&self, session: &dyn SessionView) -> Vec<u32> {
+        let database = self.session_database(session);
+        let text = session
+            .setting("search_path")
+            .unwrap_or_else(|| "\"$user\", public".into());
+        let mut path: Vec<u32> = Vec::new();
+        for name in split_identifiers(&text) {
+            let name = if name == "$user" { session.user() } else { name };
+            if let Some(schema) = self.schema(database, &name)
+                && !path.contains(&schema.id)
+            {
+                path.push(schema.id);
+            }
+        }
+        if !path.contains(&PG_CATALOG) {
+            path.insert(0, PG_CATALOG);
+        }
+        path
+    }
+
+    /// The schema new objects go to: the first of the search path that is not a system schema.
+    pub fn creation_schema(&self, session: &dyn SessionView) -> Option<u32> {
+        self.search_path(session)
+            .into_iter()
+            .find(|id| self.schemas.get(id).is_some_and(|schema| schema.database != 0))
+    }
+
+    /// A relation by name, in one schema or along the session's search path.
+    pub fn relation(&self, session: &dyn SessionView, schema: Option<&str>, name: &str) -> Option<&Arc<Relation>> {
+        self.find(session, schema, |schema| self.names.get(&(schema, name.to_string())))
+            .and_then(|id| self.relations.get(id))
+    }
+
+    /// An index by name, in one schema or along the session's search path: its table and itself.
+    pub fn index(
+        &self,
+        session: &dyn SessionView,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Option<(&Arc<Relation>, &Index)> {
+        let (table, index) = self.find(session, schema, |schema| {
+            self.index_names.get(&(schema, name.to_string()))
+        })?;
+        let table = self.relations.get(table)?;
+        Some((table, table.indexes.iter().find(|candidate| candidate.id == *index)?))
+    }
+
+    fn find<'a, T>(
+        &'a self,
+        session: &dyn SessionView,
+        schema: Option<&str>,
+        look: impl Fn(u32) -> Option<&'a T>,
+    ) -> Option<&'a T> {
+        match schema {
+            Some(name) => look(self.schema(self.session_database(session), name)?.id),
+            None => self.search_path(session).into_iter().find_map(look),
+        }
+    }
+
+    /// Adds a relation under its names; a newer version replaces an older one.
+    pub fn add(&mut self, relation: Arc<Relation>) {
+        self.names.insert((relation.schema, relation.name.clone()), relation.id);
+        for index in &relation.indexes {
+            self.index_names
+                .insert((relation.schema, index.name.clone()), (relation.id, index.id));
+        }
+        for constraint in &relation.constraints {
+            if let ConstraintKind::Foreign { table, .. } = &constraint.kind {
+                let referencing = self.referencing.entry(*table).or_default();
+                if !referencing.contains(&relation.id) {
+                    referencing.push(relation.id);
+                }
+            }
+        }
+        self.relations.insert(relation.id, relation);
+    }
+}
+
+/// Splits a list of identifiers as `search_path` holds it: comma-separated, folded unless quoted.
+fn split_identifiers(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut name = String::new();
+    let mut quoted = false;
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                name.push('"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => names.push(std::mem::take(&mut name)),
+            c if quoted => name.push(c),
+            c if c.is_whitespace() => {}
+            c => name.extend(c.to_lowercase()),
+        }
+    }
+    names.push(name);
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_identifiers;
+
+    #[test]
+    fn search_path_elements_fold_unless_quoted() {
+        assert_eq!(
+            split_identifiers(r#""$user", Public,"We""ird, one""#),
+            ["$user", "public", "We\"ird, one"]
+        );
+        assert!(split_identifiers("").is_empty());
+    }
 }

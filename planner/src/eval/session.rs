@@ -17,4 +17,9 @@ pub trait SessionView: Send + Sync {
         let _ = (channel, payload);
         Err(SqlError::unsupported("pg_notify here"))
     }
+
+    /// Name of the database the session is connected to.
+    fn database(&self) -> String;
+    /// Name of the current role.
+    fn user(&self) -> String;
 }
