@@ -124,7 +124,8 @@ impl Catalog {
 
     /// The database a session is connected to.
     pub fn session_database(&self, session: &dyn SessionView) -> u32 {
-        self.database(&session.database()).map_or(0, |database| database.id)
+        self.database(&session.current_database())
+            .map_or(0, |database| database.id)
     }
 
     /// Schemas of a session's `search_path` that exist, `pg_catalog` first unless the path names it.
@@ -135,7 +136,7 @@ impl Catalog {
             .unwrap_or_else(|| "\"$user\", public".into());
         let mut path: Vec<u32> = Vec::new();
         for name in split_identifiers(&text) {
-            let name = if name == "$user" { session.user() } else { name };
+            let name = if name == "$user" { session.current_user() } else { name };
             if let Some(schema) = self.schema(database, &name)
                 && !path.contains(&schema.id)
             {

@@ -19,7 +19,7 @@ pub trait SessionView: Send + Sync {
     }
 
     /// Name of the database the session is connected to.
-    fn database(&self) -> String;
+    fn current_database(&self) -> String;
     /// Name of the current role.
-    fn user(&self) -> String;
+    fn current_user(&self) -> String;
 }
