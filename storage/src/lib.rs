@@ -12,6 +12,7 @@
 
 pub mod datum;
 pub mod engine;
+pub mod error;
 pub mod jsonb;
 pub mod key;
 pub mod numeric;
@@ -20,6 +21,7 @@ pub mod version;
 
 pub use datum::{Array, Datum, Interval, Row};
 pub use engine::{Engine, EngineError, EngineOptions};
-pub use jsonb::Jsonb;
-pub use numeric::Numeric;
+pub use error::{StorageError, StorageResult};
+pub use jsonb::{JsonBuilder, JsonError, JsonKind, JsonRef, JsonValue, Jsonb};
+pub use numeric::{Numeric, NumericError, NumericResult};
 pub use path::{Action, Path, PathOp, Step};
