@@ -9,6 +9,7 @@
 //! This file fixes what the planner may call; `PROTOCOL.md` beside this crate says how it works.
 
 pub mod error;
+pub mod locks;
 pub mod name;
 pub mod node;
 pub mod transaction;

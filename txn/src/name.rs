@@ -31,6 +31,27 @@ pub enum Mode {
     AccessExclusive,
 }
 
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Mode::IntentionShared => "IS",
+            Mode::IntentionExclusive => "IX",
+            Mode::Shared => "S",
+            Mode::SharedIntentionExclusive => "SIX",
+            Mode::Exclusive => "X",
+            Mode::Add => "A",
+            Mode::AccessShare => "AccessShareLock",
+            Mode::RowShare => "RowShareLock",
+            Mode::RowExclusive => "RowExclusiveLock",
+            Mode::ShareUpdateExclusive => "ShareUpdateExclusiveLock",
+            Mode::TableShare => "ShareLock",
+            Mode::ShareRowExclusive => "ShareRowExclusiveLock",
+            Mode::TableExclusive => "ExclusiveLock",
+            Mode::AccessExclusive => "AccessExclusiveLock",
+        })
+    }
+}
+
 /// Which part of a row a lock names (DESIGN §3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum RowPart {
@@ -110,6 +131,47 @@ pub struct LockRequest {
     pub mode: Mode,
     /// For [`Mode::Add`]: the increment and the bounds of the type it must stay in.
     pub add: Option<AddIncrement>,
+}
+
+impl LockName {
+    /// A whole row.
+    pub fn row(table: TableId, key: Key) -> LockName {
+        LockName::Row { table, key, part: RowPart::Row }
+    }
+
+    /// `#key` of a row.
+    pub fn identity(table: TableId, key: Key) -> LockName {
+        LockName::Row { table, key, part: RowPart::Identity }
+    }
+
+    /// `#data` of a row.
+    pub fn data(table: TableId, key: Key) -> LockName {
+        LockName::Row { table, key, part: RowPart::Data }
+    }
+
+    /// A column or a path inside one.
+    pub fn path(table: TableId, key: Key, path: Path) -> LockName {
+        LockName::Row { table, key, part: RowPart::Path(path) }
+    }
+
+    /// The table the lock is in.
+    pub fn table(&self) -> TableId {
+        match self {
+            LockName::Table(table)
+            | LockName::Row { table, .. }
+            | LockName::IndexValue { table, .. }
+            | LockName::IndexInterval { table, .. }
+            | LockName::PathClass { table, .. }
+            | LockName::RowSet { table, .. } => *table,
+        }
+    }
+}
+
+impl LockRequest {
+    /// A request without an increment.
+    pub fn new(name: LockName, mode: Mode) -> LockRequest {
+        LockRequest { name, mode, add: None }
+    }
 }
 
 /// What an `A` lock adds, so that the leader can tell whether any subset of held increments overflows (DESIGN L5).

@@ -1,0 +1,270 @@
+//! Queues: who waits where, behind whom, and who goes on when something is released (DESIGN L6).
+//!
+//! A ticket stands in the queue of *every* node where its batch still needs a mode, and holds none of them; it is granted
+//! when nothing stands against it at any of them. What stands against it is one function, [`LockTable::any_blocker`], which
+//! the grant, the deadlock policies, `pg_locks` and `pg_blocking_pids()` share:
+//!
+//! ```text
+//!   row 7:  held by t1 (IX)      queue: t1 X (upgrade) · t2 S · t3 IX
+//!           t3 waits for t2, an earlier waiter, though nobody *holds* what conflicts with IX;
+//!           t1 passes t2, because t2 waits for t1 anyway.
+//! ```
+
+use smallvec::SmallVec;
+
+use super::mode::ModeSet;
+use super::owner::{OwnerId, Ticket, TxnId};
+use super::plan::Plan;
+use super::table::LockTable;
+use super::tree::NodeId;
+use super::{DeadlockPolicy, Event, Values};
+use crate::LockRequest;
+
+/// A batch that waits.
+pub(super) struct Waiting {
+    pub(super) owner: OwnerId,
+    pub(super) step: u64,
+    /// What was asked for, then what conversions added; an A without room has become an X.
+    pub(super) requests: Vec<LockRequest>,
+    /// Number of requests the caller made.
+    pub(super) asked: usize,
+    /// Requests that are X though the caller asked for A.
+    pub(super) exclusive: Vec<usize>,
+    pub(super) plan: Plan,
+    /// Waits for the moment of the grant and holds nothing after it.
+    pub(super) instant: bool,
+    /// Earlier waiters it need not wait for, because that would be a deadlock.
+    pub(super) passes: SmallVec<[Ticket; 2]>,
+}
+
+/// An entry of a node's queue.
+#[derive(Clone, Copy)]
+pub(super) struct Queued {
+    pub(super) ticket: Ticket,
+    pub(super) owner: OwnerId,
+    pub(super) modes: ModeSet,
+    /// Whether the owner held something here when it began to wait.
+    pub(super) upgrade: bool,
+}
+
+/// What decides a place in a queue.
+#[derive(Clone, Copy)]
+pub(super) struct Rank {
+    pub(super) upgrade: bool,
+    pub(super) seq: u64,
+    pub(super) age: (u64, TxnId),
+}
+
+/// Something that stands against a request.
+#[derive(Clone, Copy)]
+pub(super) struct Blocker {
+    pub(super) owner: OwnerId,
+    /// The conflicting earlier waiter's ticket; `None` for a holder.
+    pub(super) ticket: Option<Ticket>,
+    /// Where they meet: the blocker's node.
+    pub(super) node: NodeId,
+    /// Where the one who waits wants something: the same node, or one that overlaps it.
+    pub(super) wanted_at: NodeId,
+    pub(super) modes: ModeSet,
+}
+
+impl LockTable {
+    /// Calls `visit` with all that stands against `modes` for `owner` at `node`, conflicting holders first, then
+    /// conflicting earlier waiters, until it returns true.
+    pub(super) fn any_blocker(
+        &self,
+        owner: OwnerId,
+        node: NodeId,
+        modes: ModeSet,
+        rank: Rank,
+        passes: &[Ticket],
+        mut visit: impl FnMut(Blocker) -> bool,
+    ) -> bool {
+        let wanted_at = node;
+        let mut at = |node: NodeId| {
+            if self.tree[node].held.conflicts(modes) {
+                for id in self.holds.at(&self.tree, node) {
+                    let hold = &self.holds[id];
+                    let held = hold.effective();
+                    if hold.owner != owner && held.conflicts(modes) {
+                        if visit(Blocker { owner: hold.owner, ticket: None, node, wanted_at, modes: held }) {
+                            return true;
+                        }
+                    }
+                }
+            }
+            if !self.tree[node].queued {
+                return false;
+            }
+            self.queues[&node].iter().any(|queued| {
+                let conflicts = queued.owner != owner && queued.modes.conflicts(modes);
+                conflicts && self.is_ahead(queued, rank) && !passes.contains(&queued.ticket) && {
+                    let (owner, ticket) = (queued.owner, Some(queued.ticket));
+                    visit(Blocker { owner, ticket, node, wanted_at, modes: queued.modes })
+                }
+            })
+        };
+        // Both must be asked even if the node itself is free: a value and an interval around it are different nodes.
+        at(node) || self.tree.any_overlapping(node, &mut at)
+    }
+
+    /// All that stands against a ticket. One owner may be named more than once.
+    pub(super) fn any_blocker_of(&self, ticket: Ticket, mut visit: impl FnMut(Blocker) -> bool) -> bool {
+        let waiting = &self.tickets[&ticket];
+        let age = self.owners[waiting.owner].owner.age();
+        waiting.plan.wants.iter().any(|want| {
+            let rank = Rank { upgrade: want.upgrade, seq: ticket.0, age };
+            self.any_blocker(waiting.owner, want.node, want.modes, rank, &waiting.passes, &mut visit)
+        })
+    }
+
+    /// Whether a queue entry stands before a rank. `detect`: upgrades first, then arrival. `wound_wait`: the older first,
+    /// so that nobody ever waits for a younger waiter. `wait_die`: arrival alone, judged when it arrives.
+    fn is_ahead(&self, queued: &Queued, rank: Rank) -> bool {
+        let arrived = queued.ticket.0 < rank.seq;
+        match self.config.policy {
+            DeadlockPolicy::Detect if queued.upgrade != rank.upgrade => queued.upgrade,
+            DeadlockPolicy::Detect | DeadlockPolicy::WaitDie => arrived,
+            DeadlockPolicy::WoundWait => {
+                let age = self.owners[queued.owner].owner.age();
+                if age == rank.age { arrived } else { age < rank.age }
+            }
+        }
+    }
+
+    /// Puts a ticket into the queues of its plan.
+    pub(super) fn enqueue(&mut self, ticket: Ticket, waiting: Waiting) {
+        let owner = waiting.owner;
+        let age = self.owners[owner].owner.age();
+        for want in &waiting.plan.wants {
+            let rank = Rank { upgrade: want.upgrade, seq: ticket.0, age };
+            let queue = self.queues.remove(&want.node);
+            let mut queue = queue.unwrap_or_default();
+            let at = queue.iter().position(|queued| !self.is_ahead(queued, rank)).unwrap_or(queue.len());
+            queue.insert(at, Queued { ticket, owner, modes: want.modes, upgrade: want.upgrade });
+            self.queues.insert(want.node, queue);
+            self.tree[want.node].queued = true;
+        }
+        self.waiting_bytes += waiting.size();
+        self.passing += usize::from(!waiting.passes.is_empty());
+        self.owners[owner].tickets.push(ticket);
+        self.tickets.insert(ticket, waiting);
+    }
+
+    /// Takes a ticket out of all queues. Those behind it may become grantable, and are looked at by [`Self::wake`].
+    pub(super) fn dequeue(&mut self, ticket: Ticket) -> Waiting {
+        let waiting = self.tickets.remove(&ticket).expect("only a waiting ticket is taken out");
+        self.waiting_bytes -= waiting.size();
+        self.passing -= usize::from(!waiting.passes.is_empty());
+        self.owners[waiting.owner].tickets.retain(|other| *other != ticket);
+        for want in &waiting.plan.wants {
+            let queue = self.queues.get_mut(&want.node).expect("a ticket stands in the queues of its plan");
+            queue.retain(|queued| queued.ticket != ticket);
+            if queue.is_empty() {
+                self.queues.remove(&want.node);
+                self.tree[want.node].queued = false;
+            }
+        }
+        waiting
+    }
+
+    /// Lets those look again who stood behind a ticket that is not waiting any more, and gives back its nodes.
+    pub(super) fn abandon(&mut self, waiting: &Waiting) {
+        for want in &waiting.plan.wants {
+            self.touch(want.node);
+        }
+        for want in &waiting.plan.wants {
+            self.tree.prune(want.node);
+        }
+    }
+
+    /// Whether nothing stands against a ticket. An A that has no room any more becomes an X first.
+    pub(super) fn is_grantable(&mut self, ticket: Ticket, values: &dyn Values) -> bool {
+        self.withdraw_adds_without_room(ticket, values);
+        !self.any_blocker_of(ticket, |_| true)
+    }
+
+    /// Grants a ticket that nothing stands against.
+    pub(super) fn grant(&mut self, ticket: Ticket, values: &dyn Values) {
+        let mut waiting = self.dequeue(ticket);
+        let (owner, step) = (waiting.owner, waiting.step);
+        let txn = self.owners[owner].owner.txn;
+        if waiting.instant {
+            self.abandon(&waiting);
+            self.forget_idle(owner);
+        } else {
+            for item in &waiting.plan.explicit {
+                let add = waiting.requests[item.request].add.as_ref().filter(|_| item.modes == ModeSet::A);
+                self.take(owner, step, item.node, item.modes, add);
+            }
+            if !self.converted_fit(owner, values) {
+                self.events.push(Event::Aborted { txn, ticket: Some(ticket), reason: super::AbortReason::AddOutOfRange });
+                return;
+            }
+        }
+        let exclusive = std::mem::take(&mut waiting.exclusive);
+        self.events.push(Event::Granted { txn, ticket, exclusive });
+        self.stats.waits_granted += 1;
+        // Its other waits are behind nobody new, but whoever waits for them now waits for a holder.
+        for other in self.owners[owner].tickets.clone() {
+            self.recheck.push(other);
+        }
+    }
+
+    /// Grants what has become grantable since it was last called, and judges waits whose blockers have changed.
+    pub(super) fn wake(&mut self, values: &dyn Values) {
+        loop {
+            if let Some(node) = self.dirty.pop() {
+                self.wake_at(node, values);
+            } else if let Some(ticket) = self.recheck.pop() {
+                if self.tickets.contains_key(&ticket) {
+                    self.judge(ticket, values);
+                }
+            } else {
+                break;
+            }
+        }
+        self.escalate_pending();
+    }
+
+    fn wake_at(&mut self, node: NodeId, values: &dyn Values) {
+        let Some(queue) = self.queues.get(&node) else { return };
+        let queue: SmallVec<[Queued; 8]> = queue.iter().copied().collect();
+        // Behind two different transactions that have or want X here nobody can be grantable, unless it may pass.
+        let mut exclusive: Option<OwnerId> = None;
+        for queued in queue {
+            if !self.tickets.contains_key(&queued.ticket) {
+                continue;
+            }
+            if self.is_grantable(queued.ticket, values) {
+                self.grant(queued.ticket, values);
+            }
+            if queued.modes.contains(ModeSet::X) && self.passing == 0 {
+                match exclusive {
+                    Some(other) if other != queued.owner => break,
+                    _ => exclusive = Some(queued.owner),
+                }
+            }
+        }
+    }
+
+    /// Cancels a wait and tells whether there was one.
+    pub(super) fn withdraw(&mut self, ticket: Ticket) -> bool {
+        if !self.tickets.contains_key(&ticket) {
+            return false;
+        }
+        let waiting = self.dequeue(ticket);
+        self.abandon(&waiting);
+        true
+    }
+}
+
+impl Waiting {
+    /// Bytes it takes, and will take when granted: the memory cap never refuses what already waits.
+    fn size(&self) -> usize {
+        size_of::<Waiting>()
+            + self.requests.len() * size_of::<LockRequest>()
+            + self.plan.wants.len() * (size_of::<super::plan::Want>() + size_of::<Queued>() + size_of::<super::hold::Hold>())
+            + self.plan.explicit.len() * (size_of::<super::plan::Explicit>() + size_of::<super::owner::Taken>())
+    }
+}
