@@ -15,7 +15,7 @@ pub mod node;
 pub mod transaction;
 
 pub use error::TxnError;
-pub use name::{IndexId, Key, LockName, LockRequest, Mode, RowPart, TableId};
+pub use name::{AddIncrement, IndexId, Key, LockName, LockRequest, Mode, RowPart, TableId};
 pub use node::{Node, NodeConfig};
 pub use transaction::{
     DeadlockPolicy, Isolation, KeyRange, LockWait, LockedRow, RowWrite, SavepointMark, Transaction, TransactionOptions,

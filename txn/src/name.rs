@@ -136,22 +136,38 @@ pub struct LockRequest {
 impl LockName {
     /// A whole row.
     pub fn row(table: TableId, key: Key) -> LockName {
-        LockName::Row { table, key, part: RowPart::Row }
+        LockName::Row {
+            table,
+            key,
+            part: RowPart::Row,
+        }
     }
 
     /// `#key` of a row.
     pub fn identity(table: TableId, key: Key) -> LockName {
-        LockName::Row { table, key, part: RowPart::Identity }
+        LockName::Row {
+            table,
+            key,
+            part: RowPart::Identity,
+        }
     }
 
     /// `#data` of a row.
     pub fn data(table: TableId, key: Key) -> LockName {
-        LockName::Row { table, key, part: RowPart::Data }
+        LockName::Row {
+            table,
+            key,
+            part: RowPart::Data,
+        }
     }
 
     /// A column or a path inside one.
     pub fn path(table: TableId, key: Key, path: Path) -> LockName {
-        LockName::Row { table, key, part: RowPart::Path(path) }
+        LockName::Row {
+            table,
+            key,
+            part: RowPart::Path(path),
+        }
     }
 
     /// The table the lock is in.

@@ -129,7 +129,14 @@ impl Transaction {
     }
     /// Scans index entries in value order at the snapshot with own writes on top; entries may be stale by one check: the
     /// caller re-evaluates the condition on the row it fetches.
-    pub fn scan_index(&self, table: TableId, index: IndexId, global: bool, range: KeyRange, reverse: bool) -> EntryStream {
+    pub fn scan_index(
+        &self,
+        table: TableId,
+        index: IndexId,
+        global: bool,
+        range: KeyRange,
+        reverse: bool,
+    ) -> EntryStream {
         todo!()
     }
     /// Takes all locks in one request per shard, sorted; on return all are held, or none of the new ones (`Skip`: `false`).
@@ -138,7 +145,12 @@ impl Transaction {
     }
     /// Reads the newest state of a row whose lock is held (DESIGN L4). Under REPEATABLE READ and SERIALIZABLE fails with
     /// [`TxnError::Serialization`] if one of `read_paths` (empty: any path) changed since the snapshot.
-    pub async fn read_locked(&self, table: TableId, key: &Key, read_paths: &[storage::Path]) -> Result<LockedRow, TxnError> {
+    pub async fn read_locked(
+        &self,
+        table: TableId,
+        key: &Key,
+        read_paths: &[storage::Path],
+    ) -> Result<LockedRow, TxnError> {
         todo!()
     }
     /// Entries of one index value in the newest state (uniqueness and foreign key checks, under the value's lock).

@@ -50,32 +50,48 @@ impl Sum {
     fn of(by: &Numeric) -> Sum {
         let zero = Numeric::default;
         if by.is_negative() {
-            Sum { rises: zero(), falls: by.clone() }
+            Sum {
+                rises: zero(),
+                falls: by.clone(),
+            }
         } else {
-            Sum { rises: by.clone(), falls: zero() }
+            Sum {
+                rises: by.clone(),
+                falls: zero(),
+            }
         }
     }
 
     /// The two together, if numeric can say it.
     fn plus(&self, other: &Sum) -> Option<Sum> {
-        Some(Sum { rises: self.rises.add(&other.rises).ok()?, falls: self.falls.add(&other.falls).ok()? })
+        Some(Sum {
+            rises: self.rises.add(&other.rises).ok()?,
+            falls: self.falls.add(&other.falls).ok()?,
+        })
     }
 
     fn minus(&self, other: &Sum) -> Sum {
         let left = |from: &Numeric, take: &Numeric| from.sub(take).unwrap_or_default();
-        Sum { rises: left(&self.rises, &other.rises), falls: left(&self.falls, &other.falls) }
+        Sum {
+            rises: left(&self.rises, &other.rises),
+            falls: left(&self.falls, &other.falls),
+        }
     }
 
     /// Whether a value stays within limits whichever of the increments happen.
     fn fits(&self, value: &Numeric, min: Option<&Numeric>, max: Option<&Numeric>) -> bool {
-        let (Ok(high), Ok(low)) = (value.add(&self.rises), value.add(&self.falls)) else { return false };
+        let (Ok(high), Ok(low)) = (value.add(&self.rises), value.add(&self.falls)) else {
+            return false;
+        };
         high.is_finite() && low.is_finite() && max.is_none_or(|max| high <= *max) && min.is_none_or(|min| low >= *min)
     }
 }
 
 impl Record {
     fn total(&self) -> Sum {
-        self.items.iter().fold(Sum::default(), |sum, item| sum.plus(item).unwrap_or(sum))
+        self.items
+            .iter()
+            .fold(Sum::default(), |sum, item| sum.plus(item).unwrap_or(sum))
     }
 }
 
@@ -100,14 +116,18 @@ impl Adds {
 
     /// Whether what a hold adds fits the value, all else at the node left out. Asked when a ceded A comes back as X.
     pub(super) fn fits_alone(&self, hold: HoldId, value: Option<&Numeric>) -> bool {
-        let Some(record) = self.records.get(&hold) else { return true };
+        let Some(record) = self.records.get(&hold) else {
+            return true;
+        };
         let total = record.total();
         value.is_some_and(|value| total.fits(value, record.min.as_ref(), record.max.as_ref()))
     }
 
     /// Whether a ceded record may be held again beside what is held at its node.
     pub(super) fn fits_again(&self, hold: HoldId, node: NodeId, value: Option<&Numeric>) -> bool {
-        let (Some(record), Some(value)) = (self.records.get(&hold), value) else { return false };
+        let (Some(record), Some(value)) = (self.records.get(&hold), value) else {
+            return false;
+        };
         let sum = self.sums.get(&node).cloned().unwrap_or_default().plus(&record.total());
         sum.is_some_and(|sum| sum.fits(value, record.min.as_ref(), record.max.as_ref()))
     }
@@ -143,14 +163,18 @@ impl Adds {
             if !record.held {
                 record.held = true;
                 let sum = self.sums.entry(node).or_default();
-                *sum = sum.plus(&record.total()).expect("checked by fits_again, or counted before");
+                *sum = sum
+                    .plus(&record.total())
+                    .expect("checked by fits_again, or counted before");
             }
         }
     }
 
     /// Forgets the last increment of a hold; tells whether any is left.
     pub(super) fn pop(&mut self, hold: HoldId, node: NodeId) -> bool {
-        let Some(record) = self.records.get_mut(&hold) else { return false };
+        let Some(record) = self.records.get_mut(&hold) else {
+            return false;
+        };
         let undone = record.items.pop();
         let (held, left) = (record.held, !record.items.is_empty());
         if let Some(undone) = undone.filter(|_| held) {
@@ -182,9 +206,15 @@ impl Adds {
 
     /// What a hold adds, as increments that say the same: an increase and a decrease.
     pub(super) fn increments(&self, hold: HoldId) -> SmallVec<[AddIncrement; 2]> {
-        let Some(record) = self.records.get(&hold) else { return SmallVec::new() };
+        let Some(record) = self.records.get(&hold) else {
+            return SmallVec::new();
+        };
         let Sum { rises, falls } = record.total();
-        let add = |by| AddIncrement { by, min: record.min.clone(), max: record.max.clone() };
+        let add = |by| AddIncrement {
+            by,
+            min: record.min.clone(),
+            max: record.max.clone(),
+        };
         let mut increments = SmallVec::new();
         if !falls.is_zero() {
             increments.push(add(falls));
@@ -203,7 +233,10 @@ impl Adds {
     /// What the held records at a node come to, and what is kept for it: they must say the same.
     pub(super) fn check(&self, node: NodeId, holds: impl Iterator<Item = HoldId>) -> Result<(), String> {
         let mut expected = Sum::default();
-        for record in holds.filter_map(|hold| self.records.get(&hold)).filter(|record| record.held) {
+        for record in holds
+            .filter_map(|hold| self.records.get(&hold))
+            .filter(|record| record.held)
+        {
             expected = expected.plus(&record.total()).unwrap_or(expected);
         }
         let kept = self.sums.get(&node).cloned().unwrap_or_default();

@@ -33,11 +33,16 @@ impl LockTable {
 
     /// The path class of a node of a row, made if missing, with the classes above it.
     pub(super) fn class_chain(&mut self, root: NodeId, node: NodeId) -> Chain {
-        let row = self.tree.above(node, Kind::Row).expect("a class is asked for at or below a row");
+        let row = self
+            .tree
+            .above(node, Kind::Row)
+            .expect("a class is asked for at or below a row");
         let mut chain: Chain = smallvec![root];
         let mut class = root;
         for step in self.tree.steps_below(node, row) {
-            let Some(segment) = names::class_step(self.tree[step].kind, &self.tree[step].key) else { continue };
+            let Some(segment) = names::class_step(self.tree[step].kind, &self.tree[step].key) else {
+                continue;
+            };
             class = self.tree.child_or_insert(class, &segment);
             chain.push(class);
         }
@@ -47,13 +52,19 @@ impl LockTable {
     /// What a writer wants of each class in a chain.
     pub(super) fn class_modes(chain: &Chain) -> impl Iterator<Item = (NodeId, ModeSet)> + '_ {
         let last = chain.len() - 1;
-        chain.iter().enumerate().map(move |(at, &class)| (class, if at == last { ModeSet::W } else { ModeSet::IX }))
+        chain
+            .iter()
+            .enumerate()
+            .map(move |(at, &class)| (class, if at == last { ModeSet::W } else { ModeSet::IX }))
     }
 
     /// Marks or unmarks a write on the path class of a node, if classes are in use.
     pub(super) fn mark_class(&mut self, owner: OwnerId, node: NodeId, by: i32) {
         let Some(root) = self.class_root(node) else { return };
-        let class = *self.class_chain(root, node).last().expect("a chain begins with its root");
+        let class = *self
+            .class_chain(root, node)
+            .last()
+            .expect("a chain begins with its root");
         self.change(owner, class, |hold| hold.below = hold.below.wrapping_add_signed(by));
     }
 

@@ -38,8 +38,13 @@ impl LockTable {
                 self.overtake(waiter, passed, values);
             } else {
                 let youngest = cycle.iter().map(|link| self.tickets[&link.ticket].owner);
-                let victim = youngest.max_by_key(|&owner| self.owners[owner].owner.age()).expect("a cycle has links");
-                let waits = cycle.iter().map(|link| self.describe(link.ticket, link.blocker)).collect();
+                let victim = youngest
+                    .max_by_key(|&owner| self.owners[owner].owner.age())
+                    .expect("a cycle has links");
+                let waits = cycle
+                    .iter()
+                    .map(|link| self.describe(link.ticket, link.blocker))
+                    .collect();
                 self.stats.deadlocks += 1;
                 self.abort_waits(victim, AbortReason::Deadlock(waits), values);
             }
@@ -54,7 +59,9 @@ impl LockTable {
         if !self.tickets.contains_key(&passed) {
             return false;
         }
-        let Some(waiting) = self.tickets.get_mut(&waiter) else { return false };
+        let Some(waiting) = self.tickets.get_mut(&waiter) else {
+            return false;
+        };
         if !waiting.passes.contains(&passed) {
             self.passing += usize::from(waiting.passes.is_empty());
             waiting.passes.push(passed);
@@ -71,7 +78,11 @@ impl LockTable {
     pub(super) fn abort_waits(&mut self, owner: OwnerId, reason: AbortReason, values: &dyn Values) {
         let txn = self.owners[owner].owner.txn;
         for ticket in self.owners[owner].tickets.clone() {
-            self.events.push(Event::Aborted { txn, ticket: Some(ticket), reason: reason.clone() });
+            self.events.push(Event::Aborted {
+                txn,
+                ticket: Some(ticket),
+                reason: reason.clone(),
+            });
             self.end_wait(ticket, values);
         }
     }
@@ -95,7 +106,11 @@ impl LockTable {
                 return Some(stack.iter().map(|(links, next)| links[next - 1]).collect());
             }
             if seen.insert(owner) {
-                let links = self.owners[owner].tickets.iter().flat_map(|&ticket| self.links(ticket)).collect();
+                let links = self.owners[owner]
+                    .tickets
+                    .iter()
+                    .flat_map(|&ticket| self.links(ticket))
+                    .collect();
                 stack.push((links, 0));
             }
         }
@@ -120,10 +135,14 @@ impl LockTable {
             waited_at(node) || self.tree.any_overlapping(node, waited_at)
         }) || state.tickets.iter().any(|ticket| {
             let wants = &self.tickets[ticket].plan.wants;
-            let alone = |node| self.queues.get(&node).is_none_or(|queue| queue.iter().all(|queued| queued.owner == owner));
-            wants.iter().any(|want| {
-                !alone(want.node) || self.tree.any_overlapping(want.node, |node| self.tree[node].queued)
-            })
+            let alone = |node| {
+                self.queues
+                    .get(&node)
+                    .is_none_or(|queue| queue.iter().all(|queued| queued.owner == owner))
+            };
+            wants
+                .iter()
+                .any(|want| !alone(want.node) || self.tree.any_overlapping(want.node, |node| self.tree[node].queued))
         })
     }
 
@@ -153,11 +172,19 @@ impl LockTable {
         let txn = self.owners[owner].owner.txn;
         let tickets = self.owners[owner].tickets.clone();
         if tickets.is_empty() {
-            self.events.push(Event::Aborted { txn, ticket: None, reason });
+            self.events.push(Event::Aborted {
+                txn,
+                ticket: None,
+                reason,
+            });
             return;
         }
         for ticket in tickets {
-            self.events.push(Event::Aborted { txn, ticket: Some(ticket), reason: reason.clone() });
+            self.events.push(Event::Aborted {
+                txn,
+                ticket: Some(ticket),
+                reason: reason.clone(),
+            });
             self.withdraw(ticket);
         }
     }
@@ -176,7 +203,11 @@ impl LockTable {
         });
         if let Some(older) = older {
             self.stats.deaths += 1;
-            self.events.push(Event::Aborted { txn, ticket: Some(ticket), reason: AbortReason::Died { older } });
+            self.events.push(Event::Aborted {
+                txn,
+                ticket: Some(ticket),
+                reason: AbortReason::Died { older },
+            });
             self.end_wait(ticket, values);
         }
     }
@@ -185,7 +216,11 @@ impl LockTable {
     pub(super) fn describe(&self, ticket: Ticket, blocker: Blocker) -> Wait {
         let waiting = &self.tickets[&ticket];
         let (waiter, holder) = (&self.owners[waiting.owner].owner, &self.owners[blocker.owner].owner);
-        let wanted = waiting.plan.explicit.iter().find(|item| self.tree.is_within(item.node, blocker.wanted_at));
+        let wanted = waiting
+            .plan
+            .explicit
+            .iter()
+            .find(|item| self.tree.is_within(item.node, blocker.wanted_at));
         let request = wanted.map_or(0, |item| item.request);
         let request = &waiting.requests[request];
         Wait {

@@ -59,7 +59,9 @@ impl Detector {
         let waiters: Vec<TxnId> = self.waits.keys().copied().collect();
         for txn in waiters {
             while let Some(cycle) = self.find_cycle(txn) {
-                let passable = cycle.iter().find_map(|(shard, wait)| Some((*shard, wait.ticket, wait.passable?)));
+                let passable = cycle
+                    .iter()
+                    .find_map(|(shard, wait)| Some((*shard, wait.ticket, wait.passable?)));
                 if let Some((shard, waiter, passed)) = passable {
                     decisions.push(Decision::Overtake { shard, waiter, passed });
                     for (other, waits) in self.waits.values_mut().flatten().map(|(shard, wait)| (*shard, wait)) {
@@ -73,7 +75,10 @@ impl Detector {
                     let victim = cycle.iter().map(|(_, wait)| wait.waiter).max_by_key(|&txn| age(txn));
                     let txn = victim.expect("a cycle has waits");
                     self.waits.remove(&txn);
-                    decisions.push(Decision::Abort { txn, cycle: cycle.into_iter().map(|(_, wait)| wait).collect() });
+                    decisions.push(Decision::Abort {
+                        txn,
+                        cycle: cycle.into_iter().map(|(_, wait)| wait).collect(),
+                    });
                 }
             }
         }
@@ -93,7 +98,12 @@ impl Detector {
                 continue;
             }
             if wait.blocker == start {
-                return Some(stack.iter().map(|(txn, next)| self.waits[txn][next - 1].clone()).collect());
+                return Some(
+                    stack
+                        .iter()
+                        .map(|(txn, next)| self.waits[txn][next - 1].clone())
+                        .collect(),
+                );
             }
             if seen.insert(wait.blocker) {
                 let blocker = wait.blocker;
@@ -136,24 +146,46 @@ mod tests {
     #[test]
     fn a_cycle_across_two_shards_has_exactly_one_victim_and_it_is_the_youngest() {
         let decisions = detector(&[(1, wait(1, 2, None)), (2, wait(2, 1, None))]).decide();
-        assert!(matches!(&decisions[..], [Decision::Abort { txn: TxnId(2), cycle }] if cycle.len() == 2), "{decisions:?}");
+        assert!(
+            matches!(&decisions[..], [Decision::Abort { txn: TxnId(2), cycle }] if cycle.len() == 2),
+            "{decisions:?}"
+        );
     }
 
     #[test]
     fn a_queue_edge_is_given_up_before_anybody_is_aborted() {
         let decisions = detector(&[(1, wait(1, 2, None)), (2, wait(2, 1, Some(7)))]).decide();
-        assert_eq!(decisions, [Decision::Overtake { shard: 2, waiter: Ticket(20), passed: Ticket(7) }]);
+        assert_eq!(
+            decisions,
+            [Decision::Overtake {
+                shard: 2,
+                waiter: Ticket(20),
+                passed: Ticket(7)
+            }]
+        );
     }
 
     #[test]
     fn two_cycles_that_share_a_transaction_end_with_one_victim_if_it_is_the_shared_one() {
-        let waits = [(1, wait(3, 1, None)), (2, wait(3, 2, None)), (1, wait(1, 3, None)), (2, wait(2, 3, None))];
+        let waits = [
+            (1, wait(3, 1, None)),
+            (2, wait(3, 2, None)),
+            (1, wait(1, 3, None)),
+            (2, wait(2, 3, None)),
+        ];
         let decisions = detector(&waits).decide();
-        assert!(matches!(&decisions[..], [Decision::Abort { txn: TxnId(3), .. }]), "{decisions:?}");
+        assert!(
+            matches!(&decisions[..], [Decision::Abort { txn: TxnId(3), .. }]),
+            "{decisions:?}"
+        );
     }
 
     #[test]
     fn waits_without_a_cycle_are_left_alone() {
-        assert!(detector(&[(1, wait(1, 2, None)), (2, wait(2, 3, None)), (1, wait(4, 2, None))]).decide().is_empty());
+        assert!(
+            detector(&[(1, wait(1, 2, None)), (2, wait(2, 3, None)), (1, wait(4, 2, None))])
+                .decide()
+                .is_empty()
+        );
     }
 }

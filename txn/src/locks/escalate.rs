@@ -17,7 +17,11 @@ impl LockTable {
     /// Notes that an owner has taken one more lock in a row.
     pub(super) fn note_growth(&mut self, owner: OwnerId, row: NodeId) {
         let due = |count: u32, most: u32| count > most && (count - most) % (most / 10 + 1) == 1 % (most / 10 + 1);
-        let below = |node| self.holds.find(&self.tree, node, owner).map_or(0, |hold| self.holds[hold].below);
+        let below = |node| {
+            self.holds
+                .find(&self.tree, node, owner)
+                .map_or(0, |hold| self.holds[hold].below)
+        };
         let table = self.tree[row].parent;
         if due(below(row), self.config.row_paths_max) {
             self.growth.push((owner, row));
@@ -32,7 +36,10 @@ impl LockTable {
         while let Some((owner, node)) = self.growth.pop() {
             let grown = |kind: Kind, most: u32| {
                 self.tree[node].kind == kind
-                    && self.holds.find(&self.tree, node, owner).is_some_and(|hold| self.holds[hold].below > most)
+                    && self
+                        .holds
+                        .find(&self.tree, node, owner)
+                        .is_some_and(|hold| self.holds[hold].below > most)
             };
             if self.tree[node].hold_count == super::tree::NONE {
                 continue;
@@ -75,7 +82,9 @@ impl LockTable {
         self.rewrite_log(owner, target, modes);
         let count = traded.len();
         for node in traded {
-            let Some(hold) = self.holds.find(&self.tree, node, owner) else { continue };
+            let Some(hold) = self.holds.find(&self.tree, node, owner) else {
+                continue;
+            };
             if self.owners[owner].adds.contains(&hold) {
                 self.owners[owner].adds.retain(|other| *other != hold);
                 self.adds.remove(hold, node);
@@ -97,14 +106,22 @@ impl LockTable {
 
     /// Whether the coarse lock can be had without waiting and without passing anybody who waits.
     fn may_escalate(&mut self, owner: OwnerId, target: NodeId, modes: ModeSet) -> bool {
-        let rank = Rank { upgrade: false, seq: u64::MAX, age: (u64::MAX, TxnId(u64::MAX)) };
+        let rank = Rank {
+            upgrade: false,
+            seq: u64::MAX,
+            age: (u64::MAX, TxnId(u64::MAX)),
+        };
         if !self.may_hold(owner, target, modes) {
             return false;
         }
         let path = self.tree.steps_below(target, ROOT);
         path.iter().all(|&step| {
             let at_table = self.tree[step].kind == Kind::Table;
-            let modes = if step == target { modes } else { modes.intention(at_table) };
+            let modes = if step == target {
+                modes
+            } else {
+                modes.intention(at_table)
+            };
             !self.any_blocker(owner, step, modes, rank, &[], |_| true)
         })
     }
@@ -123,7 +140,11 @@ impl LockTable {
                 return false;
             }
             coarse = true;
-            *taken = Taken { step: taken.step, node: target, modes };
+            *taken = Taken {
+                step: taken.step,
+                node: target,
+                modes,
+            };
             true
         });
         self.log_entries -= before - self.owners[owner].log.len();

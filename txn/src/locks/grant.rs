@@ -26,7 +26,9 @@ impl LockTable {
 
     /// Takes explicit modes away. Nothing is granted to waiters before [`Self::wake`].
     pub(super) fn weaken(&mut self, owner: OwnerId, node: NodeId, modes: ModeSet) {
-        let Some(hold) = self.holds.find(&self.tree, node, owner) else { return };
+        let Some(hold) = self.holds.find(&self.tree, node, owner) else {
+            return;
+        };
         let before = self.holds[hold].explicit;
         let after = before - modes;
         if before.changes_here() && !after.changes_here() {
@@ -46,7 +48,8 @@ impl LockTable {
             let table = self.hold_or_insert(owner, self.tree[node].parent);
             self.holds[table].below += 1;
         }
-        self.holds.insert(&mut self.tree, node, owner, &mut self.owners[owner].first_hold)
+        self.holds
+            .insert(&mut self.tree, node, owner, &mut self.owners[owner].first_hold)
     }
 
     /// Changes a hold and then, as far up as it makes a difference, the counts of its ancestors.
@@ -101,13 +104,16 @@ impl LockTable {
                 self.holds[table].below -= 1;
             }
         }
-        self.holds.remove(&mut self.tree, id, &mut self.owners[owner].first_hold);
+        self.holds
+            .remove(&mut self.tree, id, &mut self.owners[owner].first_hold);
         self.tree.prune(node);
     }
 
     /// Counts explicit locks below their row, for escalation.
     fn count_in_row(&mut self, owner: OwnerId, node: NodeId, by: i32) {
-        let Some(row) = self.tree.above(node, Kind::Row).filter(|&row| row != node) else { return };
+        let Some(row) = self.tree.above(node, Kind::Row).filter(|&row| row != node) else {
+            return;
+        };
         if let Some(hold) = self.holds.find(&self.tree, row, owner) {
             let below = &mut self.holds[hold].below;
             *below = below.wrapping_add_signed(by);
@@ -145,7 +151,8 @@ impl LockTable {
             }
             let node = self.holds[id].node;
             self.touch(node);
-            self.holds.remove(&mut self.tree, id, &mut self.owners[owner].first_hold);
+            self.holds
+                .remove(&mut self.tree, id, &mut self.owners[owner].first_hold);
             self.tree.prune(node);
         }
         self.log_entries -= self.owners[owner].log.len();

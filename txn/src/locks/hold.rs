@@ -75,7 +75,10 @@ impl Hold {
     #[inline]
     pub(super) fn contribution(&self) -> Contribution {
         let modes = self.effective();
-        Contribution { reads: modes.reads(), writes: modes.writes() }
+        Contribution {
+            reads: modes.reads(),
+            writes: modes.writes(),
+        }
     }
 
     /// Whether nothing keeps it.
@@ -112,7 +115,12 @@ impl IndexMut<HoldId> for Holds {
 
 impl Holds {
     pub(super) fn new() -> Holds {
-        Holds { slab: Vec::new(), free: NONE, live: 0, crowd: AHashMap::new() }
+        Holds {
+            slab: Vec::new(),
+            free: NONE,
+            live: 0,
+            crowd: AHashMap::new(),
+        }
     }
 
     /// Number of holds.
@@ -137,7 +145,8 @@ impl Holds {
     /// What an owner holds at a node.
     #[inline]
     pub(super) fn effective(&self, tree: &Tree, node: NodeId, owner: OwnerId) -> ModeSet {
-        self.find(tree, node, owner).map_or(ModeSet::NONE, |hold| self[hold].effective())
+        self.find(tree, node, owner)
+            .map_or(ModeSet::NONE, |hold| self[hold].effective())
     }
 
     /// The holds at a node, newest first.
@@ -222,7 +231,15 @@ impl Holds {
 
     /// Takes a hold out of both lists. The caller prunes the node.
     pub(super) fn remove(&mut self, tree: &mut Tree, id: HoldId, first: &mut HoldId) {
-        let Hold { owner, node, previous, next, owner_previous, owner_next, .. } = self[id];
+        let Hold {
+            owner,
+            node,
+            previous,
+            next,
+            owner_previous,
+            owner_next,
+            ..
+        } = self[id];
         match previous {
             NONE => tree[node].first_hold = next,
             previous => self[previous].next = next,
@@ -237,8 +254,9 @@ impl Holds {
         if owner_next != NONE {
             self[owner_next].owner_previous = owner_previous;
         }
+        let free = self.free;
         let hold = &mut self[id];
-        hold.next = self.free;
+        hold.next = free;
         hold.node = NONE;
         self.free = id;
         self.live -= 1;

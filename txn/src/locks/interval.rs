@@ -54,7 +54,11 @@ impl Spans {
     }
 
     fn drop_empty(&mut self, index: NodeId) {
-        if self.indexes.get(&index).is_some_and(|span| span.values.is_empty() && span.intervals.is_empty()) {
+        if self
+            .indexes
+            .get(&index)
+            .is_some_and(|span| span.values.is_empty() && span.intervals.is_empty())
+        {
             self.indexes.remove(&index);
         }
     }
@@ -95,17 +99,24 @@ impl Tree {
         if kind != Kind::Value && kind != Kind::Interval {
             return false;
         }
-        let Some(span) = self.spans.indexes.get(&self[node].parent) else { return false };
+        let Some(span) = self.spans.indexes.get(&self[node].parent) else {
+            return false;
+        };
         let key = self[node].key.as_slice();
         if kind == Kind::Value {
-            return span.intervals.iter().any(|&other| contains(decode(&self[other].key), key) && visit(other));
+            return span
+                .intervals
+                .iter()
+                .any(|&other| contains(decode(&self[other].key), key) && visit(other));
         }
         let interval = decode(key);
         let empty = interval.1.is_some_and(|to| to <= interval.0);
         if empty {
             return false;
         }
-        let to = interval.1.map_or(Bound::Unbounded, |to| Bound::Excluded(StepKey::from_slice(to)));
+        let to = interval
+            .1
+            .map_or(Bound::Unbounded, |to| Bound::Excluded(StepKey::from_slice(to)));
         let inside = (Bound::Included(StepKey::from_slice(interval.0)), to);
         span.intervals
             .iter()

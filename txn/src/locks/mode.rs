@@ -79,12 +79,10 @@ impl ModeSet {
     const ACCESS_EXCLUSIVE: ModeSet = ModeSet(1 << 13);
 
     /// Members that cover reading and writing of everything below their node.
-    const EXCLUSIVE_BELOW: ModeSet =
-        ModeSet(ModeSet::X.0 | ModeSet::TABLE_EXCLUSIVE.0 | ModeSet::ACCESS_EXCLUSIVE.0);
+    const EXCLUSIVE_BELOW: ModeSet = ModeSet(ModeSet::X.0 | ModeSet::TABLE_EXCLUSIVE.0 | ModeSet::ACCESS_EXCLUSIVE.0);
     /// Members that cover reading of everything below their node.
-    const SHARED_BELOW: ModeSet = ModeSet(
-        ModeSet::EXCLUSIVE_BELOW.0 | ModeSet::S.0 | ModeSet::TABLE_SHARE.0 | ModeSet::SHARE_ROW_EXCLUSIVE.0,
-    );
+    const SHARED_BELOW: ModeSet =
+        ModeSet(ModeSet::EXCLUSIVE_BELOW.0 | ModeSet::S.0 | ModeSet::TABLE_SHARE.0 | ModeSet::SHARE_ROW_EXCLUSIVE.0);
     const READS: ModeSet = ModeSet(ModeSet::IS.0 | ModeSet::S.0);
     const WRITES: ModeSet = ModeSet(ModeSet::IX.0 | ModeSet::A.0 | ModeSet::X.0 | ModeSet::W.0);
 
@@ -216,8 +214,11 @@ impl ModeSet {
 
     /// The intentions ancestors need for this.
     pub(super) fn intention(self, at_table: bool) -> ModeSet {
-        let (read, write) =
-            if at_table { (ModeSet::ROW_SHARE, ModeSet::ROW_EXCLUSIVE) } else { (ModeSet::IS, ModeSet::IX) };
+        let (read, write) = if at_table {
+            (ModeSet::ROW_SHARE, ModeSet::ROW_EXCLUSIVE)
+        } else {
+            (ModeSet::IS, ModeSet::IX)
+        };
         let mut intention = ModeSet::NONE;
         if self.reads() {
             intention |= read;
@@ -285,7 +286,13 @@ mod tests {
         for one in 0..MODE_COUNT {
             for other in 0..MODE_COUNT {
                 let (a, b) = (ModeSet(1 << one), ModeSet(1 << other));
-                assert_eq!(a.conflicts(b), b.conflicts(a), "{} and {}", CONFLICTS[one].0, CONFLICTS[other].0);
+                assert_eq!(
+                    a.conflicts(b),
+                    b.conflicts(a),
+                    "{} and {}",
+                    CONFLICTS[one].0,
+                    CONFLICTS[other].0
+                );
             }
         }
     }
@@ -298,15 +305,20 @@ mod tests {
         for &one in path {
             for &other in path {
                 let meets = |a: Mode, b: Mode| match (a, b) {
-                    (Mode::IntentionShared | Mode::IntentionExclusive, Mode::IntentionShared | Mode::IntentionExclusive) => {
-                        true
-                    }
+                    (
+                        Mode::IntentionShared | Mode::IntentionExclusive,
+                        Mode::IntentionShared | Mode::IntentionExclusive,
+                    ) => true,
                     (Mode::Shared | Mode::SharedIntentionExclusive, Mode::IntentionShared) => true,
                     (Mode::Shared, Mode::Shared) | (Mode::Add, Mode::Add) => true,
                     _ => false,
                 };
                 let (a, b) = (ModeSet::of(one, false).unwrap(), ModeSet::of(other, false).unwrap());
-                assert_eq!(!a.conflicts(b), meets(one, other) || meets(other, one), "{one} and {other}");
+                assert_eq!(
+                    !a.conflicts(b),
+                    meets(one, other) || meets(other, one),
+                    "{one} and {other}"
+                );
             }
         }
     }
@@ -336,7 +348,9 @@ mod tests {
     fn every_set_shows_as_modes_that_mean_the_same() {
         for mode in ALL {
             for at_table in [false, true] {
-                let Some(set) = ModeSet::of(mode, at_table) else { continue };
+                let Some(set) = ModeSet::of(mode, at_table) else {
+                    continue;
+                };
                 let mut again = ModeSet::NONE;
                 for shown in set.modes() {
                     again |= ModeSet::of(shown, at_table).unwrap();

@@ -1,7 +1,5 @@
 //! Names: from a lock's name to its steps in the tree, and back.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use smallvec::SmallVec;
 use storage::{Path, Step};
@@ -19,9 +17,11 @@ pub(super) const PATH_STEPS_MAX: usize = 64;
 /// Whether a name is deeper than the tree keeps apart, so that its lock covers its siblings too.
 pub(super) fn is_truncated(name: &LockName) -> bool {
     match name {
-        LockName::Row { part: RowPart::Path(path), .. } | LockName::PathClass { path, .. } => {
-            path.steps.len() > PATH_STEPS_MAX
+        LockName::Row {
+            part: RowPart::Path(path),
+            ..
         }
+        | LockName::PathClass { path, .. } => path.steps.len() > PATH_STEPS_MAX,
         _ => false,
     }
 }
@@ -54,7 +54,10 @@ pub(super) fn segments(name: &LockName) -> Segments<'_> {
         LockName::IndexInterval { index, from, to, .. } => {
             segments.push(number(Kind::Index, *index));
             let key = SegmentKey::Built(interval::encode(from, to.as_deref()));
-            segments.push(Segment { kind: Kind::Interval, key });
+            segments.push(Segment {
+                kind: Kind::Interval,
+                key,
+            });
         }
         LockName::PathClass { path, .. } => {
             segments.push(borrowed(Kind::Class, &[]));
@@ -66,11 +69,17 @@ pub(super) fn segments(name: &LockName) -> Segments<'_> {
 }
 
 fn borrowed(kind: Kind, key: &[u8]) -> Segment<'_> {
-    Segment { kind, key: SegmentKey::Borrowed(key) }
+    Segment {
+        kind,
+        key: SegmentKey::Borrowed(key),
+    }
 }
 
 fn number(kind: Kind, number: u32) -> Segment<'static> {
-    Segment { kind, key: SegmentKey::Built(StepKey::from_slice(&number.to_be_bytes())) }
+    Segment {
+        kind,
+        key: SegmentKey::Built(StepKey::from_slice(&number.to_be_bytes())),
+    }
 }
 
 fn push_path<'a>(segments: &mut Segments<'a>, path: &'a Path, column: Kind, member: Kind) {
@@ -81,9 +90,11 @@ fn push_path<'a>(segments: &mut Segments<'a>, path: &'a Path, column: Kind, memb
             Step::Member(name) => borrowed(member, name.as_bytes()),
             // A digit step is one lock name for member and element (DESIGN L3).
             Step::Element(position) => {
-                let mut digits = StepKey::new();
-                write!(digits, "{position}").expect("writing to memory does not fail");
-                Segment { kind: member, key: SegmentKey::Built(digits) }
+                let digits = position.to_string();
+                Segment {
+                    kind: member,
+                    key: SegmentKey::Built(StepKey::from_slice(digits.as_bytes())),
+                }
             }
         });
     }
@@ -96,13 +107,22 @@ pub(super) fn class_step(kind: Kind, key: &StepKey) -> Option<Segment<'static>> 
         Kind::Member => Kind::ClassMember,
         _ => return None,
     };
-    Some(Segment { kind, key: SegmentKey::Built(key.clone()) })
+    Some(Segment {
+        kind,
+        key: SegmentKey::Built(key.clone()),
+    })
 }
 
 /// `table/*`
-pub(super) const CLASS: Segment<'static> = Segment { kind: Kind::Class, key: SegmentKey::Borrowed(&[]) };
+pub(super) const CLASS: Segment<'static> = Segment {
+    kind: Kind::Class,
+    key: SegmentKey::Borrowed(&[]),
+};
 /// `#data`
-pub(super) const DATA: Segment<'static> = Segment { kind: Kind::Data, key: SegmentKey::Borrowed(&[]) };
+pub(super) const DATA: Segment<'static> = Segment {
+    kind: Kind::Data,
+    key: SegmentKey::Borrowed(&[]),
+};
 
 impl Tree {
     /// The name of a node. An index, a path class root and the shard have none of their own: the nearest thing that
@@ -121,22 +141,47 @@ impl Tree {
                     (Some(Kind::Data), None) => RowPart::Data,
                     _ => RowPart::Row,
                 };
-                LockName::Row { table, key: key(1), part }
+                LockName::Row {
+                    table,
+                    key: key(1),
+                    part,
+                }
             }
             Some(Kind::Index) => match kind(2) {
                 Some(Kind::Value) => {
                     let row = kind(3).map(|_| key(3));
                     // Whether an index is global decides the shard, not the lock: reports do not say.
-                    LockName::IndexValue { table, index: number(1), global: false, value: key(2), row }
+                    LockName::IndexValue {
+                        table,
+                        index: number(1),
+                        global: false,
+                        value: key(2),
+                        row,
+                    }
                 }
                 Some(_) => {
                     let (from, to) = interval::decode(&self[steps[2]].key);
                     let (from, to) = (Bytes::copy_from_slice(from), to.map(Bytes::copy_from_slice));
-                    LockName::IndexInterval { table, index: number(1), global: false, from, to }
+                    LockName::IndexInterval {
+                        table,
+                        index: number(1),
+                        global: false,
+                        from,
+                        to,
+                    }
                 }
-                None => LockName::IndexInterval { table, index: number(1), global: false, from: Bytes::new(), to: None },
+                None => LockName::IndexInterval {
+                    table,
+                    index: number(1),
+                    global: false,
+                    from: Bytes::new(),
+                    to: None,
+                },
             },
-            Some(Kind::Class) if kind(2).is_some() => LockName::PathClass { table, path: self.path(&steps[2..]) },
+            Some(Kind::Class) if kind(2).is_some() => LockName::PathClass {
+                table,
+                path: self.path(&steps[2..]),
+            },
             Some(Kind::RowSet) => LockName::RowSet { table, row: None },
             _ => LockName::Table(table),
         }
@@ -144,8 +189,16 @@ impl Tree {
 
     fn path(&self, steps: &[NodeId]) -> Path {
         let member = |&step: &NodeId| Step::Member(String::from_utf8_lossy(&self[step].key).into());
-        let column = self[steps[0]].key.as_slice().try_into().map(u16::from_be_bytes).unwrap_or_default();
-        Path { column, steps: steps[1..].iter().map(member).collect() }
+        let column = self[steps[0]]
+            .key
+            .as_slice()
+            .try_into()
+            .map(u16::from_be_bytes)
+            .unwrap_or_default();
+        Path {
+            column,
+            steps: steps[1..].iter().map(member).collect(),
+        }
     }
 }
 

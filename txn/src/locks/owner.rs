@@ -153,7 +153,10 @@ impl Owners {
     /// Forgets an owner that holds nothing and waits for nothing.
     pub(super) fn remove(&mut self, id: OwnerId) {
         let state = &mut self.slab[id as usize];
-        assert!(state.first_hold == NONE && state.tickets.is_empty(), "an owner goes after its locks and waits");
+        assert!(
+            state.first_hold == NONE && state.tickets.is_empty(),
+            "an owner goes after its locks and waits"
+        );
         state.log.clear();
         state.log.shrink_to(KEEP_LOG);
         state.adds.clear();
@@ -164,7 +167,11 @@ impl Owners {
 
     /// All owners, by position.
     pub(super) fn iter(&self) -> impl Iterator<Item = (OwnerId, &OwnerState)> {
-        self.slab.iter().enumerate().filter(|(_, state)| state.live).map(|(at, state)| (at as OwnerId, state))
+        self.slab
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| state.live)
+            .map(|(at, state)| (at as OwnerId, state))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -82,9 +82,17 @@ impl LockTable {
         let held = self.holds.effective(&self.tree, node, owner);
         if modes == ModeSet::A || !held.covers(modes) {
             plan.want(node, modes, !held.is_empty() || front.contains(&node));
-            plan.explicit.push(Explicit { node, modes, request: at });
+            plan.explicit.push(Explicit {
+                node,
+                modes,
+                request: at,
+            });
         }
-        let root = if modes.changes_here() { self.class_root(node) } else { None };
+        let root = if modes.changes_here() {
+            self.class_root(node)
+        } else {
+            None
+        };
         if let Some(root) = root {
             let chain = self.class_chain(root, node);
             for (class, modes) in LockTable::class_modes(&chain) {
@@ -99,7 +107,12 @@ impl LockTable {
     /// Makes the plan of a waiting ticket again; it keeps its place.
     pub(super) fn replan(&mut self, ticket: Ticket, front: &[NodeId]) {
         let mut waiting = self.dequeue(ticket);
-        let upgraded = waiting.plan.wants.iter().filter(|want| want.upgrade).map(|want| want.node);
+        let upgraded = waiting
+            .plan
+            .wants
+            .iter()
+            .filter(|want| want.upgrade)
+            .map(|want| want.node);
         let upgraded: Vec<NodeId> = upgraded.chain(front.iter().copied()).collect();
         let old = std::mem::take(&mut waiting.plan);
         waiting.plan = self.plan(waiting.owner, &waiting.requests, &upgraded);
@@ -127,10 +140,19 @@ impl LockTable {
             steps.remove(2);
             steps.remove(1);
             let class = names::segments(name);
-            let class = class.iter().enumerate().filter(|(at, _)| *at != 1).map(|(_, segment)| segment.key());
-            return class.zip(&steps).all(|(key, &step)| key == self.tree[step].key.as_slice());
+            let class = class
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != 1)
+                .map(|(_, segment)| segment.key());
+            return class
+                .zip(&steps)
+                .all(|(key, &step)| key == self.tree[step].key.as_slice());
         }
-        if matches!(name, LockName::RowSet { .. } | LockName::IndexValue { .. } | LockName::IndexInterval { .. }) {
+        if matches!(
+            name,
+            LockName::RowSet { .. } | LockName::IndexValue { .. } | LockName::IndexInterval { .. }
+        ) {
             return false;
         }
         let segments = names::segments(name);
@@ -143,7 +165,12 @@ impl LockTable {
 
     /// Gives back the A locks that a batch reads or overwrites and asks for X on their paths instead. Returns the nodes at
     /// which the owner held something for them, where it now waits in front.
-    pub(super) fn cede_overlapped(&mut self, owner: OwnerId, requests: &mut Vec<LockRequest>, values: &dyn Values) -> Ceded {
+    pub(super) fn cede_overlapped(
+        &mut self,
+        owner: OwnerId,
+        requests: &mut Vec<LockRequest>,
+        values: &dyn Values,
+    ) -> Ceded {
         let mut ceded = Ceded::default();
         for at in 0..requests.len() {
             let request = &requests[at];
@@ -156,8 +183,12 @@ impl LockTable {
                 ceded.exclusive.push(at);
             }
             let name = requests[at].name.clone();
-            let holds: SmallVec<[u32; 2]> =
-                self.owners[owner].adds.iter().copied().filter(|&hold| self.is_under_add(hold, &name)).collect();
+            let holds: SmallVec<[u32; 2]> = self.owners[owner]
+                .adds
+                .iter()
+                .copied()
+                .filter(|&hold| self.is_under_add(hold, &name))
+                .collect();
             for hold in holds {
                 let node = self.holds[hold].node;
                 requests.push(LockRequest::new(self.tree.name(node), Mode::Exclusive));
@@ -186,7 +217,9 @@ impl LockTable {
     }
 
     fn adds_at(&self, owner: OwnerId, node: NodeId) -> bool {
-        self.holds.find(&self.tree, node, owner).is_some_and(|hold| self.holds[hold].explicit.contains(ModeSet::A))
+        self.holds
+            .find(&self.tree, node, owner)
+            .is_some_and(|hold| self.holds[hold].explicit.contains(ModeSet::A))
     }
 
     /// The nodes where an A lock makes its owner a holder.
@@ -199,7 +232,9 @@ impl LockTable {
     }
 
     fn cede(&mut self, owner: OwnerId, node: NodeId) {
-        let Some(hold) = self.holds.find(&self.tree, node, owner) else { return };
+        let Some(hold) = self.holds.find(&self.tree, node, owner) else {
+            return;
+        };
         self.holds[hold].ceded = true;
         self.adds.cede(hold, node);
         self.weaken(owner, node, ModeSet::A);
@@ -243,7 +278,11 @@ impl LockTable {
             chain = classes.last().copied();
         }
         let free = places.into_iter().all(|(place, modes)| {
-            let rank = super::queue::Rank { upgrade: true, seq: 0, age: (0, super::TxnId(0)) };
+            let rank = super::queue::Rank {
+                upgrade: true,
+                seq: 0,
+                age: (0, super::TxnId(0)),
+            };
             !self.any_blocker(owner, place, modes, rank, &[], |blocker| blocker.ticket.is_none())
         });
         if let Some(class) = chain {
@@ -256,7 +295,10 @@ impl LockTable {
     pub(super) fn converted_fit(&self, owner: OwnerId, values: &dyn Values) -> bool {
         self.owners[owner].adds.iter().all(|&hold| {
             let state = &self.holds[hold];
-            !state.ceded || self.adds.fits_alone(hold, number(&self.tree.name(state.node), values).as_ref())
+            !state.ceded
+                || self
+                    .adds
+                    .fits_alone(hold, number(&self.tree.name(state.node), values).as_ref())
         })
     }
 
@@ -311,12 +353,18 @@ impl LockTable {
     /// Ends a wait without a grant. A conversion tries to hold again what it gave back; if it cannot, its transaction has
     /// lost a lock and says so (DESIGN L9).
     pub(super) fn end_wait(&mut self, ticket: Ticket, values: &dyn Values) -> bool {
-        let Some(owner) = self.tickets.get(&ticket).map(|waiting| waiting.owner) else { return false };
+        let Some(owner) = self.tickets.get(&ticket).map(|waiting| waiting.owner) else {
+            return false;
+        };
         self.withdraw(ticket);
         if self.owners[owner].tickets.is_empty() && !self.regain(owner, values) && !self.owners[owner].doomed {
             self.owners[owner].doomed = true;
             let txn = self.owners[owner].owner.txn;
-            self.events.push(Event::Aborted { txn, ticket: None, reason: AbortReason::Lost });
+            self.events.push(Event::Aborted {
+                txn,
+                ticket: None,
+                reason: AbortReason::Lost,
+            });
         }
         self.forget_idle(owner);
         true

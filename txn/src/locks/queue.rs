@@ -87,7 +87,13 @@ impl LockTable {
                     let hold = &self.holds[id];
                     let held = hold.effective();
                     if hold.owner != owner && held.conflicts(modes) {
-                        if visit(Blocker { owner: hold.owner, ticket: None, node, wanted_at, modes: held }) {
+                        if visit(Blocker {
+                            owner: hold.owner,
+                            ticket: None,
+                            node,
+                            wanted_at,
+                            modes: held,
+                        }) {
                             return true;
                         }
                     }
@@ -100,7 +106,13 @@ impl LockTable {
                 let conflicts = queued.owner != owner && queued.modes.conflicts(modes);
                 conflicts && self.is_ahead(queued, rank) && !passes.contains(&queued.ticket) && {
                     let (owner, ticket) = (queued.owner, Some(queued.ticket));
-                    visit(Blocker { owner, ticket, node, wanted_at, modes: queued.modes })
+                    visit(Blocker {
+                        owner,
+                        ticket,
+                        node,
+                        wanted_at,
+                        modes: queued.modes,
+                    })
                 }
             })
         };
@@ -113,7 +125,11 @@ impl LockTable {
         let waiting = &self.tickets[&ticket];
         let age = self.owners[waiting.owner].owner.age();
         waiting.plan.wants.iter().any(|want| {
-            let rank = Rank { upgrade: want.upgrade, seq: ticket.0, age };
+            let rank = Rank {
+                upgrade: want.upgrade,
+                seq: ticket.0,
+                age,
+            };
             self.any_blocker(waiting.owner, want.node, want.modes, rank, &waiting.passes, &mut visit)
         })
     }
@@ -137,11 +153,26 @@ impl LockTable {
         let owner = waiting.owner;
         let age = self.owners[owner].owner.age();
         for want in &waiting.plan.wants {
-            let rank = Rank { upgrade: want.upgrade, seq: ticket.0, age };
+            let rank = Rank {
+                upgrade: want.upgrade,
+                seq: ticket.0,
+                age,
+            };
             let queue = self.queues.remove(&want.node);
             let mut queue = queue.unwrap_or_default();
-            let at = queue.iter().position(|queued| !self.is_ahead(queued, rank)).unwrap_or(queue.len());
-            queue.insert(at, Queued { ticket, owner, modes: want.modes, upgrade: want.upgrade });
+            let at = queue
+                .iter()
+                .position(|queued| !self.is_ahead(queued, rank))
+                .unwrap_or(queue.len());
+            queue.insert(
+                at,
+                Queued {
+                    ticket,
+                    owner,
+                    modes: want.modes,
+                    upgrade: want.upgrade,
+                },
+            );
             self.queues.insert(want.node, queue);
             self.tree[want.node].queued = true;
         }
@@ -153,12 +184,18 @@ impl LockTable {
 
     /// Takes a ticket out of all queues. Those behind it may become grantable, and are looked at by [`Self::wake`].
     pub(super) fn dequeue(&mut self, ticket: Ticket) -> Waiting {
-        let waiting = self.tickets.remove(&ticket).expect("only a waiting ticket is taken out");
+        let waiting = self
+            .tickets
+            .remove(&ticket)
+            .expect("only a waiting ticket is taken out");
         self.waiting_bytes -= waiting.size();
         self.passing -= usize::from(!waiting.passes.is_empty());
         self.owners[waiting.owner].tickets.retain(|other| *other != ticket);
         for want in &waiting.plan.wants {
-            let queue = self.queues.get_mut(&want.node).expect("a ticket stands in the queues of its plan");
+            let queue = self
+                .queues
+                .get_mut(&want.node)
+                .expect("a ticket stands in the queues of its plan");
             queue.retain(|queued| queued.ticket != ticket);
             if queue.is_empty() {
                 self.queues.remove(&want.node);
@@ -194,11 +231,18 @@ impl LockTable {
             self.forget_idle(owner);
         } else {
             for item in &waiting.plan.explicit {
-                let add = waiting.requests[item.request].add.as_ref().filter(|_| item.modes == ModeSet::A);
+                let add = waiting.requests[item.request]
+                    .add
+                    .as_ref()
+                    .filter(|_| item.modes == ModeSet::A);
                 self.take(owner, step, item.node, item.modes, add);
             }
             if !self.converted_fit(owner, values) {
-                self.events.push(Event::Aborted { txn, ticket: Some(ticket), reason: super::AbortReason::AddOutOfRange });
+                self.events.push(Event::Aborted {
+                    txn,
+                    ticket: Some(ticket),
+                    reason: super::AbortReason::AddOutOfRange,
+                });
                 return;
             }
         }
@@ -264,7 +308,8 @@ impl Waiting {
     fn size(&self) -> usize {
         size_of::<Waiting>()
             + self.requests.len() * size_of::<LockRequest>()
-            + self.plan.wants.len() * (size_of::<super::plan::Want>() + size_of::<Queued>() + size_of::<super::hold::Hold>())
+            + self.plan.wants.len()
+                * (size_of::<super::plan::Want>() + size_of::<Queued>() + size_of::<super::hold::Hold>())
             + self.plan.explicit.len() * (size_of::<super::plan::Explicit>() + size_of::<super::owner::Taken>())
     }
 }

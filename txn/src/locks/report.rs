@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use ahash::AHashSet;
-
 use super::hold::Hold;
 use super::mode::ModeSet;
 use super::names;
@@ -62,7 +60,12 @@ impl LockTable {
                 let at_table = self.tree[hold.node].kind == Kind::Table;
                 let shown = if at_table { hold.effective() } else { hold.explicit };
                 for mode in shown.modes() {
-                    entries.push(Entry { owner: state.owner, name: self.tree.name(hold.node), mode, granted: true });
+                    entries.push(Entry {
+                        owner: state.owner,
+                        name: self.tree.name(hold.node),
+                        mode,
+                        granted: true,
+                    });
                 }
             }
         }
@@ -70,7 +73,12 @@ impl LockTable {
             let owner = self.owners[waiting.owner].owner;
             for item in &waiting.plan.explicit {
                 let LockRequest { name, mode, .. } = waiting.requests[item.request].clone();
-                entries.push(Entry { owner, name, mode, granted: false });
+                entries.push(Entry {
+                    owner,
+                    name,
+                    mode,
+                    granted: false,
+                });
             }
         }
         entries
@@ -96,7 +104,9 @@ impl LockTable {
     /// Who stands against a transaction's waits.
     pub fn blockers(&self, txn: TxnId) -> Vec<TxnId> {
         let mut blockers = Vec::new();
-        let Some(owner) = self.owners.find(txn) else { return blockers };
+        let Some(owner) = self.owners.find(txn) else {
+            return blockers;
+        };
         for &ticket in &self.owners[owner].tickets {
             self.any_blocker_of(ticket, |blocker| {
                 let txn = self.owners[blocker.owner].owner.txn;
@@ -121,7 +131,9 @@ impl LockTable {
 
     /// The explicit locks of a transaction, as requests that would take them again: what its Prepare record carries.
     pub fn locks_of(&self, txn: TxnId) -> Vec<LockRequest> {
-        let Some(owner) = self.owners.find(txn) else { return Vec::new() };
+        let Some(owner) = self.owners.find(txn) else {
+            return Vec::new();
+        };
         let mut locks = Vec::new();
         for id in self.holds.of(self.owners[owner].first_hold) {
             let hold = &self.holds[id];
@@ -132,7 +144,11 @@ impl LockTable {
             for mode in hold.explicit.modes() {
                 if mode == Mode::Add {
                     let adds = self.adds.increments(id).into_iter();
-                    locks.extend(adds.map(|add| LockRequest { name: name.clone(), mode, add: Some(add) }));
+                    locks.extend(adds.map(|add| LockRequest {
+                        name: name.clone(),
+                        mode,
+                        add: Some(add),
+                    }));
                 } else {
                     locks.push(LockRequest::new(name.clone(), mode));
                 }
@@ -154,8 +170,13 @@ impl LockTable {
             for segment in names::segments(&lock.name) {
                 node = self.tree.child_or_insert(node, &segment);
             }
-            let Some(modes) = super::take::wanted(lock) else { continue };
-            assert!(self.may_hold(id, node, modes), "prepared transactions hold compatible locks");
+            let Some(modes) = super::take::wanted(lock) else {
+                continue;
+            };
+            assert!(
+                self.may_hold(id, node, modes),
+                "prepared transactions hold compatible locks"
+            );
             self.take(id, 0, node, modes, lock.add.as_ref().filter(|_| modes == ModeSet::A));
         }
         self.growth.clear();
@@ -192,7 +213,10 @@ impl LockTable {
         }
         counted.retain(|(node, _), counts| *node != ROOT && *counts != (0, 0));
         if let Some(((node, _), _)) = counted.first_key_value() {
-            return Err(format!("L1: a lock below {:?} without an intention there", self.tree.name(*node)));
+            return Err(format!(
+                "L1: a lock below {:?} without an intention there",
+                self.tree.name(*node)
+            ));
         }
         self.check_waiters()
     }
@@ -208,7 +232,11 @@ impl LockTable {
             if !self.tree[node].held.contains(one.effective()) {
                 return Err(format!("the union at {:?} lacks a holder", self.tree.name(node)));
             }
-            for other in near.iter().flat_map(|&near| self.holds.at(&self.tree, near)).map(|id| &self.holds[id]) {
+            for other in near
+                .iter()
+                .flat_map(|&near| self.holds.at(&self.tree, near))
+                .map(|id| &self.holds[id])
+            {
                 if one.owner != other.owner && one.effective().conflicts(other.effective()) {
                     let (one, other) = (one.effective(), other.effective());
                     return Err(format!("L1: {one} and {other} are held at {:?}", self.tree.name(node)));
@@ -220,7 +248,11 @@ impl LockTable {
 
     /// The counts that escalation and class marks go by.
     fn check_below(&self, hold: &Hold) -> Result<(), String> {
-        let own = || self.holds.of(self.owners[hold.owner].first_hold).map(|id| &self.holds[id]);
+        let own = || {
+            self.holds
+                .of(self.owners[hold.owner].first_hold)
+                .map(|id| &self.holds[id])
+        };
         let kind = self.tree[hold.node].kind;
         let expected = match kind {
             Kind::Table => {
@@ -236,14 +268,21 @@ impl LockTable {
                     let kind = self.tree[other.node].kind;
                     other.explicit.changes_here() && (kind.is_data() || kind == Kind::Row)
                 };
-                own().filter(writes).filter(|other| self.class_of(other.node) == Some(hold.node)).count()
+                own()
+                    .filter(writes)
+                    .filter(|other| self.class_of(other.node) == Some(hold.node))
+                    .count()
             }
             _ => 0,
         };
         if expected == hold.below as usize {
             Ok(())
         } else {
-            Err(format!("{} counted, {expected} found below {:?} ({kind:?})", hold.below, self.tree.name(hold.node)))
+            Err(format!(
+                "{} counted, {expected} found below {:?} ({kind:?})",
+                hold.below,
+                self.tree.name(hold.node)
+            ))
         }
     }
 
@@ -268,10 +307,17 @@ impl LockTable {
         for (node, queue) in &self.queues {
             let known = queue.iter().all(|queued| self.tickets.contains_key(&queued.ticket));
             if !known || queue.is_empty() || !self.tree[*node].queued {
-                return Err(format!("L6: the queue at {:?} is not that of its tickets", self.tree.name(*node)));
+                return Err(format!(
+                    "L6: the queue at {:?} is not that of its tickets",
+                    self.tree.name(*node)
+                ));
             }
         }
-        let idle = self.tree.iter().filter(|(id, node)| node.hold_count == 0 && !node.queued && !self.has_child(*id)).next();
+        let idle = self
+            .tree
+            .iter()
+            .filter(|(id, node)| node.hold_count == 0 && !node.queued && !self.has_child(*id))
+            .next();
         match idle {
             Some((node, _)) => Err(format!("{:?} is kept for nobody", self.tree.name(node))),
             None => Ok(()),
@@ -310,7 +356,10 @@ impl LockTable {
         for &id in children.get(&parent).into_iter().flatten() {
             let node = &self.tree[id];
             let name = match node.kind {
-                Kind::Index => format!("index {}", u32::from_be_bytes(node.key[..].try_into().unwrap_or_default())),
+                Kind::Index => format!(
+                    "index {}",
+                    u32::from_be_bytes(node.key[..].try_into().unwrap_or_default())
+                ),
                 Kind::Class => "*".into(),
                 Kind::RowSet => "#rows".into(),
                 _ => label(&self.tree.name(id)),
@@ -322,7 +371,11 @@ impl LockTable {
                 .map(|hold| &self.holds[hold])
                 .map(|hold| {
                     let intended = hold.explicit.is_empty();
-                    let modes = if hold.ceded && intended { "(A)".into() } else { hold.effective().to_string() };
+                    let modes = if hold.ceded && intended {
+                        "(A)".into()
+                    } else {
+                        hold.effective().to_string()
+                    };
                     (self.owners[hold.owner].owner.txn, modes)
                 })
                 .collect();
@@ -336,7 +389,12 @@ impl LockTable {
                 line.push_str("  |");
                 for queued in queue {
                     let txn = self.owners[queued.owner].owner.txn;
-                    let _ = write!(line, " t{txn}:{}{}", queued.modes, if queued.upgrade { "↑" } else { "" });
+                    let _ = write!(
+                        line,
+                        " t{txn}:{}{}",
+                        queued.modes,
+                        if queued.upgrade { "↑" } else { "" }
+                    );
                 }
             }
             text.push_str(line.trim_end());
@@ -355,9 +413,12 @@ impl LockTable {
     /// Whether no ticket waits twice and every one belongs to its owner.
     #[cfg(test)]
     pub(super) fn tickets_are_sound(&self) -> bool {
-        let mut seen = AHashSet::new();
+        let mut seen = ahash::AHashSet::new();
         self.owners.iter().all(|(owner, state)| {
-            state.tickets.iter().all(|ticket| seen.insert(*ticket) && self.tickets[ticket].owner == owner)
+            state
+                .tickets
+                .iter()
+                .all(|ticket| seen.insert(*ticket) && self.tickets[ticket].owner == owner)
         }) && seen.len() == self.tickets.len()
     }
 }

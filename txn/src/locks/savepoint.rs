@@ -11,7 +11,9 @@ use super::{Event, TxnId, Values};
 impl LockTable {
     /// Gives back what a transaction took after `step`, and ends its waits. `false` if it holds nothing here.
     pub fn rollback_to(&mut self, txn: TxnId, step: u64, values: &dyn Values) -> bool {
-        let Some(owner) = self.owners.find(txn) else { return false };
+        let Some(owner) = self.owners.find(txn) else {
+            return false;
+        };
         for ticket in self.owners[owner].tickets.clone() {
             self.withdraw(ticket);
         }
@@ -21,7 +23,11 @@ impl LockTable {
         }
         if !self.regain(owner, values) && !self.owners[owner].doomed {
             self.owners[owner].doomed = true;
-            self.events.push(Event::Aborted { txn, ticket: None, reason: super::AbortReason::Lost });
+            self.events.push(Event::Aborted {
+                txn,
+                ticket: None,
+                reason: super::AbortReason::Lost,
+            });
         }
         self.forget_idle(owner);
         self.wake(values);
@@ -36,7 +42,9 @@ impl LockTable {
     }
 
     fn undo_last(&mut self, owner: OwnerId, keeps_reads: bool) {
-        let Some(taken) = self.owners[owner].log.pop() else { return };
+        let Some(taken) = self.owners[owner].log.pop() else {
+            return;
+        };
         self.log_entries -= 1;
         let (node, modes) = (taken.node, taken.modes);
         if modes == ModeSet::A {
@@ -61,7 +69,9 @@ impl LockTable {
     }
 
     fn undo_add(&mut self, owner: OwnerId, node: super::tree::NodeId) {
-        let Some(hold) = self.holds.find(&self.tree, node, owner) else { return };
+        let Some(hold) = self.holds.find(&self.tree, node, owner) else {
+            return;
+        };
         if self.adds.pop(hold, node) {
             return;
         }

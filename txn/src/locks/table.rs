@@ -208,7 +208,10 @@ impl LockTable {
                     self.undo(owner, logged);
                     self.growth.clear();
                     let outcome = if attempt == Attempt::Blocked && request.wait == WaitMode::NoWait {
-                        Outcome::Refused(Refusal::NotAvailable { name: lock.name.clone(), mode: lock.mode })
+                        Outcome::Refused(Refusal::NotAvailable {
+                            name: lock.name.clone(),
+                            mode: lock.mode,
+                        })
                     } else {
                         self.queue_up(owner, &request, at, values)
                     };
@@ -240,7 +243,10 @@ impl LockTable {
             return Some(Refusal::Aborted(AbortReason::Lost));
         }
         let invalid = request.locks.iter().find(|lock| wanted(lock).is_none())?;
-        Some(Refusal::Invalid { name: invalid.name.clone(), mode: invalid.mode })
+        Some(Refusal::Invalid {
+            name: invalid.name.clone(),
+            mode: invalid.mode,
+        })
     }
 
     fn out_of_memory(&mut self) -> Outcome {
@@ -293,7 +299,9 @@ impl LockTable {
             Event::Aborted { ticket: of, .. } => *of == Some(ticket),
             Event::Escalated { .. } => false,
         };
-        let Some(at) = self.events.iter().position(own) else { return Outcome::Queued(ticket) };
+        let Some(at) = self.events.iter().position(own) else {
+            return Outcome::Queued(ticket);
+        };
         match self.events.remove(at) {
             Event::Granted { exclusive, .. } => Outcome::Granted { exclusive },
             Event::Aborted { reason, .. } => Outcome::Refused(Refusal::Aborted(reason)),
@@ -310,7 +318,10 @@ impl LockTable {
 
     /// Ends the waits of a transaction that another part of the system chose as victim (cross-shard deadlocks).
     pub fn abort_waiting(&mut self, txn: TxnId, reason: AbortReason, values: &dyn Values) -> bool {
-        let waiting = self.owners.find(txn).filter(|&owner| !self.owners[owner].tickets.is_empty());
+        let waiting = self
+            .owners
+            .find(txn)
+            .filter(|&owner| !self.owners[owner].tickets.is_empty());
         if let Some(owner) = waiting {
             self.stats.deadlocks += 1;
             self.abort_waits(owner, reason, values);
@@ -322,7 +333,9 @@ impl LockTable {
     /// Releases everything of a transaction: it committed, was proposed (hand-over), or rolled back. Whatever it wrote must
     /// be what [`Values`] and readers see by now.
     pub fn release(&mut self, txn: TxnId, values: &dyn Values) -> bool {
-        let Some(owner) = self.owners.find(txn) else { return false };
+        let Some(owner) = self.owners.find(txn) else {
+            return false;
+        };
         self.drop_waits(owner);
         self.drop_owner(owner);
         self.wake(values);
@@ -338,8 +351,13 @@ impl LockTable {
     /// Marks a transaction as prepared or committing: it keeps its locks over the end of an epoch and of its coordinator,
     /// and no policy aborts it. `false` if it holds nothing here, or has lost what it held.
     pub fn seal(&mut self, txn: TxnId) -> bool {
-        let Some(owner) = self.owners.find(txn).filter(|&owner| !self.owners[owner].doomed) else { return false };
-        assert!(self.owners[owner].tickets.is_empty(), "all locks are held before the first Prepare (DESIGN §3)");
+        let Some(owner) = self.owners.find(txn).filter(|&owner| !self.owners[owner].doomed) else {
+            return false;
+        };
+        assert!(
+            self.owners[owner].tickets.is_empty(),
+            "all locks are held before the first Prepare (DESIGN §3)"
+        );
         self.owners[owner].sealed = true;
         true
     }
@@ -351,7 +369,9 @@ impl LockTable {
 
     /// Releases the unprepared locks of a coordinator's dead incarnation and those before it; tells whose.
     pub fn drop_coordinator(&mut self, dead: Incarnation, values: &dyn Values) -> Vec<TxnId> {
-        self.drop_where(values, |owner| owner.coordinator.node == dead.node && owner.coordinator.start <= dead.start)
+        self.drop_where(values, |owner| {
+            owner.coordinator.node == dead.node && owner.coordinator.start <= dead.start
+        })
     }
 
     /// Ends the epoch: all unprepared locks fall; tells whose. Waits end with [`AbortReason::Lost`].
@@ -362,12 +382,19 @@ impl LockTable {
     }
 
     fn drop_where(&mut self, values: &dyn Values, falls: impl Fn(&Owner) -> bool) -> Vec<TxnId> {
-        let fallen = self.owners.iter().filter(|(_, state)| !state.sealed && falls(&state.owner));
+        let fallen = self
+            .owners
+            .iter()
+            .filter(|(_, state)| !state.sealed && falls(&state.owner));
         let mut fallen: Vec<(TxnId, OwnerId)> = fallen.map(|(owner, state)| (state.owner.txn, owner)).collect();
         fallen.sort_unstable();
         for &(txn, owner) in &fallen {
             for ticket in self.owners[owner].tickets.clone() {
-                self.events.push(Event::Aborted { txn, ticket: Some(ticket), reason: AbortReason::Lost });
+                self.events.push(Event::Aborted {
+                    txn,
+                    ticket: Some(ticket),
+                    reason: AbortReason::Lost,
+                });
             }
             self.drop_waits(owner);
         }

@@ -1,5 +1,6 @@
 //! Take: the way of a lock nobody is in the way of: one walk down the tree, one change of counts up again.
 
+use super::Values;
 use super::class::Chain;
 use super::mode::ModeSet;
 use super::names;
@@ -7,7 +8,6 @@ use super::owner::{OwnerId, Taken};
 use super::queue::Rank;
 use super::table::LockTable;
 use super::tree::{Kind, NodeId, ROOT};
-use super::Values;
 use crate::{AddIncrement, LockName, LockRequest, Mode, RowPart};
 
 /// How an attempt to take a lock at once ended.
@@ -25,7 +25,11 @@ pub(super) enum Attempt {
 
 impl Attempt {
     fn taken(wanted: ModeSet, got: ModeSet) -> Attempt {
-        if wanted == ModeSet::A && got != wanted { Attempt::TakenExclusive } else { Attempt::Taken }
+        if wanted == ModeSet::A && got != wanted {
+            Attempt::TakenExclusive
+        } else {
+            Attempt::Taken
+        }
     }
 }
 
@@ -39,7 +43,9 @@ impl LockTable {
         hold: bool,
         values: &dyn Values,
     ) -> Attempt {
-        let Some(wanted) = wanted(request) else { return Attempt::Blocked };
+        let Some(wanted) = wanted(request) else {
+            return Attempt::Blocked;
+        };
         if let LockName::PathClass { table, .. } = request.name {
             self.open_classes(table);
         }
@@ -106,14 +112,7 @@ impl LockTable {
     }
 
     /// Gives a lock to an owner and writes it down.
-    pub(super) fn take(
-        &mut self,
-        owner: OwnerId,
-        step: u64,
-        node: NodeId,
-        modes: ModeSet,
-        add: Option<&AddIncrement>,
-    ) {
+    pub(super) fn take(&mut self, owner: OwnerId, step: u64, node: NodeId, modes: ModeSet, add: Option<&AddIncrement>) {
         let hold = self.holds.find(&self.tree, node, owner);
         let explicit = hold.map_or(ModeSet::NONE, |hold| self.holds[hold].explicit);
         let new = modes - explicit;
@@ -148,7 +147,11 @@ impl LockTable {
             // What is held may have become less since it was last added up.
             self.holds.relax(&mut self.tree, node, u32::MAX);
         }
-        let rank = Rank { upgrade: !held.is_empty(), seq: u64::MAX, age: self.owners[owner].owner.age() };
+        let rank = Rank {
+            upgrade: !held.is_empty(),
+            seq: u64::MAX,
+            age: self.owners[owner].owner.age(),
+        };
         self.any_blocker(owner, node, modes, rank, &[], |_| true)
     }
 
@@ -176,14 +179,28 @@ pub(super) fn wanted(request: &LockRequest) -> Option<ModeSet> {
     let is_class = matches!(request.name, LockName::PathClass { .. });
     // A class is a promise about rows to come; writing one whole would have to be seen by readers of single rows.
     let modes = ModeSet::of(request.mode, at_table).filter(|modes| !is_class || !modes.writes())?;
-    let is_path = matches!(&request.name, LockName::Row { part: RowPart::Path(_), .. });
-    Some(if request.mode == Mode::Add && !is_path && !at_table { ModeSet::X } else { modes })
+    let is_path = matches!(
+        &request.name,
+        LockName::Row {
+            part: RowPart::Path(_),
+            ..
+        }
+    );
+    Some(if request.mode == Mode::Add && !is_path && !at_table {
+        ModeSet::X
+    } else {
+        modes
+    })
 }
 
 /// The current number at a name.
 pub(super) fn number(name: &LockName, values: &dyn Values) -> Option<storage::Numeric> {
     match name {
-        LockName::Row { table, key, part: RowPart::Path(path) } => values.number(*table, key, path),
+        LockName::Row {
+            table,
+            key,
+            part: RowPart::Path(path),
+        } => values.number(*table, key, path),
         _ => None,
     }
 }

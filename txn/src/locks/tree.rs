@@ -167,7 +167,12 @@ impl Tree {
     /// Live nodes with their positions, for reports and checks.
     pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &Node)> {
         let live = |(at, node): (usize, _)| (at as NodeId, node);
-        self.nodes.iter().enumerate().skip(1).map(live).filter(|(_, node)| node.hold_count != NONE)
+        self.nodes
+            .iter()
+            .enumerate()
+            .skip(1)
+            .map(live)
+            .filter(|(_, node)| node.hold_count != NONE)
     }
 
     fn hash(&self, parent: NodeId, kind: Kind, key: &[u8]) -> u32 {
@@ -261,7 +266,11 @@ impl Tree {
         }
         if self.live == 0 && self.nodes.len() > KEEP_NODES {
             let spans = std::mem::take(&mut self.spans);
-            *self = Tree { spans, hashing: self.hashing.clone(), ..Tree::new() };
+            *self = Tree {
+                spans,
+                hashing: self.hashing.clone(),
+                ..Tree::new()
+            };
         }
     }
 
