@@ -143,6 +143,29 @@ impl fmt::Display for SqlError {
 
 impl std::error::Error for SqlError {}
 
+impl From<storage::numeric::NumericError> for SqlError {
+    fn from(error: storage::numeric::NumericError) -> Self {
+        let raised = SqlError::new(SqlState(error.sqlstate()), error.to_string());
+        match error {
+            storage::numeric::NumericError::FieldOverflow { detail } => raised.detail(detail),
+            _ => raised,
+        }
+    }
+}
+
+impl From<storage::jsonb::JsonError> for SqlError {
+    fn from(error: storage::jsonb::JsonError) -> Self {
+        let mut raised = SqlError::new(SqlState(error.kind.sqlstate()), error.message);
+        if let Some(detail) = error.detail {
+            raised = raised.detail(detail);
+        }
+        if let Some(hint) = error.hint {
+            raised = raised.hint(hint);
+        }
+        raised
+    }
+}
+
 macro_rules! sqlstates {
     ($($name:ident $code:literal),* $(,)?) => {
         impl SqlState {

@@ -1,7 +1,31 @@
 //! Functions, operators, casts and aggregates: one table that binding resolves over, pg_proc and pg_operator show, and
 //! both engines call.
+//!
+//! ```text
+//!   family (integer, text, …)  static FUNCTIONS: &[Function]      define   constructors of the rows
+//!   operator                   symbol, operand types → function   call     Rust functions over values as bodies
+//!   cast                       source, target → function          value    Datum ↔ Rust types
+//!                    └── registry: by_name, by_oid, operators, cast, equality, less ──► binder, catalogs
+//! ```
+//! OIDs are PostgreSQL's, so that a client that looks a function up in `pg_proc` finds what it expects. A body never sees
+//! the wrong type: the binder put the casts in. If it does, that is a bug and raises XX000, not a panic.
 
 use std::fmt;
+
+mod boolean;
+mod call;
+pub mod cast;
+mod compare;
+mod define;
+pub mod operator;
+mod registry;
+pub mod value;
+
+pub use cast::{Cast, CastContext, CastMethod};
+pub use operator::Operator;
+pub use registry::{
+    all, all_casts, all_operators, by_name, by_oid, cast, equality, less, operator_by_oid, operators, prefix_operators,
+};
 
 use storage::Datum;
 
@@ -100,3 +124,6 @@ impl fmt::Debug for Function {
         write!(f, "{}/{}", self.name, self.oid)
     }
 }
+
+/// Every family's table.
+static FAMILIES: &[&[Function]] = &[boolean::FUNCTIONS, compare::FUNCTIONS];

@@ -1,6 +1,42 @@
 //! Types: PostgreSQL's type OIDs, names, categories, and values as text and binary.
+//!
+//! ```text
+//!   text ─ input ─► Datum ─ output ─► text          table      what pg_type says
+//!   wire ─ binary_input ─► Datum ─ binary_output    name       format_type, and type names as regtype reads them
+//!                            │                       modifier   varchar(3), numeric(5,2), timestamp(0)
+//!                     apply_modifier                 style      the settings that formats depend on
+//! ```
+//! A [`Datum`](storage::Datum) says how a value is held, not what type it has: text, varchar and name are all text. So
+//! everything here takes the [`Type`] beside the value.
 
+pub mod abbreviation;
+pub mod array;
+pub mod binary;
+pub mod bytes;
+pub mod calendar;
+pub mod character;
+pub mod datetime;
+pub mod error;
+mod input;
+pub mod modifier;
+mod name;
+pub mod number;
+pub mod numeric;
 pub mod oid;
+mod output;
+pub mod record;
+pub mod reg;
+pub mod style;
+mod table;
+pub mod zone;
+
+pub use binary::{binary_input, binary_output};
+pub use input::input;
+pub use modifier::{apply_modifier, modifier_in, modifier_out};
+pub use name::{format_type, parse_type};
+pub use output::{as_str, output, to_text};
+pub use style::Style;
+pub use table::{TypeInfo, all, array_of, category, element_of, info, is_preferred, lookup_name};
 
 /// A PostgreSQL type with its modifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
