@@ -1,0 +1,257 @@
+//! Program: a bound expression with columns turned into slots.
+
+use storage::Datum;
+
+use crate::SqlResult;
+use crate::Type;
+use crate::bound::Comparison;
+use crate::functions::{CallContext, Function};
+
+/// A compiled expression. Immutable and shared; everything that changes is in [`crate::eval::EvalState`].
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub(crate) root: Node,
+    pub(crate) ty: Type,
+    pub(crate) has_subquery: bool,
+    pub(crate) is_volatile: bool,
+}
+
+impl Program {
+    /// Type of the value.
+    pub fn ty(&self) -> Type {
+        self.ty
+    }
+
+    /// Whether evaluation may suspend (E2).
+    pub fn has_subquery(&self) -> bool {
+        self.has_subquery
+    }
+
+    /// Whether two evaluations over equal rows may differ.
+    pub fn is_volatile(&self) -> bool {
+        self.is_volatile
+    }
+
+    /// The slot, if the program only reads one.
+    pub fn as_slot(&self) -> Option<usize> {
+        match self.root {
+            Node::Slot(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// The value, if the program is a constant.
+    pub fn as_literal(&self) -> Option<&Datum> {
+        match &self.root {
+            Node::Literal(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A program that reads one slot.
+    pub fn slot(slot: usize, ty: Type) -> Self {
+        Self {
+            root: Node::Slot(slot),
+            ty,
+            has_subquery: false,
+            is_volatile: false,
+        }
+    }
+
+    /// A program with a constant value.
+    pub fn literal(value: Datum, ty: Type) -> Self {
+        Self {
+            root: Node::Literal(value),
+            ty,
+            has_subquery: false,
+            is_volatile: false,
+        }
+    }
+}
+
+/// Implementation of a scalar function.
+pub(crate) type ScalarBody = fn(&mut CallContext<'_>, &[Datum]) -> SqlResult<Datum>;
+
+/// A call with everything it needs at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) function: &'static Function,
+    pub(crate) body: ScalarBody,
+    pub(crate) strict: bool,
+    pub(crate) args: Box<[Node]>,
+    pub(crate) types: Box<[Type]>,
+    pub(crate) result: Type,
+    /// Where the value is kept while the row is suspended (E3).
+    pub(crate) memo: Option<usize>,
+}
+
+/// A function applied to values that are not arguments of a call node: IS DISTINCT, NULLIF, ANY, row comparison.
+#[derive(Clone, Debug)]
+pub(crate) struct Binary {
+    pub(crate) body: ScalarBody,
+    pub(crate) strict: bool,
+    pub(crate) types: [Type; 2],
+}
+
+/// Integer arithmetic that needs no call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    Literal(Datum),
+    Parameter(usize),
+    Slot(usize),
+    /// A column of the plan's frame.
+    Outer(usize),
+    /// A column of the subquery row under test of ANY/ALL.
+    Inner(usize),
+    Placeholder,
+    Call(Box<Call>),
+    /// Comparison of integers, floats, text, dates and the like, without a call.
+    Compare {
+        comparison: Comparison,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
+    Int4 {
+        operation: Arithmetic,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
+    Int8 {
+        operation: Arithmetic,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
+    And(Box<[Node]>),
+    Or(Box<[Node]>),
+    Not(Box<Node>),
+    IsNull {
+        operand: Box<Node>,
+        negated: bool,
+    },
+    IsTruth {
+        operand: Box<Node>,
+        value: Option<bool>,
+        negated: bool,
+    },
+    IsDistinct {
+        equal: Binary,
+        left: Box<Node>,
+        right: Box<Node>,
+        negated: bool,
+    },
+    Case {
+        branches: Box<[(Node, Node)]>,
+        otherwise: Box<Node>,
+    },
+    Coalesce(Box<[Node]>),
+    NullIf {
+        equal: Binary,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
+    Extreme {
+        greatest: bool,
+        blank_padded: bool,
+        args: Box<[Node]>,
+    },
+    ArrayCompare {
+        operator: Binary,
+        all: bool,
+        left: Box<Node>,
+        array: Box<Node>,
+    },
+    /// `left = ANY (constant array)` with many elements.
+    InSet {
+        left: Box<Node>,
+        members: std::sync::Arc<crate::eval::subquery::Members>,
+    },
+    Array {
+        element_type: u32,
+        elements: Box<[Node]>,
+        nested: bool,
+    },
+    Row(Box<[Node]>),
+    RowCompare {
+        comparison: Comparison,
+        pairs: Box<[PairNode]>,
+    },
+    ArraySubscript {
+        base: Box<Node>,
+        subscripts: Box<[SubscriptNode]>,
+    },
+    JsonSubscript {
+        base: Box<Node>,
+        steps: Box<[Node]>,
+    },
+    Field {
+        base: Box<Node>,
+        index: usize,
+    },
+    Subquery(Box<SubqueryNode>),
+    ConvertIo {
+        base: Box<Node>,
+        from: Type,
+        to: Type,
+    },
+    ConvertArray {
+        base: Box<Node>,
+        element: Box<Node>,
+        element_type: u32,
+    },
+    Coerce {
+        base: Box<Node>,
+        ty: Type,
+        explicit: bool,
+    },
+    /// Drops the trailing blanks that bpchar's equality and order ignore.
+    TrimBlanks(Box<Node>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PairNode {
+    pub(crate) left: Node,
+    pub(crate) right: Node,
+    pub(crate) equal: Binary,
+    pub(crate) less: Binary,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum SubscriptNode {
+    Index(Node),
+    Slice(Option<Node>, Option<Node>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SubqueryNode {
+    pub(crate) index: usize,
+    pub(crate) outer: Box<[Node]>,
+    pub(crate) kind: SubqueryUse,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum SubqueryUse {
+    Exists,
+    Scalar,
+    Row {
+        width: usize,
+    },
+    Array {
+        element_type: u32,
+    },
+    Quantified {
+        all: bool,
+        test: Node,
+    },
+    /// `left = ANY (…)` through a set of the rows; `test` decides when NULLs are involved.
+    Member {
+        left: Box<[Node]>,
+        test: Node,
+    },
+}
