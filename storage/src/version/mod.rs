@@ -12,6 +12,7 @@
 
 mod fold;
 mod row;
+mod serial;
 mod value;
 
 use bytes::Bytes;

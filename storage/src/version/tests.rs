@@ -142,3 +142,13 @@ proptest! {
         let _ = Version::decode(&bytes);
     }
 }
+
+#[test]
+fn values_pass_through_serde() {
+    for value in row() {
+        let text = serde_json::to_string(&value).expect("serialisable");
+        let back: Datum = serde_json::from_str(&text).expect("deserialisable");
+        assert_eq!(format!("{back:?}"), format!("{value:?}"));
+    }
+    assert!(serde_json::from_str::<Datum>("[19, 9, 9]").is_err());
+}
