@@ -1,0 +1,1 @@
+//! Three replicas in one process.
