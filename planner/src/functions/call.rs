@@ -24,7 +24,7 @@ pub fn nullary<R: Return>(function: impl FnOnce() -> R, _args: &[Datum]) -> SqlR
 /// Calls a function of one argument.
 pub fn unary<'a, A: Argument<'a>, R: Return>(function: impl FnOnce(A) -> R, args: &'a [Datum]) -> SqlResult<Datum> {
     match args {
-        [a] => function(A::take(a)?).put(),
+        [a] => function(A::read(a)?).put(),
         _ => Err(arity(args.len())),
     }
 }
@@ -35,7 +35,7 @@ pub fn binary<'a, A: Argument<'a>, B: Argument<'a>, R: Return>(
     args: &'a [Datum],
 ) -> SqlResult<Datum> {
     match args {
-        [a, b] => function(A::take(a)?, B::take(b)?).put(),
+        [a, b] => function(A::read(a)?, B::read(b)?).put(),
         _ => Err(arity(args.len())),
     }
 }
@@ -46,7 +46,7 @@ pub fn ternary<'a, A: Argument<'a>, B: Argument<'a>, C: Argument<'a>, R: Return>
     args: &'a [Datum],
 ) -> SqlResult<Datum> {
     match args {
-        [a, b, c] => function(A::take(a)?, B::take(b)?, C::take(c)?).put(),
+        [a, b, c] => function(A::read(a)?, B::read(b)?, C::read(c)?).put(),
         _ => Err(arity(args.len())),
     }
 }
@@ -57,7 +57,7 @@ pub fn quaternary<'a, A: Argument<'a>, B: Argument<'a>, C: Argument<'a>, D: Argu
     args: &'a [Datum],
 ) -> SqlResult<Datum> {
     match args {
-        [a, b, c, d] => function(A::take(a)?, B::take(b)?, C::take(c)?, D::take(d)?).put(),
+        [a, b, c, d] => function(A::read(a)?, B::read(b)?, C::read(c)?, D::read(d)?).put(),
         _ => Err(arity(args.len())),
     }
 }
@@ -78,7 +78,7 @@ pub fn unary_with<'a, A: Argument<'a>, R: Return>(
     args: &'a [Datum],
 ) -> SqlResult<Datum> {
     match args {
-        [a] => function(context, A::take(a)?).put(),
+        [a] => function(context, A::read(a)?).put(),
         _ => Err(arity(args.len())),
     }
 }
@@ -90,7 +90,7 @@ pub fn binary_with<'a, A: Argument<'a>, B: Argument<'a>, R: Return>(
     args: &'a [Datum],
 ) -> SqlResult<Datum> {
     match args {
-        [a, b] => function(context, A::take(a)?, B::take(b)?).put(),
+        [a, b] => function(context, A::read(a)?, B::read(b)?).put(),
         _ => Err(arity(args.len())),
     }
 }
@@ -102,7 +102,12 @@ pub fn ternary_with<'a, A: Argument<'a>, B: Argument<'a>, C: Argument<'a>, R: Re
     args: &'a [Datum],
 ) -> SqlResult<Datum> {
     match args {
-        [a, b, c] => function(context, A::take(a)?, B::take(b)?, C::take(c)?).put(),
+        [a, b, c] => function(context, A::read(a)?, B::read(b)?, C::read(c)?).put(),
         _ => Err(arity(args.len())),
     }
+}
+
+/// One argument, for bodies that take varying numbers of them; one that is not there reads as NULL.
+pub fn argument<'a, T: Argument<'a>>(args: &'a [Datum], index: usize) -> SqlResult<T> {
+    T::read(args.get(index).unwrap_or(&Datum::Null))
 }

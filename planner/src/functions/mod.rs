@@ -12,13 +12,19 @@
 
 use std::fmt;
 
+mod aggregate;
 mod boolean;
 mod call;
 pub mod cast;
 mod compare;
+mod datetime;
 mod define;
+mod float;
+mod integer;
+mod numeric;
 pub mod operator;
 mod registry;
+mod text;
 pub mod value;
 
 pub use cast::{Cast, CastContext, CastMethod};
@@ -113,6 +119,10 @@ pub trait Accumulator: Send {
     fn add(&mut self, args: &[Datum]) -> SqlResult<()>;
     /// The result; may be called repeatedly (window frames that only grow).
     fn finish(&self) -> SqlResult<Datum>;
+    /// Tells the (descending, NULLs first) of each key of WITHIN GROUP, before the first row.
+    fn set_order(&mut self, order: &[(bool, bool)]) {
+        let _ = order;
+    }
     /// Bytes held, for memory accounting.
     fn size(&self) -> usize {
         64
@@ -126,4 +136,13 @@ impl fmt::Debug for Function {
 }
 
 /// Every family's table.
-static FAMILIES: &[&[Function]] = &[boolean::FUNCTIONS, compare::FUNCTIONS];
+static FAMILIES: &[&[Function]] = &[
+    aggregate::FUNCTIONS,
+    boolean::FUNCTIONS,
+    compare::FUNCTIONS,
+    float::FUNCTIONS,
+    integer::FUNCTIONS,
+    numeric::FUNCTIONS,
+    text::FUNCTIONS,
+    datetime::FUNCTIONS,
+];

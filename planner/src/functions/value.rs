@@ -51,13 +51,13 @@ pub trait Argument<'a>: Sized {
     ///
     /// # Errors
     /// XX000 if the datum is of another type.
-    fn take(datum: &'a Datum) -> SqlResult<Self>;
+    fn read(datum: &'a Datum) -> SqlResult<Self>;
 }
 
 macro_rules! arguments {
     ($($target:ty, $name:literal: $pattern:pat => $value:expr;)*) => {
         $(impl<'a> Argument<'a> for $target {
-            fn take(datum: &'a Datum) -> SqlResult<Self> {
+            fn read(datum: &'a Datum) -> SqlResult<Self> {
                 match datum {
                     $pattern => Ok($value),
                     other => Err(mismatch($name, other)),
@@ -94,17 +94,17 @@ arguments! {
 }
 
 impl<'a> Argument<'a> for &'a Datum {
-    fn take(datum: &'a Datum) -> SqlResult<Self> {
+    fn read(datum: &'a Datum) -> SqlResult<Self> {
         Ok(datum)
     }
 }
 
 impl<'a, T: Argument<'a>> Argument<'a> for Option<T> {
-    fn take(datum: &'a Datum) -> SqlResult<Self> {
+    fn read(datum: &'a Datum) -> SqlResult<Self> {
         if matches!(datum, Datum::Null) {
             Ok(None)
         } else {
-            T::take(datum).map(Some)
+            T::read(datum).map(Some)
         }
     }
 }

@@ -169,7 +169,7 @@ kept!(
 );
 
 fn larger_padded(a: &Datum, b: &Datum) -> SqlResult<Datum> {
-    Ok(if Padded::take(a)? < Padded::take(b)? {
+    Ok(if Padded::read(a)? < Padded::read(b)? {
         b.clone()
     } else {
         a.clone()
@@ -177,7 +177,7 @@ fn larger_padded(a: &Datum, b: &Datum) -> SqlResult<Datum> {
 }
 
 fn smaller_padded(a: &Datum, b: &Datum) -> SqlResult<Datum> {
-    Ok(if Padded::take(a)? > Padded::take(b)? {
+    Ok(if Padded::read(a)? > Padded::read(b)? {
         b.clone()
     } else {
         a.clone()

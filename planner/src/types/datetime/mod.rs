@@ -20,7 +20,7 @@ use storage::{Datum, Interval};
 
 pub use decode::{CurrentTime, ZoneSpec};
 pub use interval_out::write_interval;
-pub use print::{write_date, write_time, write_time_zone, write_timestamp, write_timestamptz};
+pub use print::{DAYS, MONTHS, write_date, write_time, write_time_zone, write_timestamp, write_timestamptz};
 
 use super::calendar::{
     self, EPOCH_DIFFERENCE_SECONDS, Fields, MICROS_PER_SECOND, POSTGRES_EPOCH_JULIAN, is_valid_date, is_valid_julian,
