@@ -72,3 +72,17 @@ impl StorageError {
         }
     }
 }
+
+impl From<crate::engine::EngineError> for StorageError {
+    fn from(error: crate::engine::EngineError) -> Self {
+        use crate::engine::EngineError;
+        match error {
+            EngineError::NoSpace(_) => StorageError::DiskFull,
+            EngineError::Corrupted(text) => StorageError::Corrupted(text),
+            EngineError::Io(text) => StorageError::Io(text),
+            error @ (EngineError::InUse { .. }
+            | EngineError::NewerFormat { .. }
+            | EngineError::NotADataDirectory { .. }) => StorageError::Io(error.to_string()),
+        }
+    }
+}

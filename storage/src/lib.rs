@@ -15,6 +15,7 @@ pub mod engine;
 pub mod error;
 pub mod jsonb;
 pub mod key;
+pub mod mvcc;
 pub mod numeric;
 pub mod path;
 pub mod version;

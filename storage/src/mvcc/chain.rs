@@ -1,0 +1,164 @@
+//! Chain: the versions of one key that a read needs, newest first down to their base.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::encoded::{self, Kind};
+use super::{TIMESTAMP_SIZE, split_version_key};
+use crate::Row;
+use crate::StorageError;
+use crate::engine::Cursor;
+use crate::version;
+
+/// A committed write that is not in the family yet; a read under a lock must see it.
+#[derive(Clone, Debug)]
+pub struct Unapplied {
+    /// Its commit timestamp.
+    pub timestamp: u64,
+    /// Position of its proposal, for the caller; reading does not look at it.
+    pub sequence: u64,
+    /// Encoded version.
+    pub version: Bytes,
+}
+
+/// Versions of one key, newest first; the last may be its base.
+#[derive(Default)]
+pub(crate) struct Chain {
+    links: SmallVec<[Link; 4]>,
+    has_base: bool,
+}
+
+struct Link {
+    timestamp: u64,
+    version: Bytes,
+}
+
+impl Chain {
+    /// Reads the versions of `key` at or below `at`, down to a base. Versions below `hidden_below` do not exist.
+    pub(crate) fn read(cursor: &mut Cursor, key: &[u8], at: u64, hidden_below: u64) -> Result<Chain, StorageError> {
+        let mut chain = Chain::default();
+        let mut target = SmallVec::<[u8; 64]>::from_slice(key);
+        target.extend_from_slice(&(!at).to_be_bytes());
+        cursor.seek(&target);
+        while let Some((versioned, value)) = cursor.item() {
+            let same_key = versioned.len() == key.len() + TIMESTAMP_SIZE && versioned.starts_with(key);
+            let Some((_, timestamp)) = split_version_key(versioned).filter(|_| same_key) else {
+                break;
+            };
+            if timestamp < hidden_below || chain.push(timestamp, value)? {
+                return Ok(chain);
+            }
+            cursor.next();
+        }
+        cursor.status()?;
+        Ok(chain)
+    }
+
+    /// Adds an older version; says whether the chain is complete.
+    pub(crate) fn push(&mut self, timestamp: u64, version: &[u8]) -> Result<bool, StorageError> {
+        self.has_base = is_base(version)?;
+        self.links.push(Link {
+            timestamp,
+            version: Bytes::copy_from_slice(version),
+        });
+        Ok(self.has_base)
+    }
+
+    /// Adds a version newer than all before; what a base covers is dropped.
+    pub(crate) fn push_newer(&mut self, timestamp: u64, version: &[u8]) -> Result<(), StorageError> {
+        if is_base(version)? {
+            self.links.clear();
+            self.has_base = true;
+        }
+        self.links.insert(
+            0,
+            Link {
+                timestamp,
+                version: Bytes::copy_from_slice(version),
+            },
+        );
+        Ok(())
+    }
+
+    /// Adds what is not in the family yet; a version that arrived meanwhile is in both and counts once.
+    pub(crate) fn merge(&mut self, unapplied: &[Unapplied]) -> Result<(), StorageError> {
+        for write in unapplied {
+            let place = self.links.partition_point(|link| link.timestamp > write.timestamp);
+            if self
+                .links
+                .get(place)
+                .is_some_and(|link| link.timestamp == write.timestamp)
+            {
+                continue;
+            }
+            if place == self.links.len() && self.has_base {
+                continue;
+            }
+            self.links.insert(
+                place,
+                Link {
+                    timestamp: write.timestamp,
+                    version: write.version.clone(),
+                },
+            );
+            if is_base(&write.version)? {
+                self.links.truncate(place + 1);
+                self.has_base = true;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// Timestamp of the newest version, 0 if there is none.
+    pub(crate) fn newest(&self) -> u64 {
+        self.links.first().map_or(0, |link| link.timestamp)
+    }
+
+    /// How the row is kept, for the decision to consolidate it.
+    pub(crate) fn size(&self) -> version::Chain {
+        let deltas = if self.has_base {
+            &self.links[..self.links.len() - 1]
+        } else {
+            &self.links[..]
+        };
+        version::Chain {
+            full_bytes: if self.has_base {
+                self.links.last().map_or(0, |link| link.version.len() as u64)
+            } else {
+                0
+            },
+            deltas: deltas.len() as u64,
+            delta_bytes: deltas.iter().map(|link| link.version.len() as u64).sum(),
+        }
+    }
+
+    /// The row the versions add up to.
+    pub(crate) fn fold(&self) -> Result<Option<Row>, StorageError> {
+        let Some(last) = self.links.last().filter(|_| self.has_base) else {
+            return Ok(None);
+        };
+        let Some(row) = encoded::decode_base(&last.version)? else {
+            return Ok(None);
+        };
+        let deltas = &self.links[..self.links.len() - 1];
+        if deltas.is_empty() {
+            return Ok(Some(row));
+        }
+        let deltas = deltas.iter().rev().map(|link| encoded::decode_delta(&link.version));
+        let deltas = deltas.collect::<Result<Vec<_>, _>>()?;
+        version::fold(row, deltas.iter().map(Vec::as_slice)).map(Some)
+    }
+
+    /// Timestamps and versions, newest first.
+    pub(crate) fn links(&self) -> impl Iterator<Item = (u64, &Bytes)> {
+        self.links.iter().map(|link| (link.timestamp, &link.version))
+    }
+}
+
+fn is_base(version: &[u8]) -> Result<bool, StorageError> {
+    Ok(encoded::kind(version)? != Kind::Delta)
+}
