@@ -249,6 +249,7 @@ impl From<TxnError> for SqlError {
             TxnError::TableVersion(_) => SqlError::new(SqlState::SERIALIZATION_FAILURE, message),
             TxnError::OutcomeUnknown => SqlError::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message),
             TxnError::Unavailable => SqlError::new(SqlState::ADMIN_SHUTDOWN, message),
+            TxnError::AddOutOfRange => SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message),
             TxnError::Limit(_) => SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message),
         }
     }

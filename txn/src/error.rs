@@ -1,5 +1,8 @@
 //! TxnError: why a transaction could not go on.
 
+use consensus::ConsensusError;
+use storage::{EngineError, StorageError};
+
 /// Why a transaction could not go on, and what its owner should do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TxnError {
@@ -50,7 +53,114 @@ pub enum TxnError {
     /// The node is shutting down or has not started. 57P01.
     #[error("the database system is shutting down")]
     Unavailable,
+    /// What was added to a number does not fit its type. 22003.
+    #[error("value out of range")]
+    AddOutOfRange,
     /// A bound was exceeded (too many paths, value too large). 54000.
     #[error("{0}")]
     Limit(String),
+}
+
+impl TxnError {
+    /// Whether running the whole transaction again may succeed (class 40 and what the server itself repeats).
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            TxnError::Serialization { .. } | TxnError::Deadlock { .. } | TxnError::TableVersion(_) => true,
+            // Whether it committed is unknown: running it again could apply it twice.
+            TxnError::OutcomeUnknown => false,
+            TxnError::SnapshotTooOld => true,
+            TxnError::LockNotAvailable { .. }
+            | TxnError::Cancelled
+            | TxnError::LockMemory
+            | TxnError::DiskFull
+            | TxnError::Corrupted(_)
+            | TxnError::Io(_)
+            | TxnError::Unavailable
+            | TxnError::AddOutOfRange
+            | TxnError::Limit(_) => false,
+        }
+    }
+
+    /// Whether every replica would fail alike. In a state machine anything else stops the replica.
+    pub fn is_deterministic(&self) -> bool {
+        match self {
+            TxnError::Serialization { .. }
+            | TxnError::TableVersion(_)
+            | TxnError::AddOutOfRange
+            | TxnError::Limit(_) => true,
+            TxnError::Deadlock { .. }
+            | TxnError::LockNotAvailable { .. }
+            | TxnError::Cancelled
+            | TxnError::LockMemory
+            | TxnError::DiskFull
+            | TxnError::Corrupted(_)
+            | TxnError::Io(_)
+            | TxnError::SnapshotTooOld
+            | TxnError::OutcomeUnknown
+            | TxnError::Unavailable => false,
+        }
+    }
+
+    /// A serialization failure with a reason for the detail line.
+    pub(crate) fn serialization(detail: impl Into<String>) -> TxnError {
+        TxnError::Serialization { detail: detail.into() }
+    }
+
+    /// Locks that fell with their leader, epoch or coordinator (DESIGN L9).
+    pub(crate) fn locks_lost() -> TxnError {
+        TxnError::serialization("the transaction's locks were lost with the leader that granted them")
+    }
+}
+
+impl From<StorageError> for TxnError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Corrupted(text) => TxnError::Corrupted(text),
+            StorageError::Io(text) => TxnError::Io(text),
+            StorageError::DiskFull => TxnError::DiskFull,
+            StorageError::Limit(text) | StorageError::NotSupported(text) => TxnError::Limit(text),
+            // Stored documents and numbers were checked when they were written.
+            StorageError::Json(error) => TxnError::Corrupted(error.to_string()),
+            StorageError::Numeric(error) => TxnError::Limit(error.to_string()),
+        }
+    }
+}
+
+impl From<EngineError> for TxnError {
+    fn from(error: EngineError) -> Self {
+        StorageError::from(error).into()
+    }
+}
+
+impl From<ConsensusError> for TxnError {
+    fn from(error: ConsensusError) -> Self {
+        match error {
+            ConsensusError::DiskFull => TxnError::DiskFull,
+            ConsensusError::Engine(error) => error.into(),
+            ConsensusError::OutcomeUnknown => TxnError::OutcomeUnknown,
+            ConsensusError::NotLeader { .. }
+            | ConsensusError::NoQuorum
+            | ConsensusError::Overloaded
+            | ConsensusError::Stopped
+            | ConsensusError::NoSuchGroup(_) => TxnError::Unavailable,
+            ConsensusError::Membership(text) | ConsensusError::Configuration(text) => TxnError::Io(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_committed_is_never_retried() {
+        assert!(!TxnError::OutcomeUnknown.is_retryable());
+        assert!(TxnError::locks_lost().is_retryable());
+    }
+
+    #[test]
+    fn a_failing_device_does_not_fail_alike_on_every_replica() {
+        assert!(!TxnError::Io("sda".into()).is_deterministic());
+        assert!(TxnError::TableVersion(1).is_deterministic());
+    }
 }

@@ -8,13 +8,34 @@
 //!
 //! This file fixes what the planner may call; `PROTOCOL.md` beside this crate says how it works.
 
+mod buffer;
+mod command;
+mod detection;
 pub mod error;
+mod finish;
+mod housekeeping;
+mod interrupt;
+mod live;
+mod locking;
 pub mod locks;
+mod machine;
 pub mod name;
 pub mod node;
+mod open;
+mod oracle;
+mod placement;
+mod reading;
+mod recovery;
+mod scan;
+mod shard;
+mod state;
 pub mod transaction;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::TxnError;
+pub use live::NameLocks;
 pub use name::{AddIncrement, IndexId, Key, LockName, LockRequest, Mode, RowPart, TableId};
 pub use node::{Node, NodeConfig};
 pub use transaction::{

@@ -1,9 +1,30 @@
 //! Node: a data directory opened; its Raft groups, shards, timestamp oracle and recovery.
+//!
+//! ```text
+//!   open: engine ─► groups (meta 0, shards 1..=n) replay ─► oracle above its durable bound ─► recover prepared ─► serve
+//! ```
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ahash::HashMap;
+use consensus::{Groups, GroupsOptions, LocalTransport};
+use parking_lot::Mutex;
+use storage::Engine;
+use tokio::sync::watch;
+
+use crate::command::{Body, Outcome, Timestamp, TransactionId};
+use crate::interrupt::Interrupt;
+use crate::live::Live;
+use crate::locks::Incarnation;
+use crate::machine::records::{self, Record};
+use crate::oracle::Oracle;
+use crate::placement::{META, Placement, ShardId};
+use crate::shard::{Awaited, Shard};
+use crate::state::State;
+use crate::transaction::Inner;
 use crate::{Transaction, TransactionOptions, TxnError};
 
 /// How a node is opened.
@@ -22,7 +43,34 @@ pub struct NodeConfig {
 }
 
 /// An open data directory.
-pub struct Node {}
+pub struct Node {
+    pub(crate) inner: Arc<NodeInner>,
+}
+
+/// What transactions and background tasks share with the node.
+pub(crate) struct NodeInner {
+    pub(crate) config: NodeConfig,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) oracle: Arc<Oracle>,
+    pub(crate) placement: Placement,
+    groups: Arc<Groups>,
+    shards: Vec<Arc<Shard>>,
+    registry: watch::Receiver<u64>,
+    next_id: AtomicU64,
+    /// This start of the node, to which its transactions' locks belong (DESIGN L9).
+    incarnation: Incarnation,
+    pub(crate) live: Arc<Live>,
+    /// Newest state of each sequence used since the start, proposed or applied.
+    sequences: Mutex<HashMap<u32, Vec<u8>>>,
+    #[cfg(test)]
+    pub(crate) crash_at: Mutex<Option<&'static str>>,
+}
+
+/// This node's number: it is alone.
+const NODE: u64 = 1;
+
+/// Key in local metadata of the number of shards a data directory was made with.
+const SHARD_COUNT: &[u8] = b"shard-count";
 
 /// A row of `pg_locks`.
 #[derive(Clone, Debug)]
@@ -41,50 +89,260 @@ pub struct LockEntry {
     pub granted: bool,
 }
 
-#[allow(unused_variables, reason = "bodies arrive with the first txn slice")]
 impl Node {
     /// Opens or creates a data directory, replays, recovers prepared transactions, and serves.
     ///
     /// # Errors
     /// [`TxnError::Io`] with a clear text when the directory is in use, of a newer version, or unreadable.
     pub async fn open(config: NodeConfig) -> Result<Arc<Node>, TxnError> {
-        todo!()
+        let engine = Engine::open(&config.data, storage::EngineOptions::default())?;
+        let shard_count = shard_count(&engine, config.shard_count)?;
+        let groups = Groups::open(
+            engine.clone(),
+            LocalTransport::new().end(NODE),
+            GroupsOptions::default(),
+        )?;
+        let oracle = Arc::new(Oracle::new(0));
+        let live = Arc::new(Live::default());
+        let mut shards = Vec::new();
+        let mut registry = None;
+        for id in 0..=shard_count {
+            let (shard, machine) = crate::open::open_shard(&groups, id, (&oracle, &live), config.deadlock).await?;
+            if id == META {
+                registry = Some(machine.registry_version());
+            }
+            shards.push(shard);
+        }
+        let bound = records::number(&shards[META as usize].group.family().newest(), Record::Bound)?;
+        oracle.begin_at(bound);
+        let inner = Arc::new(NodeInner {
+            placement: Placement::new(shard_count),
+            config,
+            engine,
+            oracle,
+            groups,
+            shards,
+            registry: registry.expect("the meta group was opened first"),
+            next_id: AtomicU64::new(bound + 1),
+            incarnation: Incarnation {
+                node: 1,
+                start: bound + 1,
+            },
+            live,
+            sequences: Mutex::default(),
+            #[cfg(test)]
+            crash_at: Mutex::new(None),
+        });
+        crate::housekeeping::extend_bound(&inner).await?;
+        crate::recovery::recover(&inner).await?;
+        crate::housekeeping::start(&inner);
+        crate::detection::start(&inner);
+        Ok(Arc::new(Node { inner }))
     }
+
     /// Starts a transaction.
     pub fn begin(self: &Arc<Self>, options: TransactionOptions) -> Transaction {
-        todo!()
+        let id = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
+        let inner = Arc::new(Inner {
+            node: self.inner.clone(),
+            id,
+            owner: crate::shard::lock::owner(id, self.inner.incarnation, &options),
+            options,
+            interrupt: Interrupt::default(),
+            state: Mutex::new(State::new()),
+            locking: tokio::sync::Mutex::new(()),
+            oldest_snapshot: AtomicU64::new(0),
+        });
+        self.inner.live.insert(&inner);
+        Transaction { inner }
     }
+
     /// All locks held and waited for.
     pub fn locks(&self) -> Vec<LockEntry> {
-        todo!()
+        let mut entries = Vec::new();
+        for shard in &self.inner.shards {
+            let of_shard = shard.core().locks.entries();
+            entries.extend(of_shard.into_iter().map(|entry| LockEntry {
+                session: entry.owner.session,
+                transaction: entry.owner.txn.0,
+                shard: shard.id,
+                name: entry.name,
+                mode: entry.mode,
+                granted: entry.granted,
+            }));
+        }
+        entries
     }
+
     /// Sessions that block this one (`pg_blocking_pids`).
     pub fn blocking(&self, session: u32) -> Vec<u32> {
-        todo!()
+        let mut sessions: Vec<u32> = Vec::new();
+        for inner in self.inner.live.all() {
+            if inner.options.session == session {
+                sessions.extend(
+                    self.inner
+                        .shards
+                        .iter()
+                        .flat_map(|shard| shard.core().locks.blocking_sessions(inner.id)),
+                );
+            }
+        }
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
     }
+
+    /// Sets how locks are called in errors: ids are all this layer knows.
+    pub fn name_locks_with(&self, name_locks: crate::NameLocks) {
+        self.inner.live.set_name_locks(name_locks);
+    }
+
     /// Cancels whatever lock wait or read this session is in: it gets [`TxnError::Cancelled`].
     pub fn cancel(&self, session: u32) {
-        todo!()
+        for inner in self.inner.live.all() {
+            if inner.options.session == session {
+                inner.interrupt.cancel();
+            }
+        }
     }
-    /// Reserves `count` values of a sequence durably (registry row `sequence`), non-transactionally; returns the state
-    /// before: (last value, is_called).
+
+    /// Moves the durable state of a sequence on, non-transactionally: `advance` makes the next state of the current one
+    /// (`None` if it was never used), which is returned once it is durable. What it hands out of the new state is never
+    /// handed out again, whatever happens to the transaction.
+    ///
+    /// # Errors
+    /// What `advance` returns, or [`TxnError::Unavailable`].
     pub async fn advance_sequence(
         &self,
         sequence: u32,
         advance: &(dyn Fn(Option<Vec<u8>>) -> Result<Vec<u8>, TxnError> + Send + Sync),
     ) -> Result<Vec<u8>, TxnError> {
-        todo!()
+        if self.inner.is_disk_full() {
+            return Err(TxnError::DiskFull);
+        }
+        let shard = self.inner.shard(META)?;
+        let (state, receiver) = {
+            let mut sequences = self.inner.sequences.lock();
+            let current = match sequences.get(&sequence) {
+                Some(state) => Some(state.clone()),
+                None => shard
+                    .group
+                    .family()
+                    .newest()
+                    .get(&records::sequence(sequence))?
+                    .map(|state| state.to_vec()),
+            };
+            let state = advance(current)?;
+            let receiver = shard.keep_house(Body::Sequence {
+                sequence,
+                state: state.clone().into(),
+            })?;
+            sequences.insert(sequence, state.clone());
+            (state, receiver)
+        };
+        match receiver.outcome().await {
+            Ok(Outcome::Applied) => Ok(state),
+            Ok(Outcome::OutOfOrder | Outcome::Decided(_)) | Err(_) => {
+                self.inner.sequences.lock().remove(&sequence);
+                Err(TxnError::Unavailable)
+            }
+        }
     }
+
     /// Commit timestamp of the newest registry change; catalogs older than this are stale.
-    pub fn registry_version(&self) -> tokio::sync::watch::Receiver<u64> {
-        todo!()
+    pub fn registry_version(&self) -> watch::Receiver<u64> {
+        self.inner.registry.clone()
     }
+
     /// Checks every invariant that can be checked at rest.
+    ///
+    /// # Errors
+    /// A description of the first violation.
     pub async fn check_invariants(&self) -> Result<(), String> {
-        todo!()
+        crate::housekeeping::check_invariants(&self.inner).await
     }
+
     /// Flushes and closes.
     pub async fn shutdown(&self) {
-        todo!()
+        for inner in self.inner.live.all() {
+            inner.interrupt.doom(TxnError::Unavailable);
+        }
+        if let Err(error) = self.inner.groups.shutdown(true).await {
+            tracing::error!(%error, "what is not flushed is replayed at the next start");
+        }
     }
 }
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Without this the groups' tasks would keep the directory in use. What is durable does not change.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let groups = self.inner.groups.clone();
+            runtime.spawn(async move { groups.shutdown(false).await });
+        }
+    }
+}
+
+impl NodeInner {
+    /// A shard's leader.
+    pub(crate) fn shard(&self, id: ShardId) -> Result<&Arc<Shard>, TxnError> {
+        self.shards.get(id as usize).ok_or(TxnError::Unavailable)
+    }
+
+    /// All shards, the meta group first.
+    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    /// A timestamp above every one drawn before.
+    pub(crate) fn draw(&self) -> Result<Timestamp, TxnError> {
+        self.oracle.draw().ok_or(TxnError::Unavailable)
+    }
+
+    /// Whether so little space is left that writes are refused.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        self.engine.below_reserve()
+    }
+
+    /// Lets the anchor drop its decision record once every participant has applied its Finish.
+    pub(crate) fn forget_when_finished(self: Arc<Self>, id: TransactionId, anchor: ShardId, finished: Vec<Awaited>) {
+        tokio::spawn(async move {
+            for receiver in finished {
+                if !matches!(receiver.outcome().await, Ok(Outcome::Applied)) {
+                    return;
+                }
+            }
+            if let Ok(anchor) = self.shard(anchor) {
+                anchor.note_finished(id);
+            }
+        });
+    }
+
+    /// Where tests stop a coordinator as if its process had died.
+    pub(crate) async fn crash_point(&self, name: &'static str) {
+        #[cfg(test)]
+        if *self.crash_at.lock() == Some(name) {
+            std::future::pending::<()>().await;
+        }
+        #[cfg(not(test))]
+        let _ = name;
+    }
+}
+
+/// The number of shards of the directory: what it was made with, whatever is asked for now.
+fn shard_count(engine: &Engine, wanted: u32) -> Result<u32, TxnError> {
+    if let Some(bytes) = engine.local_get(SHARD_COUNT)? {
+        return match <[u8; 4]>::try_from(bytes.as_slice()) {
+            Ok(bytes) => Ok(u32::from_be_bytes(bytes)),
+            Err(_) => Err(TxnError::Corrupted(
+                "the number of shards in local metadata is damaged".into(),
+            )),
+        };
+    }
+    let count = wanted.clamp(1, SHARD_COUNT_MAX);
+    engine.local_put(SHARD_COUNT, &count.to_be_bytes())?;
+    Ok(count)
+}
+
+/// Most shards of one node.
+const SHARD_COUNT_MAX: u32 = 256;

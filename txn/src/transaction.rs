@@ -1,12 +1,34 @@
 //! Transaction: the coordinator's side, which the planner drives.
+//!
+//! ```text
+//!   begin ─► begin_statement ─► get, scan            snapshot (READ COMMITTED: of the statement) + own writes
+//!               ▲      │        lock ─► read_locked  newest state under the lock (DESIGN L4)
+//!               │      ▼        write                into the buffer, seen from the next command on
+//!               └── next statement ─► commit: one shard in one command, several in two phases
+//! ```
+//!
+//! Isolation, in terms of what a read looks at:
+//!
+//! | level           | snapshot of get and scan                     | read_locked finds a newer row    |
+//! |-----------------|----------------------------------------------|----------------------------------|
+//! | READ COMMITTED  | drawn per statement                          | `changed`: evaluate it again     |
+//! | REPEATABLE READ | drawn by the first statement                 | 40001 if a path read changed     |
+//! | SERIALIZABLE    | drawn anew after locks were granted: what is | 40001 likewise; the locks that   |
+//! |                 | read under S is the newest committed state   | the planner asked for prevent it |
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
+use parking_lot::{Mutex, MutexGuard};
 use storage::{PathOp, Row};
 
-use crate::{IndexId, Key, LockRequest, Node, TableId, TxnError};
+use crate::buffer::{Clear, FinalEntry};
+use crate::command::{Timestamp, TransactionId};
+use crate::interrupt::Interrupt;
+use crate::node::NodeInner;
+use crate::state::{Phase, State};
+use crate::{IndexId, Key, LockRequest, TableId, TxnError, finish, locking, reading, scan};
 
 /// Isolation levels; READ UNCOMMITTED is READ COMMITTED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -94,39 +116,67 @@ pub type EntryStream = BoxStream<'static, Result<Vec<(Key, Key)>, TxnError>>;
 ///
 /// Dropping it without [`commit`](Self::commit) rolls it back.
 pub struct Transaction {
-    pub(crate) node: Arc<Node>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-#[allow(unused_variables, reason = "bodies arrive with the first txn slice")]
+/// What a transaction's streams and waits share with it.
+pub(crate) struct Inner {
+    pub(crate) node: Arc<NodeInner>,
+    pub(crate) id: TransactionId,
+    pub(crate) options: TransactionOptions,
+    pub(crate) owner: crate::locks::Owner,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) state: Mutex<State>,
+    /// One lock request at a time, so that a transaction waits at one place.
+    pub(crate) locking: tokio::sync::Mutex<()>,
+    /// A timestamp at or below every snapshot in use, 0 if there is none; garbage collection stays below it.
+    pub(crate) oldest_snapshot: std::sync::atomic::AtomicU64,
+}
+
 impl Transaction {
     /// Number shown as the virtual transaction.
     pub fn id(&self) -> u64 {
-        todo!()
+        self.inner.id
     }
+
     /// Isolation level.
     pub fn isolation(&self) -> Isolation {
-        todo!()
+        self.inner.options.isolation
     }
+
     /// Starts a statement: a fresh snapshot under READ COMMITTED, and a new command number (a statement sees only the
-    /// writes of earlier commands). A keyed single-shard read may pass `needs_snapshot = false` (DESIGN T3).
+    /// writes of earlier commands). With `needs_snapshot = false` the snapshot is drawn by the first read that wants one.
     ///
     /// # Errors
     /// [`TxnError::Unavailable`], or what broke the transaction meanwhile (40001 after lost locks).
     pub async fn begin_statement(&self, needs_snapshot: bool) -> Result<(), TxnError> {
-        todo!()
+        self.inner.interrupt.begin_statement();
+        let mut state = self.inner.usable()?;
+        state.command += 1;
+        if self.inner.options.isolation == Isolation::ReadCommitted {
+            state.snapshot = None;
+        }
+        if needs_snapshot {
+            self.inner.snapshot(&mut state)?;
+        }
+        Ok(())
     }
+
     /// Makes this statement's earlier writes visible to the rest of it (data-modifying CTEs, AFTER actions of foreign keys).
     pub fn next_command(&self) {
-        todo!()
+        self.inner.state.lock().command += 1;
     }
+
     /// Reads a row at the statement's snapshot with this transaction's own writes on top.
     pub async fn get(&self, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
-        todo!()
+        reading::get(&self.inner, table, key).await
     }
+
     /// Scans rows in key order at the statement's snapshot with own writes on top.
     pub fn scan(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream {
-        todo!()
+        scan::rows(self.inner.clone(), table, range, reverse)
     }
+
     /// Scans index entries in value order at the snapshot with own writes on top; entries may be stale by one check: the
     /// caller re-evaluates the condition on the row it fetches.
     pub fn scan_index(
@@ -137,12 +187,14 @@ impl Transaction {
         range: KeyRange,
         reverse: bool,
     ) -> EntryStream {
-        todo!()
+        scan::entries(self.inner.clone(), table, index, global, range, reverse)
     }
+
     /// Takes all locks in one request per shard, sorted; on return all are held, or none of the new ones (`Skip`: `false`).
     pub async fn lock(&self, requests: Vec<LockRequest>, wait: LockWait) -> Result<bool, TxnError> {
-        todo!()
+        locking::lock(&self.inner, requests, wait).await
     }
+
     /// Reads the newest state of a row whose lock is held (DESIGN L4). Under REPEATABLE READ and SERIALIZABLE fails with
     /// [`TxnError::Serialization`] if one of `read_paths` (empty: any path) changed since the snapshot.
     pub async fn read_locked(
@@ -151,8 +203,9 @@ impl Transaction {
         key: &Key,
         read_paths: &[storage::Path],
     ) -> Result<LockedRow, TxnError> {
-        todo!()
+        reading::read_locked(&self.inner, table, key, read_paths)
     }
+
     /// Entries of one index value in the newest state (uniqueness and foreign key checks, under the value's lock).
     pub async fn read_index_locked(
         &self,
@@ -161,13 +214,24 @@ impl Transaction {
         global: bool,
         value: &Key,
     ) -> Result<Vec<Key>, TxnError> {
-        todo!()
+        reading::read_index_locked(&self.inner, table, index, global, value)
     }
+
     /// Buffers a write.
+    ///
+    /// # Errors
+    /// [`TxnError::DiskFull`] below the free-space reserve, or what ended the transaction.
     pub fn write(&self, table: TableId, key: &Key, write: RowWrite) -> Result<(), TxnError> {
-        todo!()
+        let mut state = self.inner.writable()?;
+        let command = state.command;
+        state.buffer.write_row(command, table, key, write);
+        Ok(())
     }
+
     /// Buffers an index entry, or its removal.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
     pub fn write_index(
         &self,
         table: TableId,
@@ -177,30 +241,128 @@ impl Transaction {
         row: &Key,
         present: bool,
     ) -> Result<(), TxnError> {
-        todo!()
+        let mut state = self.inner.writable()?;
+        let command = state.command;
+        let (value, row) = (value.clone(), row.clone());
+        state.buffer.write_entry(
+            command,
+            FinalEntry {
+                table,
+                index,
+                global,
+                value,
+                row,
+                present,
+            },
+        );
+        Ok(())
     }
-    /// Deletes every row and index entry of a table at commit (TRUNCATE, DROP TABLE); needs ACCESS EXCLUSIVE.
+
+    /// Deletes every row and index entry of a table at commit (TRUNCATE, DROP TABLE); needs ACCESS EXCLUSIVE. The space of
+    /// index entries is reclaimed only if their indexes are cleared by [`clear_index`](Self::clear_index) too.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
     pub fn clear_table(&self, table: TableId) -> Result<(), TxnError> {
-        todo!()
+        let mut state = self.inner.writable()?;
+        let command = state.command;
+        state.buffer.clear(command, Clear::Table(table));
+        Ok(())
     }
+
     /// Deletes every entry of an index at commit (DROP INDEX).
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
     pub fn clear_index(&self, table: TableId, index: IndexId) -> Result<(), TxnError> {
-        todo!()
+        let mut state = self.inner.writable()?;
+        let command = state.command;
+        state.buffer.clear(command, Clear::Index(table, index));
+        Ok(())
     }
+
     /// Marks a point.
     pub fn savepoint(&self) -> SavepointMark {
-        todo!()
+        self.inner.state.lock().savepoint()
     }
+
     /// Undoes writes and restores the locks of the mark (DESIGN L7).
+    ///
+    /// # Errors
+    /// What ended the transaction as a whole.
     pub async fn rollback_to(&self, mark: SavepointMark) -> Result<(), TxnError> {
-        todo!()
+        self.inner.interrupt.begin_statement();
+        locking::roll_back_to(&self.inner, mark)
     }
+
+    /// Waits until everything this transaction was shown is durable: a read under a lock sees commits that are still on
+    /// their way to the disk (DESIGN T4), and nobody outside may learn of them before. To be awaited before an answer or an
+    /// error of a statement leaves the server; [`commit`](Self::commit) includes it.
+    ///
+    /// # Errors
+    /// [`TxnError::Serialization`] if something it was shown was lost.
+    pub async fn settle(&self) -> Result<(), TxnError> {
+        reading::settle(&self.inner).await
+    }
+
     /// Commits; on return the transaction is durable. Returns the commit timestamp (0 if nothing was written).
+    ///
+    /// # Errors
+    /// The transaction is rolled back, except after [`TxnError::OutcomeUnknown`].
     pub async fn commit(&self) -> Result<u64, TxnError> {
-        todo!()
+        finish::commit(&self.inner).await
     }
+
     /// Rolls back; a no-op after commit.
     pub async fn rollback(&self) {
-        todo!()
+        finish::roll_back(&self.inner);
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        finish::roll_back(&self.inner);
+    }
+}
+
+impl Inner {
+    /// The state, if the transaction can go on.
+    pub(crate) fn usable(&self) -> Result<MutexGuard<'_, State>, TxnError> {
+        self.interrupt.check()?;
+        let state = self.state.lock();
+        match state.phase {
+            Phase::Active => Ok(state),
+            Phase::Committing | Phase::Ended => Err(TxnError::serialization("the transaction has ended")),
+        }
+    }
+
+    /// As [`Self::usable`], for writing.
+    fn writable(&self) -> Result<MutexGuard<'_, State>, TxnError> {
+        let state = self.usable()?;
+        if self.node.is_disk_full() {
+            return Err(TxnError::DiskFull);
+        }
+        Ok(state)
+    }
+
+    /// The snapshot that reads of the current statement use, drawn if there is none.
+    pub(crate) fn snapshot(&self, state: &mut State) -> Result<Timestamp, TxnError> {
+        use std::sync::atomic::Ordering;
+        if let Some(snapshot) = state.snapshot
+            && !(state.snapshot_is_stale && self.options.isolation == Isolation::Serializable)
+        {
+            return Ok(snapshot);
+        }
+        let keeps_older = self.oldest_snapshot.load(Ordering::Relaxed) != 0
+            && (state.open_scans > 0 || self.options.isolation == Isolation::RepeatableRead);
+        if !keeps_older {
+            // Before the draw: garbage collection looks at this and must not overtake the snapshot being drawn.
+            self.oldest_snapshot
+                .store(self.node.oracle.newest().max(1), Ordering::SeqCst);
+        }
+        let snapshot = self.node.draw()?;
+        state.snapshot = Some(snapshot);
+        state.snapshot_is_stale = false;
+        Ok(snapshot)
     }
 }

@@ -1,0 +1,292 @@
+//! Finish: COMMIT and ROLLBACK.
+//!
+//! All writes on one shard: one command there. Otherwise two phases: the shards written to vote by logging Prepare, and
+//! the *anchor*, one of them, logs the decision together with its own writes. The client has its answer when the decision
+//! is applied; the participants are told afterwards, and after a crash they ask the anchor's record
+//! ([`crate::recovery`]).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use storage::mvcc;
+use storage::version::{Chain, Consolidation, Version, consolidation};
+
+use crate::buffer::{Clear, FinalWrites};
+use crate::command::{Decision, Epoch, Outcome, Timestamp, TransactionId, Write, Writes};
+use crate::node::NodeInner;
+use crate::placement::ShardId;
+use crate::state::{Phase, ShardUse, State};
+use crate::transaction::Inner;
+use crate::{Isolation, RowWrite, TxnError, reading};
+
+/// Largest encoded version; a larger row is refused before anything is proposed.
+const VERSION_BYTES_MAX: usize = 1 << 30;
+
+/// Commits; see [`crate::Transaction::commit`].
+pub(crate) async fn commit(inner: &Arc<Inner>) -> Result<Timestamp, TxnError> {
+    let parts = match prepare_to_commit(inner) {
+        Ok(parts) => parts,
+        Err(error) => {
+            roll_back(inner);
+            return Err(error);
+        }
+    };
+    let committed = run(inner, parts).await;
+    end(inner);
+    committed
+}
+
+/// Rolls back; see [`crate::Transaction::rollback`].
+pub(crate) fn roll_back(inner: &Inner) {
+    {
+        let mut state = inner.state.lock();
+        if state.phase != Phase::Active {
+            return;
+        }
+        state.phase = Phase::Ended;
+    }
+    end(inner);
+}
+
+/// Gives back what the transaction holds. Idempotent.
+fn end(inner: &Inner) {
+    let shards = {
+        let mut state = inner.state.lock();
+        state.phase = Phase::Ended;
+        state.buffer = Default::default();
+        state.chains = Default::default();
+        std::mem::take(&mut state.shards)
+    };
+    for used in shards {
+        if let Ok(shard) = inner.node.shard(used.shard) {
+            shard.release(inner.id);
+        }
+    }
+    inner.node.live.remove(inner.id);
+}
+
+/// What each shard is to write, in shard order.
+type Parts = Vec<(ShardId, Writes)>;
+
+fn prepare_to_commit(inner: &Inner) -> Result<Parts, TxnError> {
+    let mut state = inner.usable()?;
+    if state.buffer.is_empty() {
+        state.phase = Phase::Committing;
+        return Ok(Vec::new());
+    }
+    if inner.options.read_only {
+        return Err(TxnError::Limit("a read-only transaction has writes".into()));
+    }
+    if inner.node.is_disk_full() {
+        return Err(TxnError::DiskFull);
+    }
+    let writes = state.buffer.finish()?;
+    let parts = encode(&inner.node, &state, writes)?;
+    state.phase = Phase::Committing;
+    Ok(parts)
+}
+
+/// Encodes the writes of a transaction by shard.
+fn encode(node: &NodeInner, state: &State, writes: FinalWrites) -> Result<Parts, TxnError> {
+    let mut parts: BTreeMap<ShardId, Writes> = BTreeMap::new();
+    for clear in &writes.clears {
+        let (table, id) = match *clear {
+            Clear::Table(table) => (table, table),
+            Clear::Index(table, index) => (table, index),
+        };
+        for shard in node.placement.table(table) {
+            let clears = &mut parts.entry(shard).or_default().clears;
+            if !clears.contains(&id) {
+                clears.push(id);
+            }
+        }
+    }
+    for row in writes.rows {
+        let shard = node.placement.row(row.table, &row.key);
+        let encoded = match &row.write {
+            RowWrite::Put(values) => Version::encode_full(values),
+            RowWrite::Change(operations) => Version::encode_delta(operations),
+            RowWrite::Delete => Version::encode_tombstone(),
+        };
+        if encoded.len() > VERSION_BYTES_MAX {
+            return Err(TxnError::Limit(format!(
+                "a row of {} bytes is larger than a row may be",
+                encoded.len()
+            )));
+        }
+        let is_change = matches!(row.write, RowWrite::Change(_));
+        let chain = state.chains.get(&(row.table, row.key.clone())).filter(|_| is_change);
+        let fold = chain.is_some_and(|chain| consolidation(longer(*chain, encoded.len())) == Consolidation::Now);
+        let write = Write {
+            key: mvcc::row_key(row.table, &row.key).into(),
+            version: encoded.into(),
+            fold,
+        };
+        parts.entry(shard).or_default().versions.push(write);
+    }
+    for entry in writes.entries {
+        let shard = node
+            .placement
+            .entry(entry.table, entry.index, entry.global, &entry.value, &entry.row);
+        let key = Bytes::from(mvcc::entry_key(entry.index, &entry.value, &entry.row));
+        let version = Bytes::from_static(mvcc::encode_entry(entry.present));
+        parts.entry(shard).or_default().versions.push(Write {
+            key,
+            version,
+            fold: false,
+        });
+    }
+    Ok(parts.into_iter().collect())
+}
+
+/// A chain with one more delta.
+fn longer(chain: Chain, delta_size: usize) -> Chain {
+    Chain {
+        deltas: chain.deltas + 1,
+        delta_bytes: chain.delta_bytes + delta_size as u64,
+        ..chain
+    }
+}
+
+async fn run(inner: &Arc<Inner>, mut parts: Parts) -> Result<Timestamp, TxnError> {
+    let shards = inner.state.lock().shards.clone();
+    if parts.is_empty() {
+        // What it read under locks stood until now, or the transaction is not serializable.
+        if inner.options.isolation == Isolation::Serializable {
+            check_epochs(&inner.node, &shards)?;
+        }
+        reading::settle(inner).await?;
+        return Ok(0);
+    }
+    if parts.len() == 1 {
+        let (id, writes) = parts.pop().expect("there is one");
+        settle_others(inner, id).await?;
+        let shard = inner.node.shard(id)?;
+        let others = || check_epochs(&inner.node, shards.iter().filter(|used| used.shard != id));
+        let proposed = shard.commit_one_phase(inner.id, epoch_of(&shards, id), writes, others)?;
+        inner.state.lock().shards.retain(|used| used.shard != id);
+        for used in std::mem::take(&mut inner.state.lock().shards) {
+            inner.node.shard(used.shard)?.release(inner.id);
+        }
+        return match proposed.outcome.outcome().await? {
+            Outcome::Applied => Ok(proposed.timestamp),
+            Outcome::OutOfOrder | Outcome::Decided(_) => Err(TxnError::locks_lost()),
+        };
+    }
+    // Votes must not depend on what may still be lost.
+    reading::settle(inner).await?;
+    // A task of its own: once the first Prepare is proposed the protocol runs to its end, whether or not the session waits.
+    let coordinator = two_phases(inner.node.clone(), inner.id, parts, shards);
+    match tokio::spawn(coordinator).await {
+        Ok(committed) => committed,
+        Err(_) => Err(TxnError::OutcomeUnknown),
+    }
+}
+
+/// Waits for what this transaction has seen of other shards; its own shard's log keeps the order by itself.
+async fn settle_others(inner: &Inner, own: ShardId) -> Result<(), TxnError> {
+    if let Some(used) = inner.state.lock().shard_use(own) {
+        used.dependency = 0;
+    }
+    reading::settle(inner).await
+}
+
+fn epoch_of(shards: &[ShardUse], id: ShardId) -> Option<Epoch> {
+    shards.iter().find(|used| used.shard == id).map(|used| used.epoch)
+}
+
+fn check_epochs<'a>(node: &NodeInner, shards: impl IntoIterator<Item = &'a ShardUse>) -> Result<(), TxnError> {
+    shards
+        .into_iter()
+        .try_for_each(|used| node.shard(used.shard)?.check_epoch(used.epoch))
+}
+
+/// Two-phase commit, from the first Prepare to the last Finish being proposed.
+async fn two_phases(
+    node: Arc<NodeInner>,
+    id: TransactionId,
+    mut parts: Parts,
+    shards: SmallVec<[ShardUse; 2]>,
+) -> Result<Timestamp, TxnError> {
+    // The anchor's writes travel with the decision and are logged once, so the largest part makes the best anchor.
+    let largest = (0..parts.len())
+        .max_by_key(|index| size(&parts[*index].1))
+        .expect("there are at least two parts");
+    let (anchor_id, anchor_writes) = parts.swap_remove(largest);
+    let participants: Vec<ShardId> = parts.iter().map(|(shard, _)| *shard).collect();
+    let mut votes = Vec::with_capacity(parts.len());
+    let mut refused = None;
+    for (shard, writes) in parts {
+        match node
+            .shard(shard)
+            .and_then(|part| part.prepare(id, epoch_of(&shards, shard), anchor_id, writes))
+        {
+            Ok(vote) => votes.push((shard, vote)),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    let prepared: Vec<ShardId> = votes.iter().map(|(shard, _)| *shard).collect();
+    for (_, vote) in votes {
+        match vote.outcome().await {
+            Ok(Outcome::Applied) => {}
+            Ok(Outcome::OutOfOrder | Outcome::Decided(_)) => refused = refused.or(Some(TxnError::locks_lost())),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    node.crash_point("prepared").await;
+    let anchor = node.shard(anchor_id)?;
+    let proposed = match refused {
+        Some(error) => Err(error),
+        None => {
+            let dated = |timestamp| {
+                let others = shards
+                    .iter()
+                    .filter(|used| used.shard != anchor_id && !prepared.contains(&used.shard));
+                check_epochs(&node, others)?;
+                for shard in &prepared {
+                    node.shard(*shard)?.date(id, timestamp);
+                }
+                Ok(())
+            };
+            anchor.decide_commit(id, epoch_of(&shards, anchor_id), anchor_writes, participants, dated)
+        }
+    };
+    let proposed = match proposed {
+        Ok(proposed) => proposed,
+        Err(error) => {
+            // Nobody has written a decision and nobody but this task would: the participants may forget at once.
+            for shard in prepared {
+                drop(node.shard(shard)?.finish(id, Decision::Abort)?);
+            }
+            return Err(error);
+        }
+    };
+    let decision = match proposed.outcome.outcome().await? {
+        Outcome::Applied => Decision::Commit(proposed.timestamp),
+        Outcome::Decided(decision) => decision,
+        Outcome::OutOfOrder => Decision::Abort,
+    };
+    node.crash_point("decided").await;
+    let mut finished = Vec::with_capacity(prepared.len());
+    for shard in prepared {
+        finished.push(node.shard(shard)?.finish(id, decision)?);
+    }
+    node.clone().forget_when_finished(id, anchor_id, finished);
+    match decision {
+        Decision::Commit(timestamp) => Ok(timestamp),
+        Decision::Abort => Err(TxnError::locks_lost()),
+    }
+}
+
+fn size(writes: &Writes) -> usize {
+    writes
+        .versions
+        .iter()
+        .map(|write| write.key.len() + write.version.len())
+        .sum()
+}

@@ -1,0 +1,99 @@
+//! Live: the running transactions of a node, and what its shards tell them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use ahash::HashMap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::command::TransactionId;
+use crate::transaction::Inner;
+use crate::{LockName, RowPart};
+
+/// Number of maps, so that sessions do not meet at one mutex.
+const MAP_COUNT: usize = 16;
+
+/// Makes text of a lock's name; only the planner knows what ids are called.
+pub type NameLocks = Box<dyn Fn(&LockName) -> String + Send + Sync>;
+
+/// The running transactions of a node.
+#[derive(Default)]
+pub(crate) struct Live {
+    maps: [Mutex<HashMap<TransactionId, Weak<Inner>>>; MAP_COUNT],
+    /// Shards where somebody waits; a cycle across shards needs two.
+    pub(crate) waiting_shards: AtomicU32,
+    /// Wakes the detector of deadlocks across shards.
+    pub(crate) detect: Notify,
+    name_locks: OnceLock<NameLocks>,
+}
+
+impl Live {
+    fn map(&self, id: TransactionId) -> &Mutex<HashMap<TransactionId, Weak<Inner>>> {
+        &self.maps[id as usize % MAP_COUNT]
+    }
+
+    /// A transaction begins.
+    pub(crate) fn insert(&self, inner: &Arc<Inner>) {
+        self.map(inner.id).lock().insert(inner.id, Arc::downgrade(inner));
+    }
+
+    /// A transaction has ended.
+    pub(crate) fn remove(&self, id: TransactionId) {
+        self.map(id).lock().remove(&id);
+    }
+
+    /// A running transaction.
+    pub(crate) fn get(&self, id: TransactionId) -> Option<Arc<Inner>> {
+        self.map(id).lock().get(&id).and_then(Weak::upgrade)
+    }
+
+    /// All running transactions.
+    pub(crate) fn all(&self) -> Vec<Arc<Inner>> {
+        self.maps
+            .iter()
+            .flat_map(|map| map.lock().values().filter_map(Weak::upgrade).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// A shard's number of waits changed from or to none.
+    pub(crate) fn note_waiting(&self, has_waits: bool) {
+        if has_waits {
+            self.waiting_shards.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.waiting_shards.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Sets how locks are named in errors; the first call counts.
+    pub(crate) fn set_name_locks(&self, name_locks: NameLocks) {
+        // A second planner on one node would name them alike.
+        let _ = self.name_locks.set(name_locks);
+    }
+
+    /// Text of a lock's name.
+    pub(crate) fn lock_text(&self, name: &LockName) -> String {
+        match self.name_locks.get() {
+            Some(name_locks) => name_locks(name),
+            None => plain_text(name),
+        }
+    }
+}
+
+/// A name by ids and bytes.
+fn plain_text(name: &LockName) -> String {
+    let table = name.table();
+    match name {
+        LockName::Table(_) => format!("{table}"),
+        LockName::Row { key, part, .. } => match part {
+            RowPart::Row => format!("{table}/{key:x}"),
+            RowPart::Identity => format!("{table}/{key:x}/#key"),
+            RowPart::Data => format!("{table}/{key:x}/#data"),
+            RowPart::Path(path) => format!("{table}/{key:x}/{path:?}"),
+        },
+        LockName::IndexValue { index, value, .. } => format!("{table}/index {index}/{value:x}"),
+        LockName::IndexInterval { index, .. } => format!("{table}/index {index}/interval"),
+        LockName::PathClass { path, .. } => format!("{table}/*/{path:?}"),
+        LockName::RowSet { .. } => format!("{table}/*"),
+    }
+}

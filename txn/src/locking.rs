@@ -1,0 +1,149 @@
+//! Locking: one request per shard, in order of shards, with everything taken back if one fails.
+//!
+//! A weak table mode (ACCESS SHARE, ROW SHARE, ROW EXCLUSIVE) conflicts with strong ones only, and those are taken on every
+//! shard; so a weak one is taken on one shard, where the statement locks rows if it does. That keeps a statement on one
+//! row on one shard.
+
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use crate::command::Epoch;
+use crate::placement::ShardId;
+use crate::shard::Shard;
+use crate::state::{Phase, ShardUse};
+use crate::transaction::Inner;
+use crate::{LockName, LockRequest, LockWait, Mode, SavepointMark, TableId, TxnError};
+
+/// The requests of one shard.
+type Group = (ShardId, Vec<LockRequest>);
+
+/// Takes locks; see [`crate::Transaction::lock`].
+pub(crate) async fn lock(inner: &Inner, requests: Vec<LockRequest>, wait: LockWait) -> Result<bool, TxnError> {
+    let _one_at_a_time = inner.locking.lock().await;
+    let groups = by_shard(inner, requests);
+    let step = {
+        let mut state = inner.usable()?;
+        state.clock += 1;
+        state.clock
+    };
+    let deadline = match wait {
+        LockWait::Wait(Some(timeout)) => Instant::now().checked_add(timeout),
+        LockWait::Wait(None) | LockWait::NoWait | LockWait::Skip => None,
+    };
+    let mut asked: SmallVec<[ShardId; 2]> = SmallVec::new();
+    for (id, requests) in groups {
+        asked.push(id);
+        let shard = inner.node.shard(id)?;
+        let granted = match use_shard(inner, shard) {
+            Ok(epoch) => shard.lock(inner, epoch, &requests, step, wait, deadline).await,
+            Err(error) => Err(error),
+        };
+        if !matches!(granted, Ok(true)) {
+            for id in asked {
+                inner.node.shard(id)?.roll_back_locks(inner.id, step - 1);
+            }
+            return granted;
+        }
+    }
+    inner.usable()?.snapshot_is_stale = true;
+    Ok(true)
+}
+
+/// Fails if locks held on a shard belong to an epoch that is over (DESIGN L9).
+pub(crate) fn check(inner: &Inner, shard: &Shard) -> Result<(), TxnError> {
+    let epoch = inner.usable()?.shard_use(shard.id).map(|used| used.epoch);
+    match epoch {
+        Some(epoch) => shard.check_epoch(epoch),
+        None => Ok(()),
+    }
+}
+
+/// Notes that locks are held on a shard, of its current epoch; those of an older one are lost (DESIGN L9).
+fn use_shard(inner: &Inner, shard: &Shard) -> Result<Epoch, TxnError> {
+    let epoch = shard.core().epoch;
+    let mut state = inner.usable()?;
+    match state.shard_use(shard.id) {
+        Some(used) if used.epoch != epoch => {
+            drop(state);
+            inner.interrupt.doom(TxnError::locks_lost());
+            Err(TxnError::locks_lost())
+        }
+        Some(_) => Ok(epoch),
+        None => {
+            state.shards.push(ShardUse {
+                shard: shard.id,
+                epoch,
+                dependency: 0,
+            });
+            Ok(epoch)
+        }
+    }
+}
+
+/// Sorts requests by shard.
+fn by_shard(inner: &Inner, requests: Vec<LockRequest>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::with_capacity(1);
+    let mut weak: SmallVec<[LockRequest; 1]> = SmallVec::new();
+    for request in requests {
+        if matches!(request.name, LockName::Table(_)) && is_weak(request.mode) {
+            weak.push(request);
+            continue;
+        }
+        let shards = inner.node.placement.lock(&request.name);
+        if let [shard] = shards.as_slice() {
+            push(&mut groups, *shard, request);
+        } else {
+            for shard in shards {
+                push(&mut groups, shard, request.clone());
+            }
+        }
+    }
+    for request in weak {
+        let shard = weak_shard(inner, &groups, request.name.table());
+        push(&mut groups, shard, request);
+    }
+    groups.sort_unstable_by_key(|(shard, _)| *shard);
+    groups
+}
+
+fn push(groups: &mut Vec<Group>, shard: ShardId, request: LockRequest) {
+    match groups.iter_mut().find(|(id, _)| *id == shard) {
+        Some((_, requests)) => requests.push(request),
+        None => groups.push((shard, vec![request])),
+    }
+}
+
+fn is_weak(mode: Mode) -> bool {
+    matches!(
+        mode,
+        Mode::AccessShare | Mode::RowShare | Mode::RowExclusive | Mode::IntentionShared | Mode::IntentionExclusive
+    )
+}
+
+/// The shard a weak table mode is taken on: one where this request locks something of the table anyway, otherwise always
+/// the same for this transaction.
+fn weak_shard(inner: &Inner, groups: &[Group], table: TableId) -> ShardId {
+    let of_table = |(_, requests): &&Group| requests.iter().any(|request| request.name.table() == table);
+    if let Some((shard, _)) = groups.iter().find(of_table) {
+        return *shard;
+    }
+    let shards = inner.node.placement.table(table);
+    shards[inner.id as usize % shards.len()]
+}
+
+/// Undoes writes and restores the locks of a mark (DESIGN L7).
+pub(crate) fn roll_back_to(inner: &Inner, mark: SavepointMark) -> Result<(), TxnError> {
+    let shards = {
+        let mut state = inner.state.lock();
+        if state.phase != Phase::Active {
+            return Err(TxnError::serialization("the transaction has ended"));
+        }
+        state.roll_back_to(mark);
+        state.shards.clone()
+    };
+    for used in shards {
+        inner.node.shard(used.shard)?.roll_back_locks(inner.id, mark.0);
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Reading one row or one index value: at the snapshot, or newest under a lock.
+
+use storage::mvcc::Changes;
+use storage::path::overlaps;
+use storage::{Path, Row};
+
+use crate::transaction::Inner;
+use crate::{IndexId, Isolation, Key, LockedRow, TableId, TxnError, locking};
+
+/// Reads a row at the statement's snapshot, own writes on top.
+pub(crate) async fn get(inner: &Inner, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
+    let (snapshot, overlay) = {
+        let mut state = inner.usable()?;
+        let overlay = state.buffer.row(state.command, table, key);
+        if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
+            return overlay.map_or(Ok(None), |overlay| overlay.over(None));
+        }
+        (inner.snapshot(&mut state)?, overlay)
+    };
+    let shard = inner.node.shard(inner.node.placement.row(table, key))?;
+    let base = shard.read_row(inner, table, key, snapshot).await?;
+    let Some(overlay) = overlay else { return Ok(base) };
+    if base.is_some() {
+        return overlay.over(base);
+    }
+    // A row younger than the snapshot was changed (ON CONFLICT DO UPDATE does that): what was changed is its newest state.
+    let newest = shard.read_newest(table, key)?;
+    overlay.over(newest.state.row)
+}
+
+/// Reads the newest state of a row under its lock (DESIGN L4).
+pub(crate) fn read_locked(inner: &Inner, table: TableId, key: &Key, paths: &[Path]) -> Result<LockedRow, TxnError> {
+    let (snapshot, overlay) = {
+        let mut state = inner.usable()?;
+        let snapshot = match inner.options.isolation {
+            // Without a snapshot nothing was read that could have changed.
+            Isolation::ReadCommitted => state.snapshot,
+            Isolation::RepeatableRead | Isolation::Serializable => Some(inner.snapshot(&mut state)?),
+        };
+        (snapshot, state.buffer.row(state.command, table, key))
+    };
+    if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
+        let row = overlay.map_or(Ok(None), |overlay| overlay.over(None))?;
+        return Ok(LockedRow { row, changed: false });
+    }
+    let shard = inner.node.shard(inner.node.placement.row(table, key))?;
+    locking::check(inner, shard)?;
+    let newest = shard.read_newest(table, key)?;
+    let changed = snapshot.is_some_and(|snapshot| newest.state.newest > snapshot);
+    if changed && inner.options.isolation != Isolation::ReadCommitted {
+        let changes = shard.changes_since(&newest, snapshot.unwrap_or_default())?;
+        if touches(&changes, paths) {
+            return Err(TxnError::serialization(
+                "a path this statement reads or writes changed since its snapshot",
+            ));
+        }
+    }
+    {
+        let mut state = inner.usable()?;
+        let mut dependency = newest.cleared_by;
+        for write in &newest.unapplied {
+            if paths.is_empty() || newest.write_overlaps(write, paths)? {
+                dependency = dependency.max(write.sequence);
+            }
+        }
+        if dependency > 0 {
+            shard.note_dependency(&mut state, dependency);
+        }
+        state.chains.insert((table, key.clone()), newest.state.chain);
+    }
+    let row = match overlay {
+        Some(overlay) => overlay.over(newest.state.row)?,
+        None => newest.state.row,
+    };
+    Ok(LockedRow { row, changed })
+}
+
+/// Whether any of the changes is at, above or below one of the paths (of any path, if there are none).
+fn touches(changes: &Changes, paths: &[Path]) -> bool {
+    match changes {
+        Changes::Nothing => false,
+        Changes::Everything => true,
+        Changes::Paths(changed) => paths.is_empty() || overlaps(changed, paths),
+    }
+}
+
+/// Rows that an index value leads to in the newest state, under the value's lock.
+pub(crate) fn read_index_locked(
+    inner: &Inner,
+    table: TableId,
+    index: IndexId,
+    global: bool,
+    value: &Key,
+) -> Result<Vec<Key>, TxnError> {
+    let (own, hides_entries) = {
+        let state = inner.usable()?;
+        let from = (value.clone(), Key::new());
+        let range = (std::ops::Bound::Included(&from), std::ops::Bound::Unbounded);
+        let mut own = state
+            .buffer
+            .entries_between(state.command, index, range.0, range.1, false, usize::MAX);
+        own.retain(|(found, ..)| found == value);
+        (own, state.buffer.hides_entries(state.command, table, index))
+    };
+    let mut rows = Vec::new();
+    if !hides_entries {
+        let shards = match global {
+            true => smallvec::smallvec![inner.node.placement.entry(table, index, true, value, &[])],
+            false => inner.node.placement.table(table),
+        };
+        for id in shards {
+            let shard = inner.node.shard(id)?;
+            locking::check(inner, shard)?;
+            let (found, dependency) = shard.newest_entries(table, index, value)?;
+            rows.extend(found);
+            if dependency > 0 {
+                shard.note_dependency(&mut *inner.usable()?, dependency);
+            }
+        }
+    }
+    for (_, row, present) in own {
+        rows.retain(|found| found != &row);
+        if present {
+            rows.push(row);
+        }
+    }
+    rows.sort_unstable();
+    Ok(rows)
+}
+
+/// Waits until every proposal this transaction has seen the effects of is applied (DESIGN T4).
+pub(crate) async fn settle(inner: &Inner) -> Result<(), TxnError> {
+    loop {
+        let dependency = {
+            let mut state = inner.state.lock();
+            let pending = state.shards.iter_mut().find(|used| used.dependency > 0);
+            pending.map(|used| (used.shard, used.epoch, std::mem::take(&mut used.dependency)))
+        };
+        let Some((shard, epoch, sequence)) = dependency else {
+            return Ok(());
+        };
+        inner.node.shard(shard)?.wait_applied(epoch, sequence).await?;
+    }
+}

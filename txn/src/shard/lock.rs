@@ -1,0 +1,480 @@
+//! Locks of a shard: the lock table, and who is asleep until it answers.
+//!
+//! The table is a synchronous core; its events are turned into wake-ups here, which happen after the mutex is released.
+
+use std::time::Instant;
+
+use ahash::HashMap;
+use bytes::Bytes;
+use storage::mvcc;
+use storage::{Datum, Numeric, Path, Step};
+use tokio::sync::oneshot;
+
+use super::pending::Pending;
+use super::{Core, Shard};
+use crate::command::{Epoch, TransactionId, encode};
+use crate::live::Live;
+use crate::locks::{
+    AbortReason, Event, LockConfig, LockTable, Outcome, Owner, Refusal, Request, Ticket, TxnId, Values, Wait, WaitMode,
+};
+use crate::transaction::Inner;
+use crate::{DeadlockPolicy, Isolation, Key, LockName, LockRequest, LockWait, Mode, TableId, TxnError};
+
+/// The lock table and its sleepers.
+pub(crate) struct Locks {
+    table: LockTable,
+    sleepers: HashMap<Ticket, oneshot::Sender<Result<Vec<usize>, AbortReason>>>,
+    /// Who asked for ACCESS EXCLUSIVE: only then lock-free reads look at the table at all.
+    exclusive_tables: Vec<(TransactionId, TableId)>,
+}
+
+/// What is to be done once the mutex is released.
+#[must_use]
+#[derive(Default)]
+pub(crate) struct Wakeups {
+    answers: Vec<(
+        oneshot::Sender<Result<Vec<usize>, AbortReason>>,
+        Result<Vec<usize>, AbortReason>,
+    )>,
+    dooms: Vec<(TransactionId, AbortReason)>,
+}
+
+impl Wakeups {
+    /// Wakes sleepers, and stops transactions that were not asleep.
+    pub(crate) fn wake(self, live: &Live) {
+        for (sleeper, answer) in self.answers {
+            // A sleeper that went away has its wait cancelled by its guard.
+            let _ = sleeper.send(answer);
+        }
+        for (id, reason) in self.dooms {
+            if let Some(inner) = live.get(id) {
+                inner.interrupt.doom(error_of(&inner, reason));
+            }
+        }
+    }
+}
+
+/// What a transaction is told about the end of its wait.
+fn error_of(inner: &Inner, reason: AbortReason) -> TxnError {
+    match reason {
+        AbortReason::Deadlock(cycle) => {
+            let lines = cycle.iter().map(|wait| describe(&inner.node.live, wait));
+            let detail = lines.collect::<Vec<_>>().join("\n");
+            match inner.options.isolation {
+                Isolation::Serializable => TxnError::Serialization { detail },
+                Isolation::ReadCommitted | Isolation::RepeatableRead => TxnError::Deadlock { detail },
+            }
+        }
+        AbortReason::Wounded { by } => {
+            TxnError::serialization(format!("an older transaction ({by}) needs a lock this one holds"))
+        }
+        AbortReason::Died { older } => TxnError::serialization(format!(
+            "this transaction would have to wait for an older one ({older})"
+        )),
+        AbortReason::Lost => TxnError::locks_lost(),
+        AbortReason::AddOutOfRange => TxnError::AddOutOfRange,
+    }
+}
+
+/// One line of a deadlock's detail, in PostgreSQL's words.
+fn describe(live: &Live, wait: &Wait) -> String {
+    let Wait {
+        waiter_session,
+        blocker_session,
+        mode,
+        name,
+        ..
+    } = wait;
+    let name = live.lock_text(name);
+    format!("Process {waiter_session} waits for {mode} on {name}; blocked by process {blocker_session}.")
+}
+
+/// Numbers that `A` locks are granted on: the newest state of their path.
+struct Numbers<'a> {
+    shard: &'a Shard,
+    pending: &'a Pending,
+}
+
+impl Values for Numbers<'_> {
+    fn number(&self, table: TableId, key: &Key, path: &Path) -> Option<Numeric> {
+        let encoded = mvcc::row_key(table, key);
+        let unapplied = self.pending.unapplied(&encoded);
+        let hidden_below = self.shard.facts.clears.hidden_below(&[table], u64::MAX);
+        // A row that cannot be read is no number: X is taken, and reading it under X says what is wrong.
+        let state = mvcc::newest_row(&self.shard.view(), &encoded, hidden_below, &unapplied).ok()?;
+        number_at(state.row?.get(usize::from(path.column))?, path)
+    }
+}
+
+/// The exact number at a path.
+fn number_at(datum: &Datum, path: &Path) -> Option<Numeric> {
+    match datum {
+        Datum::Jsonb(document) => {
+            let mut place = document.view();
+            for step in &path.steps {
+                place = match step {
+                    Step::Member(name) => place.step(name)?,
+                    Step::Element(index) => place.element(i64::from(*index))?,
+                };
+            }
+            place.as_number()
+        }
+        Datum::Int2(value) if path.steps.is_empty() => Some(Numeric::from_i64(i64::from(*value))),
+        Datum::Int4(value) if path.steps.is_empty() => Some(Numeric::from_i64(i64::from(*value))),
+        Datum::Int8(value) if path.steps.is_empty() => Some(Numeric::from_i64(*value)),
+        Datum::Numeric(value) if path.steps.is_empty() => Some(value.clone()),
+        _ => None,
+    }
+}
+
+impl Locks {
+    pub(crate) fn new(policy: DeadlockPolicy, epoch: Epoch) -> Locks {
+        let config = LockConfig {
+            policy,
+            ..LockConfig::default()
+        };
+        Locks {
+            table: LockTable::new(config, epoch),
+            sleepers: HashMap::default(),
+            exclusive_tables: Vec::new(),
+        }
+    }
+
+    /// Turns the table's events into wake-ups.
+    fn wakeups(&mut self) -> Wakeups {
+        let mut wakeups = Wakeups::default();
+        for event in self.table.take_events() {
+            match event {
+                Event::Granted { ticket, exclusive, .. } => {
+                    wakeups
+                        .answers
+                        .extend(self.sleepers.remove(&ticket).map(|sleeper| (sleeper, Ok(exclusive))));
+                }
+                Event::Aborted {
+                    ticket: Some(ticket),
+                    reason,
+                    ..
+                } => {
+                    wakeups
+                        .answers
+                        .extend(self.sleepers.remove(&ticket).map(|sleeper| (sleeper, Err(reason))));
+                }
+                Event::Aborted {
+                    txn,
+                    ticket: None,
+                    reason,
+                } => wakeups.dooms.push((txn.0, reason)),
+                Event::Escalated { txn, name, mode, count } => {
+                    tracing::info!(txn = txn.0, ?name, %mode, count, "locks were traded for a coarser one");
+                }
+            }
+        }
+        wakeups
+    }
+
+    /// Whether somebody else may hold a table in ACCESS EXCLUSIVE.
+    pub(crate) fn hides_table(&self, table: TableId, id: TransactionId) -> bool {
+        self.exclusive_tables
+            .iter()
+            .any(|(other, held)| *held == table && *other != id)
+    }
+
+    /// The waits-for graph of this shard.
+    pub(crate) fn edges(&self) -> Vec<Wait> {
+        self.table.edges()
+    }
+
+    /// All locks held and waited for.
+    pub(crate) fn entries(&self) -> Vec<crate::locks::Entry> {
+        self.table.entries()
+    }
+
+    /// Sessions in the way of a transaction.
+    pub(crate) fn blocking_sessions(&self, id: TransactionId) -> Vec<u32> {
+        let of_waiter = |wait: &Wait| wait.waiter.0 == id;
+        self.table
+            .edges()
+            .into_iter()
+            .filter(of_waiter)
+            .map(|wait| wait.blocker_session)
+            .collect()
+    }
+
+    pub(crate) fn check_invariants(&self) -> Result<(), String> {
+        self.table.check_invariants()
+    }
+
+    /// Protects a transaction's locks from policies and epochs, and gives what its Prepare record keeps of them.
+    pub(crate) fn seal(&mut self, id: TransactionId) -> Result<Bytes, TxnError> {
+        let locks = self.table.locks_of(TxnId(id));
+        let names: Vec<(&LockName, Mode)> = locks
+            .iter()
+            .map(|lock| {
+                (
+                    &lock.name,
+                    if lock.mode == Mode::Add {
+                        Mode::Exclusive
+                    } else {
+                        lock.mode
+                    },
+                )
+            })
+            .collect();
+        let encoded = encode(&names)?;
+        if !locks.is_empty() && !self.table.seal(TxnId(id)) {
+            return Err(TxnError::locks_lost());
+        }
+        Ok(encoded)
+    }
+}
+
+/// Withdraws a wait whose sleeper goes away before the answer (a dropped statement).
+struct SleepGuard<'a> {
+    shard: &'a Shard,
+    ticket: Ticket,
+}
+
+impl Drop for SleepGuard<'_> {
+    fn drop(&mut self) {
+        self.shard.cancel_wait(self.ticket);
+    }
+}
+
+impl Shard {
+    fn numbers<'a>(&'a self, pending: &'a Pending) -> Numbers<'a> {
+        Numbers { shard: self, pending }
+    }
+
+    /// Takes a batch of locks; `false` if [`LockWait::Skip`] found one that is not free.
+    pub(crate) async fn lock(
+        &self,
+        inner: &Inner,
+        epoch: Epoch,
+        requests: &[LockRequest],
+        step: u64,
+        wait: LockWait,
+        deadline: Option<Instant>,
+    ) -> Result<bool, TxnError> {
+        let wait_mode = match wait {
+            LockWait::Wait(_) => WaitMode::Wait,
+            LockWait::NoWait | LockWait::Skip => WaitMode::NoWait,
+        };
+        let request = Request {
+            owner: inner.owner,
+            epoch: None,
+            step,
+            locks: requests,
+            wait: wait_mode,
+        };
+        match self.ask(inner, Some(epoch), request, deadline).await {
+            Ok(exclusive) => self.check_sums(inner, requests, &exclusive).map(|()| true),
+            Err(TxnError::LockNotAvailable { timeout: false, .. }) if wait == LockWait::Skip => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until a table could be read, without holding anything: lock-free reads wait for ACCESS EXCLUSIVE so.
+    pub(crate) async fn wait_for_table(&self, inner: &Inner, table: TableId) -> Result<(), TxnError> {
+        let locks = [LockRequest {
+            name: LockName::Table(table),
+            mode: Mode::AccessShare,
+            add: None,
+        }];
+        let request = Request {
+            owner: inner.owner,
+            epoch: None,
+            step: 0,
+            locks: &locks,
+            wait: WaitMode::Instant,
+        };
+        self.ask(inner, None, request, None).await.map(drop)
+    }
+
+    async fn ask(
+        &self,
+        inner: &Inner,
+        epoch: Option<Epoch>,
+        request: Request<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<usize>, TxnError> {
+        let (ticket, mut answer) = {
+            let mut core = self.core();
+            core.check_epoch(epoch)?;
+            let Core { locks, pending, .. } = &mut *core;
+            if request.wait != WaitMode::Instant {
+                for lock in request.locks {
+                    if let (LockName::Table(table), Mode::AccessExclusive) = (&lock.name, lock.mode) {
+                        locks.exclusive_tables.push((inner.id, *table));
+                    }
+                }
+            }
+            let had_waits = !locks.sleepers.is_empty();
+            let outcome = locks.table.request(request, &self.numbers(pending));
+            let answered = match outcome {
+                Outcome::Granted { exclusive } => Ok(Ok(exclusive)),
+                Outcome::Refused(refusal) => Ok(Err(self.refusal(inner, refusal))),
+                Outcome::Queued(ticket) => {
+                    let (sender, receiver) = oneshot::channel();
+                    locks.sleepers.insert(ticket, sender);
+                    Err((ticket, receiver))
+                }
+            };
+            let wakeups = locks.wakeups();
+            self.note_waiting(locks, had_waits);
+            drop(core);
+            wakeups.wake(&self.live);
+            match answered {
+                Ok(answer) => return answer,
+                Err(queued) => queued,
+            }
+        };
+        self.live.detect.notify_one();
+        let _guard = SleepGuard { shard: self, ticket };
+        let answer = tokio::select! {
+            answer = &mut answer => answer,
+            error = inner.interrupt.interrupted() => return Err(error),
+            () = sleep_until(deadline) => {
+                let name = request.locks.first().map_or_else(String::new, |lock| self.live.lock_text(&lock.name));
+                return Err(TxnError::LockNotAvailable { name, timeout: true });
+            }
+        };
+        match answer {
+            Ok(Ok(exclusive)) => Ok(exclusive),
+            Ok(Err(reason)) => Err(error_of(inner, reason)),
+            Err(_) => Err(TxnError::Unavailable),
+        }
+    }
+
+    fn refusal(&self, inner: &Inner, refusal: Refusal) -> TxnError {
+        match refusal {
+            Refusal::NotAvailable { name, .. } => TxnError::LockNotAvailable {
+                name: self.live.lock_text(&name),
+                timeout: false,
+            },
+            Refusal::Memory => TxnError::LockMemory,
+            Refusal::Aborted(reason) => error_of(inner, reason),
+            Refusal::Invalid { name, mode } => TxnError::Limit(format!(
+                "lock mode {mode} cannot be had on {}",
+                self.live.lock_text(&name)
+            )),
+        }
+    }
+
+    /// Increments that X was taken for: the sum is checked here, because no other transaction's increments bound it.
+    fn check_sums(&self, inner: &Inner, requests: &[LockRequest], exclusive: &[usize]) -> Result<(), TxnError> {
+        if exclusive.is_empty() {
+            return Ok(());
+        }
+        let core = self.core();
+        let numbers = self.numbers(&core.pending);
+        for request in exclusive.iter().filter_map(|index| requests.get(*index)) {
+            let (
+                LockName::Row {
+                    table,
+                    key,
+                    part: crate::RowPart::Path(path),
+                },
+                Some(add),
+            ) = (&request.name, &request.add)
+            else {
+                continue;
+            };
+            let own = inner.state.lock().buffer.has_row(*table, key);
+            // What this transaction wrote itself is checked when it evaluates; here only what is committed.
+            let Some(number) = numbers.number(*table, key, path).filter(|_| !own) else {
+                continue;
+            };
+            let sum = number.add(&add.by).map_err(|_| TxnError::AddOutOfRange)?;
+            let is_below = add.min.as_ref().is_some_and(|min| sum < *min);
+            let is_above = add.max.as_ref().is_some_and(|max| sum > *max);
+            if is_below || is_above {
+                return Err(TxnError::AddOutOfRange);
+            }
+        }
+        Ok(())
+    }
+
+    fn cancel_wait(&self, ticket: Ticket) {
+        let mut core = self.core();
+        let Core { locks, pending, .. } = &mut *core;
+        if locks.sleepers.remove(&ticket).is_none() {
+            return;
+        }
+        locks.table.cancel(ticket, &self.numbers(pending));
+        let wakeups = locks.wakeups();
+        self.note_waiting(locks, true);
+        drop(core);
+        wakeups.wake(&self.live);
+    }
+
+    /// Keeps count of shards where somebody waits.
+    fn note_waiting(&self, locks: &Locks, had_waits: bool) {
+        let has_waits = !locks.sleepers.is_empty();
+        if has_waits != had_waits {
+            self.live.note_waiting(has_waits);
+        }
+    }
+
+    /// Calls the lock table and gives the wake-ups that came of it.
+    pub(crate) fn with_table<T>(
+        &self,
+        core: &mut Core,
+        call: impl FnOnce(&mut LockTable, &dyn Values) -> T,
+    ) -> (T, Wakeups) {
+        let Core { locks, pending, .. } = core;
+        let had_waits = !locks.sleepers.is_empty();
+        let result = call(&mut locks.table, &self.numbers(pending));
+        let wakeups = locks.wakeups();
+        self.note_waiting(locks, had_waits);
+        (result, wakeups)
+    }
+
+    /// Gives back all locks of a transaction. What it wrote must be visible to readers under locks by now.
+    pub(crate) fn release_locks(&self, core: &mut Core, id: TransactionId) -> Wakeups {
+        if !core.locks.exclusive_tables.is_empty() {
+            core.locks.exclusive_tables.retain(|(holder, _)| *holder != id);
+        }
+        self.with_table(core, |table, values| table.release(TxnId(id), values))
+            .1
+    }
+
+    /// Gives back the locks taken after a step.
+    pub(crate) fn roll_back_locks(&self, id: TransactionId, step: u64) {
+        let mut core = self.core();
+        let (_, wakeups) = self.with_table(&mut core, |table, values| table.rollback_to(TxnId(id), step, values));
+        drop(core);
+        wakeups.wake(&self.live);
+    }
+
+    /// All unprepared locks fall with the epoch (DESIGN T4).
+    pub(crate) fn begin_lock_epoch(&self, core: &mut Core, epoch: Epoch) -> Wakeups {
+        let (fallen, mut wakeups) = self.with_table(core, |table, values| table.clear(epoch, values));
+        wakeups
+            .dooms
+            .extend(fallen.into_iter().map(|txn| (txn.0, AbortReason::Lost)));
+        wakeups
+    }
+}
+
+/// Returns at the deadline, or never.
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The owner of a transaction's locks.
+pub(crate) fn owner(
+    id: TransactionId,
+    incarnation: crate::locks::Incarnation,
+    options: &crate::TransactionOptions,
+) -> Owner {
+    Owner {
+        txn: TxnId(id),
+        coordinator: incarnation,
+        session: options.session,
+        priority: options.priority.unwrap_or(id),
+        serializable: options.isolation == Isolation::Serializable,
+    }
+}

@@ -1,0 +1,328 @@
+//! Pending: writes that are on their way into the shard, and who must wait for them.
+//!
+//! ```text
+//!   marked ──► proposed at ts ──► applied       one phase, and the anchor of two phases
+//!   prepared ─► (decided) ─► proposed ─► applied participants
+//!
+//!   key (table ‖ pk)            writes
+//!   orders ‖ 7                  t1 proposed at 90: Delta doc/a      a locked read sees t1's write already (DESIGN T4),
+//!                               t2 prepared above 95: Delta doc/b   a snapshot at 96 waits for t2 (T3), at 95 it does not
+//! ```
+//!
+//! Invariants
+//!  P1  A transaction is here from before its timestamp is drawn (T2) until its writes can be read from the family.
+//!  P2  `above` of an undated transaction is a timestamp drawn before it was marked: its own will be larger.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use ahash::HashMap;
+use bytes::Bytes;
+use smallvec::SmallVec;
+use storage::mvcc::Unapplied;
+use tokio::sync::oneshot;
+
+use crate::command::{Timestamp, TransactionId, Write};
+
+/// Writes on their way.
+#[derive(Default)]
+pub(crate) struct Pending {
+    keys: BTreeMap<Bytes, SmallVec<[PendingWrite; 1]>>,
+    transactions: HashMap<TransactionId, PendingTransaction>,
+    /// Emptied tables and indexes, by their id in keys.
+    clears: Vec<(u32, TransactionId)>,
+}
+
+struct PendingWrite {
+    transaction: TransactionId,
+    version: Bytes,
+}
+
+struct PendingTransaction {
+    stage: Stage,
+    keys: Vec<Bytes>,
+    /// Rows it wants consolidated.
+    folds: Vec<Bytes>,
+    waiters: Vec<oneshot::Sender<()>>,
+}
+
+/// How far a pending transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Marked or prepared: its timestamp is not known, but above this one.
+    Undated { above: Timestamp },
+    /// Its timestamp was drawn, and whether it commits is being decided.
+    Dated { timestamp: Timestamp },
+    /// Proposed for commit; applied once this sequence is.
+    Proposed { timestamp: Timestamp, sequence: u64 },
+}
+
+impl Pending {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.transactions.is_empty()
+    }
+
+    /// Marks a transaction committing (T2). `above` is a timestamp drawn before.
+    pub(crate) fn mark(&mut self, transaction: TransactionId, above: Timestamp, writes: &[Write], clears: &[u32]) {
+        let mut keys = Vec::with_capacity(writes.len());
+        let mut folds = Vec::new();
+        for write in writes {
+            if write.fold {
+                folds.push(write.key.clone());
+            }
+            keys.push(write.key.clone());
+            let pending = PendingWrite {
+                transaction,
+                version: write.version.clone(),
+            };
+            self.keys.entry(write.key.clone()).or_default().push(pending);
+        }
+        self.clears.extend(clears.iter().map(|id| (*id, transaction)));
+        let entry = PendingTransaction {
+            stage: Stage::Undated { above },
+            keys,
+            folds,
+            waiters: Vec::new(),
+        };
+        let before = self.transactions.insert(transaction, entry);
+        assert!(
+            before.is_none(),
+            "transaction {transaction} is marked twice on one shard"
+        );
+    }
+
+    /// Its timestamp was drawn; readers below need not wait for the decision.
+    pub(crate) fn date(&mut self, transaction: TransactionId, timestamp: Timestamp) {
+        if let Some(entry) = self.transactions.get_mut(&transaction)
+            && matches!(entry.stage, Stage::Undated { .. })
+        {
+            entry.stage = Stage::Dated { timestamp };
+            // Those that may read now are among the waiters; the others wait again.
+            for waiter in entry.waiters.drain(..) {
+                let _ = waiter.send(());
+            }
+        }
+    }
+
+    /// Its commit was proposed.
+    pub(crate) fn propose(&mut self, transaction: TransactionId, timestamp: Timestamp, sequence: u64) {
+        let entry = self
+            .transactions
+            .get_mut(&transaction)
+            .expect("a transaction is marked before it is proposed: T2");
+        entry.stage = Stage::Proposed { timestamp, sequence };
+    }
+
+    /// Its writes can be read from the family, or will never be.
+    pub(crate) fn remove(&mut self, transaction: TransactionId) {
+        let Some(entry) = self.transactions.remove(&transaction) else {
+            return;
+        };
+        for key in entry.keys {
+            if let Some(writes) = self.keys.get_mut(&key) {
+                writes.retain(|write| write.transaction != transaction);
+                if writes.is_empty() {
+                    self.keys.remove(&key);
+                }
+            }
+        }
+        self.clears.retain(|(_, other)| *other != transaction);
+        for waiter in entry.waiters {
+            // A reader that went away needs no answer.
+            let _ = waiter.send(());
+        }
+    }
+
+    /// Whether somebody else than `transaction` has a write to this key on its way that may still get a lower timestamp than
+    /// what is proposed now: then nothing may be consolidated (storage M2).
+    pub(crate) fn is_undecided(&self, key: &[u8], transaction: TransactionId) -> bool {
+        let undecided = |write: &PendingWrite| {
+            write.transaction != transaction
+                && !matches!(self.transactions[&write.transaction].stage, Stage::Proposed { .. })
+        };
+        self.keys.get(key).is_some_and(|writes| writes.iter().any(undecided))
+    }
+
+    /// Whether the consolidations a prepared transaction wants may be made now.
+    pub(crate) fn may_fold(&self, transaction: TransactionId) -> bool {
+        let Some(entry) = self.transactions.get(&transaction) else {
+            return false;
+        };
+        !entry.folds.iter().any(|key| self.is_undecided(key, transaction))
+    }
+
+    /// Commits on their way that a read under a lock of this key must see, oldest first (T4).
+    pub(crate) fn unapplied(&self, key: &[u8]) -> SmallVec<[Unapplied; 2]> {
+        let Some(writes) = self.keys.get(key) else {
+            return SmallVec::new();
+        };
+        self.proposed(writes)
+    }
+
+    /// As [`Self::unapplied`] for all keys of a range.
+    pub(crate) fn unapplied_between(&self, from: &[u8], to: &[u8]) -> Vec<(Bytes, SmallVec<[Unapplied; 2]>)> {
+        let range = (Bound::Included(from), Bound::Excluded(to));
+        let keys = self.keys.range::<[u8], _>(range);
+        keys.map(|(key, writes)| (key.clone(), self.proposed(writes)))
+            .filter(|(_, found)| !found.is_empty())
+            .collect()
+    }
+
+    fn proposed(&self, writes: &[PendingWrite]) -> SmallVec<[Unapplied; 2]> {
+        let mut found = SmallVec::new();
+        for write in writes {
+            if let Stage::Proposed { timestamp, sequence } = self.transactions[&write.transaction].stage {
+                found.push(Unapplied {
+                    timestamp,
+                    sequence,
+                    version: write.version.clone(),
+                });
+            }
+        }
+        // Non-overlapping writes may have been prepared in another order than they were decided.
+        found.sort_by_key(|write: &Unapplied| write.timestamp);
+        found
+    }
+
+    /// A transaction that a snapshot read of this key at `timestamp` has to wait for (T3).
+    pub(crate) fn blocks(&self, ids: &[u32], key: &[u8], timestamp: Timestamp) -> Option<TransactionId> {
+        if self.transactions.is_empty() {
+            return None;
+        }
+        let of_key = self.keys.get(key).into_iter().flatten().map(|write| write.transaction);
+        of_key
+            .chain(self.clearing(ids))
+            .find(|transaction| self.is_not_above(*transaction, timestamp))
+    }
+
+    /// As [`Self::blocks`] for a range of keys. `ids` are those of the table, and of the index if one is read.
+    pub(crate) fn blocks_between(
+        &self,
+        ids: &[u32],
+        from: &[u8],
+        to: &[u8],
+        timestamp: Timestamp,
+    ) -> Option<TransactionId> {
+        if self.transactions.is_empty() || from >= to {
+            return None;
+        }
+        let range = self.keys.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        let of_keys = range.flat_map(|(_, writes)| writes.iter().map(|write| write.transaction));
+        of_keys
+            .chain(self.clearing(ids))
+            .find(|transaction| self.is_not_above(*transaction, timestamp))
+    }
+
+    /// Transactions with a clear of one of these on its way.
+    fn clearing(&self, ids: &[u32]) -> impl Iterator<Item = TransactionId> {
+        self.clears
+            .iter()
+            .filter(move |(cleared, _)| ids.contains(cleared))
+            .map(|(_, transaction)| *transaction)
+    }
+
+    /// The newest proposed commit that empties one of these: (timestamp, sequence).
+    pub(crate) fn unapplied_clear(&self, ids: &[u32]) -> Option<(Timestamp, u64)> {
+        let stages = self
+            .clearing(ids)
+            .map(|transaction| self.transactions[&transaction].stage);
+        stages
+            .filter_map(|stage| match stage {
+                Stage::Proposed { timestamp, sequence } => Some((timestamp, sequence)),
+                Stage::Undated { .. } | Stage::Dated { .. } => None,
+            })
+            .max()
+    }
+
+    fn is_not_above(&self, transaction: TransactionId, timestamp: Timestamp) -> bool {
+        match self.transactions[&transaction].stage {
+            Stage::Undated { above } => above < timestamp,
+            Stage::Dated { timestamp: commit } | Stage::Proposed { timestamp: commit, .. } => commit <= timestamp,
+        }
+    }
+
+    /// A signal for when the transaction is no longer pending.
+    pub(crate) fn wait_for(&mut self, transaction: TransactionId) -> Option<oneshot::Receiver<()>> {
+        let entry = self.transactions.get_mut(&transaction)?;
+        let (sender, receiver) = oneshot::channel();
+        entry.waiters.retain(|waiter| !waiter.is_closed());
+        entry.waiters.push(sender);
+        Some(receiver)
+    }
+
+    /// Checks that keys and transactions name each other.
+    pub(crate) fn check_invariants(&self) -> Result<(), String> {
+        for (key, writes) in &self.keys {
+            for write in writes {
+                match self.transactions.get(&write.transaction) {
+                    Some(entry) if entry.keys.contains(key) => {}
+                    Some(_) => return Err(format!("transaction {} does not know a pending key", write.transaction)),
+                    None => {
+                        return Err(format!(
+                            "a pending key names transaction {}, which is gone",
+                            write.transaction
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(key: &'static str, version: &'static str) -> Write {
+        Write {
+            key: Bytes::from(key),
+            version: Bytes::from(version),
+            fold: false,
+        }
+    }
+
+    #[test]
+    fn a_snapshot_waits_for_a_mark_unless_its_timestamp_is_known_to_be_above() {
+        let mut pending = Pending::default();
+        pending.mark(1, 95, &[write("k", "v")], &[]);
+        assert_eq!(pending.blocks(&[], b"k", 95), None);
+        assert_eq!(pending.blocks(&[], b"k", 96), Some(1));
+        assert_eq!(pending.blocks(&[], b"l", 96), None);
+        assert_eq!(pending.blocks_between(&[], b"a", b"z", 96), Some(1));
+        assert_eq!(pending.blocks_between(&[], b"z", b"a", 96), None);
+        pending.propose(1, 100, 1);
+        assert_eq!(pending.blocks(&[], b"k", 99), None);
+        assert_eq!(pending.blocks(&[], b"k", 100), Some(1));
+        let mut signal = pending.wait_for(1).unwrap();
+        pending.remove(1);
+        assert!(signal.try_recv().is_ok());
+        assert_eq!(pending.blocks(&[], b"k", 100), None);
+    }
+
+    #[test]
+    fn a_locked_read_sees_proposed_writes_in_timestamp_order_and_no_prepared_ones() {
+        let mut pending = Pending::default();
+        pending.mark(1, 10, &[write("k", "a")], &[]);
+        pending.mark(2, 10, &[write("k", "b")], &[]);
+        pending.mark(3, 10, &[write("k", "c")], &[]);
+        pending.propose(3, 20, 1);
+        pending.propose(1, 15, 2);
+        let versions: Vec<_> = pending.unapplied(b"k").into_iter().map(|write| write.version).collect();
+        assert_eq!(versions, ["a", "c"]);
+        assert!(pending.is_undecided(b"k", 1), "2 may be decided below");
+        pending.remove(2);
+        assert!(!pending.is_undecided(b"k", 1), "3 is ordered already");
+        pending.check_invariants().unwrap();
+    }
+
+    #[test]
+    fn a_table_being_emptied_blocks_reads_of_any_of_its_keys() {
+        let mut pending = Pending::default();
+        pending.mark(1, 10, &[], &[7]);
+        assert_eq!(pending.blocks(&[7], b"k", 11), Some(1));
+        assert_eq!(pending.blocks(&[8], b"k", 11), None);
+        pending.propose(1, 12, 3);
+        assert_eq!(pending.unapplied_clear(&[7]), Some((12, 3)));
+    }
+}

@@ -1,0 +1,222 @@
+//! Reading: snapshots that never guess (T3), and newest states under a lock that see unapplied commits (T4).
+
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use storage::engine::View;
+use storage::mvcc::{self, Changes, Chunk, Direction, RowState, Unapplied};
+use storage::path::overlaps;
+use storage::version::{Consolidation, consolidation};
+use storage::{Path, Row};
+
+use super::Shard;
+use crate::command::{Timestamp, TransactionId};
+use crate::transaction::Inner;
+use crate::{IndexId, Key, TableId, TxnError};
+
+/// The newest state of a row, with what it was made from.
+pub(crate) struct NewestRow {
+    pub(crate) state: RowState,
+    /// Commits in it that are not applied yet.
+    pub(crate) unapplied: SmallVec<[Unapplied; 2]>,
+    /// Proposal that emptied the table, if that is not applied yet; 0 otherwise.
+    pub(crate) cleared_by: u64,
+    key: Vec<u8>,
+    hidden_below: u64,
+}
+
+impl NewestRow {
+    /// Whether an unapplied commit changed something at, above or below one of the paths.
+    pub(crate) fn write_overlaps(&self, write: &Unapplied, paths: &[Path]) -> Result<bool, TxnError> {
+        match mvcc::changes_of(&write.version)? {
+            Changes::Nothing => Ok(false),
+            Changes::Everything => Ok(true),
+            Changes::Paths(changed) => Ok(overlaps(&changed, paths)),
+        }
+    }
+}
+
+impl Shard {
+    /// The newest state of the family.
+    pub(crate) fn view(&self) -> View {
+        self.group.family().newest()
+    }
+
+    /// Reads a row at a snapshot.
+    pub(crate) async fn read_row(
+        self: &Arc<Self>,
+        inner: &Inner,
+        table: TableId,
+        key: &Key,
+        at: Timestamp,
+    ) -> Result<Option<Row>, TxnError> {
+        let encoded = mvcc::row_key(table, key);
+        self.wait_for_writers(inner, table, at, |pending| pending.blocks(&[table], &encoded, at))
+            .await?;
+        let hidden_below = self.facts.clears.hidden_below(&[table], at);
+        let state = mvcc::row_at(&self.view(), &encoded, at, hidden_below)?;
+        if consolidation(state.chain) != Consolidation::Keep {
+            self.facts.long_chains.push(&encoded);
+        }
+        self.check_snapshot(at)?;
+        Ok(state.row)
+    }
+
+    /// Makes sure that a scan of a range at a snapshot can begin.
+    pub(crate) async fn wait_to_scan(
+        self: &Arc<Self>,
+        inner: &Inner,
+        table: TableId,
+        index: Option<IndexId>,
+        (from, to): (&[u8], &[u8]),
+        at: Timestamp,
+    ) -> Result<(), TxnError> {
+        let ids: SmallVec<[u32; 2]> = std::iter::once(table).chain(index).collect();
+        self.wait_for_writers(inner, table, at, |pending| pending.blocks_between(&ids, from, to, at))
+            .await
+    }
+
+    /// Waits until nothing that `blocker` finds is on its way. What is marked from now on draws a larger timestamp (T2).
+    async fn wait_for_writers(
+        self: &Arc<Self>,
+        inner: &Inner,
+        table: TableId,
+        at: Timestamp,
+        blocker: impl Fn(&super::Pending) -> Option<TransactionId>,
+    ) -> Result<(), TxnError> {
+        // Whether the table may be hidden by ACCESS EXCLUSIVE is found out once: what comes after that is younger than `at`.
+        let mut hidden = true;
+        loop {
+            let signal = {
+                let mut core = self.core();
+                if hidden && core.locks.hides_table(table, inner.id) {
+                    None
+                } else {
+                    let Some(transaction) = blocker(&core.pending) else {
+                        break;
+                    };
+                    core.pending.wait_for(transaction)
+                }
+            };
+            match signal {
+                Some(signal) => tokio::select! {
+                    _ = signal => {}
+                    error = inner.interrupt.interrupted() => return Err(error),
+                },
+                // Lock-free reads wait for ACCESS EXCLUSIVE, and only for it.
+                None => {
+                    self.wait_for_table(inner, table).await?;
+                    hidden = false;
+                }
+            }
+        }
+        self.check_snapshot(at)
+    }
+
+    /// Whether garbage collection has not overtaken the snapshot. Checked again after reading.
+    fn check_snapshot(&self, at: Timestamp) -> Result<(), TxnError> {
+        if at < self.safe_point() {
+            Err(TxnError::SnapshotTooOld)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Rows of part of a range at a snapshot; [`Self::wait_to_scan`] came before.
+    pub(crate) fn scan_rows(
+        &self,
+        table: TableId,
+        range: (&[u8], &[u8]),
+        direction: Direction,
+        at: Timestamp,
+        count_max: usize,
+    ) -> Result<Chunk<(Key, Row)>, TxnError> {
+        let hidden_below = self.facts.clears.hidden_below(&[table], at);
+        let mut chunk = mvcc::scan_rows(&self.view(), range, direction, at, hidden_below, count_max)?;
+        for (key, _) in &mut chunk.items {
+            *key = key.slice(mvcc::HEADER_SIZE..);
+        }
+        self.check_snapshot(at)?;
+        Ok(chunk)
+    }
+
+    /// Index entries of part of a range at a snapshot; [`Self::wait_to_scan`] came before.
+    pub(crate) fn scan_entries(
+        &self,
+        table: TableId,
+        index: IndexId,
+        range: (&[u8], &[u8]),
+        direction: Direction,
+        at: Timestamp,
+        count_max: usize,
+    ) -> Result<Chunk<(Key, Key)>, TxnError> {
+        let hidden_below = self.facts.clears.hidden_below(&[table, index], at);
+        let chunk = mvcc::scan_entries(&self.view(), range, direction, at, hidden_below, count_max)?;
+        self.check_snapshot(at)?;
+        Ok(chunk)
+    }
+
+    /// The newest state of a row, unapplied commits included: for reads under a lock.
+    pub(crate) fn read_newest(&self, table: TableId, row: &Key) -> Result<NewestRow, TxnError> {
+        let key = mvcc::row_key(table, row);
+        let (unapplied, clear) = {
+            let core = self.core();
+            (core.pending.unapplied(&key), core.pending.unapplied_clear(&[table]))
+        };
+        let applied = self.facts.clears.hidden_below(&[table], u64::MAX);
+        let hidden_below = clear.map_or(applied, |(timestamp, _)| timestamp.max(applied));
+        let state = mvcc::newest_row(&self.view(), &key, hidden_below, &unapplied)?;
+        let cleared_by = clear.map_or(0, |(_, sequence)| sequence);
+        if consolidation(state.chain) == Consolidation::ByCommand {
+            self.facts.long_chains.push(&key);
+        }
+        Ok(NewestRow {
+            state,
+            unapplied,
+            cleared_by,
+            key,
+            hidden_below,
+        })
+    }
+
+    /// Which paths of a row changed after `since`.
+    pub(crate) fn changes_since(&self, newest: &NewestRow, since: Timestamp) -> Result<Changes, TxnError> {
+        let NewestRow {
+            key,
+            hidden_below,
+            unapplied,
+            ..
+        } = newest;
+        Ok(mvcc::changes_since(&self.view(), key, since, *hidden_below, unapplied)?)
+    }
+
+    /// Rows of an index value in the newest state, and the newest proposal that was looked at (0 if none).
+    pub(crate) fn newest_entries(
+        &self,
+        table: TableId,
+        index: IndexId,
+        value: &Key,
+    ) -> Result<(Vec<Key>, u64), TxnError> {
+        let (from, to) = mvcc::value_range(index, value);
+        let (unapplied, clear) = {
+            let core = self.core();
+            (
+                core.pending.unapplied_between(&from, &to),
+                core.pending.unapplied_clear(&[table, index]),
+            )
+        };
+        let applied = self.facts.clears.hidden_below(&[table, index], u64::MAX);
+        let hidden_below = clear.map_or(applied, |(timestamp, _)| timestamp.max(applied));
+        let of_writes = unapplied
+            .iter()
+            .flat_map(|(_, writes)| writes.iter().map(|write| write.sequence));
+        let dependency = of_writes.chain(clear.map(|(_, sequence)| sequence)).max().unwrap_or(0);
+        let unapplied: Vec<(Bytes, Vec<Unapplied>)> = unapplied
+            .into_iter()
+            .map(|(entry, writes)| (entry, writes.into_vec()))
+            .collect();
+        let rows = mvcc::newest_entries(&self.view(), (&from, &to), hidden_below, &unapplied)?;
+        Ok((rows, dependency))
+    }
+}

@@ -1,0 +1,95 @@
+//! State: what a coordinator remembers about its transaction.
+
+use ahash::HashMap;
+use smallvec::SmallVec;
+use storage::version::Chain;
+
+use crate::buffer::{Buffer, CommandNumber};
+use crate::command::{Epoch, Timestamp};
+use crate::placement::ShardId;
+use crate::{Key, SavepointMark, TableId};
+
+/// Where a transaction is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Active,
+    Committing,
+    Ended,
+}
+
+/// A shard this transaction holds locks on, or has seen unapplied commits of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShardUse {
+    pub(crate) shard: ShardId,
+    /// Epoch its locks belong to (DESIGN L9).
+    pub(crate) epoch: Epoch,
+    /// Newest proposal it has seen the effects of; answers wait until that is applied (DESIGN T4). 0 if none.
+    pub(crate) dependency: u64,
+}
+
+/// A point to roll back to.
+struct Savepoint {
+    id: u64,
+    journal: u64,
+}
+
+/// What a coordinator remembers about its transaction.
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    pub(crate) command: CommandNumber,
+    pub(crate) buffer: Buffer,
+    pub(crate) snapshot: Option<Timestamp>,
+    /// Locks were granted since the snapshot was drawn; SERIALIZABLE draws another one before it reads.
+    pub(crate) snapshot_is_stale: bool,
+    /// Streams that still read at an older snapshot.
+    pub(crate) open_scans: u32,
+    pub(crate) shards: SmallVec<[ShardUse; 2]>,
+    /// How the rows read under locks are kept, for the decision to consolidate them at commit.
+    pub(crate) chains: HashMap<(TableId, Key), Chain>,
+    savepoints: Vec<Savepoint>,
+    /// Grows with every savepoint and lock request; the lock table's marks are these numbers.
+    pub(crate) clock: u64,
+}
+
+impl State {
+    pub(crate) fn new() -> State {
+        State {
+            phase: Phase::Active,
+            command: 1,
+            buffer: Buffer::default(),
+            snapshot: None,
+            snapshot_is_stale: false,
+            open_scans: 0,
+            shards: SmallVec::new(),
+            chains: HashMap::default(),
+            savepoints: Vec::new(),
+            clock: 0,
+        }
+    }
+
+    pub(crate) fn shard_use(&mut self, shard: ShardId) -> Option<&mut ShardUse> {
+        self.shards.iter_mut().find(|used| used.shard == shard)
+    }
+}
+
+impl State {
+    /// Marks a point.
+    pub(crate) fn savepoint(&mut self) -> SavepointMark {
+        self.clock += 1;
+        let id = self.clock;
+        self.savepoints.push(Savepoint {
+            id,
+            journal: self.buffer.mark(),
+        });
+        SavepointMark(id)
+    }
+
+    /// Undoes the writes since a mark; the caller restores the locks.
+    pub(crate) fn roll_back_to(&mut self, mark: SavepointMark) {
+        let place = self.savepoints.partition_point(|savepoint| savepoint.id < mark.0);
+        if let Some(savepoint) = self.savepoints.get(place) {
+            self.buffer.roll_back_to(savepoint.journal);
+            self.savepoints.truncate(place + 1);
+        }
+    }
+}

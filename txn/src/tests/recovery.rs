@@ -1,0 +1,76 @@
+//! Crashes between the steps of a commit over several shards.
+
+use super::*;
+
+/// Starts a transfer over all shards, lets its coordinator die at a crash point, and opens what the crash left.
+async fn crash_at(point: &'static str) -> Fixture {
+    let fixture = Fixture::new().await;
+    let names: Vec<String> = (0..20).map(|number| format!("row{number}")).collect();
+    let rows: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    fixture.put(&rows).await;
+    *fixture.node.inner.crash_at.lock() = Some(point);
+    let transaction = fixture.begin();
+    for name in &names {
+        add(&transaction, name, 1).await.unwrap();
+    }
+    let commit = async { transaction.commit().await.map(drop) };
+    let died = tokio::time::timeout(Duration::from_millis(300), commit).await;
+    assert!(died.is_err(), "the coordinator dies at {point}");
+    fixture.crash().await
+}
+
+async fn total(fixture: &Fixture) -> i64 {
+    let mut sum = 0;
+    for number in 0..20 {
+        sum += fixture.value(&format!("row{number}")).await.unwrap();
+    }
+    sum
+}
+
+#[tokio::test]
+async fn a_coordinator_that_dies_before_the_decision_has_done_nothing() {
+    let fixture = crash_at("prepared").await;
+    assert_eq!(total(&fixture).await, 20);
+    fixture.check().await;
+    let fixture = fixture.crash().await;
+    assert_eq!(total(&fixture).await, 20);
+}
+
+#[tokio::test]
+async fn a_coordinator_that_dies_after_the_decision_has_done_everything() {
+    let fixture = crash_at("decided").await;
+    assert_eq!(total(&fixture).await, 40);
+    fixture.check().await;
+    let fixture = fixture.crash().await;
+    assert_eq!(total(&fixture).await, 40);
+    fixture.check().await;
+}
+
+#[tokio::test]
+async fn a_reader_waits_for_the_decision_of_what_it_would_see() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)]).await;
+    *fixture.node.inner.crash_at.lock() = Some("prepared");
+    let transaction = fixture.begin();
+    for name in ["a", "b", "c", "d", "e"] {
+        add(&transaction, name, 1).await.unwrap();
+    }
+    let before = fixture.begin();
+    before.begin_statement(true).await.unwrap();
+    let commit = async { transaction.commit().await.map(drop) };
+    assert!(tokio::time::timeout(Duration::from_millis(300), commit).await.is_err());
+    // A snapshot from before the first Prepare does not wait, a later one does: it cannot know.
+    for name in ["a", "b", "c", "d", "e"] {
+        assert_eq!(value_of(before.get(TABLE, &key(name)).await.unwrap()), Some(1));
+    }
+    let after = fixture.begin();
+    after.begin_statement(true).await.unwrap();
+    let mut waiting = 0;
+    for name in ["a", "b", "c", "d", "e"] {
+        let key = key(name);
+        let get = after.get(TABLE, &key);
+        tokio::pin!(get);
+        waiting += usize::from(futures::poll!(&mut get).is_pending());
+    }
+    assert!(waiting > 0);
+}
