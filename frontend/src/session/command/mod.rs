@@ -14,8 +14,8 @@ use std::ops::Range;
 
 use planner::SqlResult;
 
-pub use copy::{CopySource, CopyStatement, CopyTarget};
-pub use cursor::{Declare, Direction};
+pub use copy::{CopyOption, CopySource, CopyStatement, CopyTarget, CopyValue};
+pub use cursor::{ALL, Declare, Direction};
 pub use parser::Parser;
 pub use set::SetValue;
 pub use transaction::Modes;

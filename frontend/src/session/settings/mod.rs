@@ -171,6 +171,13 @@ impl Settings {
         self.marks.clear();
     }
 
+    /// Begins one unless one is open: an implicit block begins with its first SET.
+    pub fn begin_once(&mut self) {
+        if self.begun.is_none() {
+            self.begin();
+        }
+    }
+
     /// Ends a transaction block.
     pub fn end(&mut self, is_committed: bool) {
         let begun = self.begun.take();

@@ -1,0 +1,161 @@
+//! Planned statements: from a parsed statement to an answer, through the planner.
+
+use std::sync::Arc;
+
+use planner::catalog::Catalog;
+use planner::statement::{Execution, Parsed, Prepared, StatementContext, Tag, Verb};
+use planner::{SqlError, SqlResult, SqlState};
+use sqlparser::ast::{self, SetExpr};
+use storage::Datum;
+
+use super::Session;
+use super::block::{self, Block};
+use super::rows::{Answer, RowSet, RowTag, Rows};
+
+impl Session {
+    /// The catalog statements see now.
+    pub(crate) async fn catalog(&mut self) -> SqlResult<Arc<Catalog>> {
+        let catalog = match &self.transaction {
+            Some(transaction) if self.has_catalog_changes => self.services.planner.catalog_within(transaction).await?,
+            _ => self.services.planner.catalog().await?,
+        };
+        *self.shared.catalog.lock() = catalog.clone();
+        Ok(catalog)
+    }
+
+    /// Binds a statement against the present catalog.
+    ///
+    /// # Errors
+    /// What binding raises, with positions in the whole text.
+    pub(crate) async fn bind(&mut self, parsed: &Parsed, offset: u32, types: &[u32]) -> SqlResult<Prepared> {
+        if self.block == Block::Failed {
+            return Err(block::aborted());
+        }
+        let catalog = self.catalog().await?;
+        let shared = self.shared.clone();
+        self.services.planner.prepare(&catalog, &*shared, parsed, types).map_err(|error| error.shift(offset))
+    }
+
+    /// Runs a bound statement in the block's transaction.
+    ///
+    /// # Errors
+    /// What the statement raises; the caller then calls [`fail`](Self::fail).
+    pub(crate) async fn run(&mut self, parsed: &Parsed, prepared: &Prepared, parameters: Arc<[Datum]>) -> SqlResult<Answer> {
+        if self.block == Block::Failed {
+            return Err(block::aborted());
+        }
+        self.check_place(&parsed.ast)?;
+        self.read_ahead().await;
+        let context = self.context(parameters).await?;
+        let execution = self.services.planner.execute(&context, prepared).await?;
+        Ok(match execution {
+            Execution::Rows { columns, rows, verb } => {
+                Answer::Rows(RowSet { columns, rows: Rows::stream(rows), tag: RowTag::of(verb), is_binary: false })
+            }
+            Execution::Done(tag) => {
+                // Whatever is not counted by rows changed the catalog; CREATE TABLE AS is counted and did too.
+                self.has_catalog_changes |= matches!(tag, Tag::Text(_) | Tag::Count(Verb::Select, _));
+                Answer::Done(tag.into())
+            }
+        })
+    }
+
+    /// What a statement runs in: the block's transaction with a fresh statement begun.
+    pub(crate) async fn context(&mut self, parameters: Arc<[Datum]>) -> SqlResult<StatementContext> {
+        let transaction = self.ensure_transaction();
+        self.has_queried = true;
+        transaction.begin_statement(true).await?;
+        let catalog = self.catalog().await?;
+        Ok(StatementContext { transaction, catalog, session: self.shared.clone(), parameters })
+    }
+
+    /// Rows that portals and cursors have not read yet no longer depend on the snapshot after this (S2).
+    async fn read_ahead(&mut self) {
+        for portal in self.portals.values_mut() {
+            portal.read_ahead().await;
+        }
+    }
+
+    /// Refuses statements where PostgreSQL refuses them: writes in READ ONLY, some inside blocks, some outside.
+    fn check_place(&self, statement: &ast::Statement) -> SqlResult<()> {
+        if let Some(what) = never_in_block(statement)
+            && self.block != Block::Idle
+        {
+            return Err(block::forbids_block(what));
+        }
+        if matches!(statement, ast::Statement::Lock(_)) && self.block == Block::Idle {
+            return Err(block::needs_block("LOCK TABLE"));
+        }
+        if let Some(what) = writes(statement)
+            && self.characteristics().is_read_only
+        {
+            return Err(SqlError::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {what} in a read-only transaction"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Statements that commit by themselves.
+fn never_in_block(statement: &ast::Statement) -> Option<&'static str> {
+    match statement {
+        ast::Statement::CreateDatabase { .. } => Some("CREATE DATABASE"),
+        ast::Statement::Drop { object_type: ast::ObjectType::Database, .. } => Some("DROP DATABASE"),
+        ast::Statement::CreateIndex(index) if index.concurrently => Some("CREATE INDEX CONCURRENTLY"),
+        ast::Statement::Vacuum(_) => Some("VACUUM"),
+        _ => None,
+    }
+}
+
+/// The command a read-only transaction refuses, if the statement is one.
+fn writes(statement: &ast::Statement) -> Option<&'static str> {
+    match statement {
+        ast::Statement::Query(query) => query_writes(query),
+        ast::Statement::Insert(_) => Some("INSERT"),
+        ast::Statement::Update(_) => Some("UPDATE"),
+        ast::Statement::Delete(_) => Some("DELETE"),
+        ast::Statement::Merge(_) => Some("MERGE"),
+        ast::Statement::Truncate(_) => Some("TRUNCATE TABLE"),
+        ast::Statement::CreateTable(_) => Some("CREATE TABLE"),
+        ast::Statement::CreateView(_) => Some("CREATE VIEW"),
+        ast::Statement::CreateIndex(_) => Some("CREATE INDEX"),
+        ast::Statement::CreateSequence { .. } => Some("CREATE SEQUENCE"),
+        ast::Statement::CreateSchema { .. } => Some("CREATE SCHEMA"),
+        ast::Statement::CreateDatabase { .. } => Some("CREATE DATABASE"),
+        ast::Statement::CreateRole(_) => Some("CREATE ROLE"),
+        ast::Statement::AlterTable(_) => Some("ALTER TABLE"),
+        ast::Statement::AlterIndex { .. } => Some("ALTER INDEX"),
+        ast::Statement::AlterView { .. } => Some("ALTER VIEW"),
+        ast::Statement::AlterRole { .. } => Some("ALTER ROLE"),
+        ast::Statement::Drop { object_type, .. } => Some(match object_type {
+            ast::ObjectType::Table => "DROP TABLE",
+            ast::ObjectType::View => "DROP VIEW",
+            ast::ObjectType::Index => "DROP INDEX",
+            ast::ObjectType::Sequence => "DROP SEQUENCE",
+            ast::ObjectType::Schema => "DROP SCHEMA",
+            ast::ObjectType::Role => "DROP ROLE",
+            ast::ObjectType::Database => "DROP DATABASE",
+            _ => "DROP",
+        }),
+        ast::Statement::Comment { .. } => Some("COMMENT"),
+        ast::Statement::Grant(_) => Some("GRANT"),
+        ast::Statement::Revoke(_) => Some("REVOKE"),
+        ast::Statement::Explain { analyze: true, statement, .. } => writes(statement),
+        _ => None,
+    }
+}
+
+fn query_writes(query: &ast::Query) -> Option<&'static str> {
+    let of_body = |body: &SetExpr| match body {
+        SetExpr::Insert(_) => Some("INSERT"),
+        SetExpr::Update(_) => Some("UPDATE"),
+        SetExpr::Delete(_) => Some("DELETE"),
+        SetExpr::Select(select) if select.into.is_some() => Some("SELECT INTO"),
+        _ => None,
+    };
+    let in_with = query.with.iter().flat_map(|with| &with.cte_tables).find_map(|cte| query_writes(&cte.query));
+    of_body(&query.body).or(in_with).or_else(|| (!query.locks.is_empty()).then_some("SELECT FOR UPDATE"))
+}
+
