@@ -117,6 +117,11 @@ impl Session {
         self.block
     }
 
+    /// Whether statements have begun something that is not committed or rolled back yet.
+    pub fn is_in_transaction(&self) -> bool {
+        self.transaction.is_some() || self.block != Block::Idle
+    }
+
     /// What the node's sessions share.
     pub fn services(&self) -> &Arc<Services> {
         &self.services
@@ -137,7 +142,7 @@ impl Session {
         Ok(statements)
     }
 
-    fn parse_one(&self, text: &str, offset: u32) -> SqlResult<Statement> {
+    pub(crate) fn parse_one(&self, text: &str, offset: u32) -> SqlResult<Statement> {
         let body = match command::parse(text).map_err(|error| error.shift(offset))? {
             Some(command) => Body::Command(Arc::new(command)),
             None => match self.services.planner.parse(text).map_err(|error| error.shift(offset))?.into_iter().next() {
@@ -149,7 +154,7 @@ impl Session {
     }
 
     /// Parses a piece of a statement as a statement of its own (the query of DECLARE, the body of PREPARE).
-    fn parse_piece(&self, statement: &Statement, piece: &command::Piece) -> SqlResult<Statement> {
+    pub(crate) fn parse_piece(&self, statement: &Statement, piece: &command::Piece) -> SqlResult<Statement> {
         let before = statement.text[..piece.start].chars().count() as u32;
         self.parse_one(&statement.text[piece.clone()], statement.offset + before)
     }

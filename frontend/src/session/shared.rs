@@ -9,7 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use planner::catalog::Catalog;
 use planner::eval::SessionView;
+use planner::types::Style;
 use planner::{Severity, SqlError, SqlResult, SqlState};
+use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
 use super::notify::{Notice, Pending};
@@ -112,6 +114,8 @@ pub struct Shared {
     pub role: Mutex<(String, bool)>,
     /// Catalog of the running statement.
     pub catalog: Mutex<Arc<Catalog>>,
+    /// Random numbers after `setseed`.
+    pub seeded: Mutex<Option<rand::rngs::StdRng>>,
     /// `currval` by sequence, and the sequence `nextval` was last called for.
     pub sequences: Mutex<Sequences>,
     statement_time: AtomicI64,
@@ -151,6 +155,7 @@ impl Shared {
             role: Mutex::new(role),
             catalog: Mutex::new(catalog),
             sequences: Mutex::default(),
+            seeded: Mutex::new(None),
             statement_time: AtomicI64::new(now),
             transaction_time: AtomicI64::new(now),
             is_cancelled: AtomicBool::new(false),
@@ -282,18 +287,65 @@ impl SessionView for Shared {
     fn current_user(&self) -> String {
         self.role.lock().0.clone()
     }
-}
 
-impl Shared {
-    /// `set_config`
-    ///
-    /// # Errors
-    /// As SET.
-    pub fn set_config(&self, name: &str, value: Option<&str>, is_local: bool) -> SqlResult<String> {
+    fn session_user(&self) -> String {
+        self.identity.user.clone()
+    }
+
+    fn style(&self) -> Arc<Style> {
+        self.settings.lock().current().style.clone()
+    }
+
+    fn set_setting(&self, name: &str, value: Option<&str>, is_local: bool) -> SqlResult<String> {
         let scope = if is_local { Scope::Local } else { Scope::Session };
         let is_superuser = self.is_superuser();
-        self.settings.lock().set(name, value, scope, is_superuser)?;
+        let mut settings = self.settings.lock();
+        settings.begin_once();
+        settings.set(name, value, scope, is_superuser)?;
+        drop(settings);
         Ok(self.show(name).unwrap_or_default())
+    }
+
+    fn transaction_timestamp(&self) -> i64 {
+        self.transaction_time.load(Ordering::Relaxed)
+    }
+
+    fn statement_timestamp(&self) -> i64 {
+        self.statement_time.load(Ordering::Relaxed)
+    }
+
+    fn current_schemas(&self, include_implicit: bool) -> Vec<String> {
+        let catalog = self.catalog.lock().clone();
+        let is_written = self.show("search_path").is_some_and(|path| path.contains("pg_catalog"));
+        catalog
+            .search_path(self)
+            .into_iter()
+            .filter(|schema| include_implicit || is_written || *schema != planner::catalog::PG_CATALOG)
+            .filter_map(|schema| catalog.schemas.get(&schema).map(|schema| schema.name.clone()))
+            .collect()
+    }
+
+    fn backend_pid(&self) -> i32 {
+        self.identity.id as i32
+    }
+
+    fn client_address(&self) -> Option<(String, u16)> {
+        self.identity.client.map(|address| (address.ip().to_string(), address.port()))
+    }
+
+    fn server_address(&self) -> Option<(String, u16)> {
+        self.identity.server.map(|address| (address.ip().to_string(), address.port()))
+    }
+
+    fn random(&self) -> f64 {
+        match self.seeded.lock().as_mut() {
+            Some(generator) => generator.random(),
+            None => rand::random(),
+        }
+    }
+
+    fn set_seed(&self, seed: f64) {
+        *self.seeded.lock() = Some(rand::rngs::StdRng::seed_from_u64(seed.to_bits()));
     }
 }
 
@@ -302,4 +354,40 @@ pub fn now() -> i64 {
     const SECONDS_1970_TO_2000: i64 = 946_684_800;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_micros() as i64);
     since_1970 - SECONDS_1970_TO_2000 * 1_000_000
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A session of a test.
+    pub fn shared() -> Shared {
+        let identity = Identity {
+            id: 1,
+            secret: *b"key!",
+            user: "ann".into(),
+            database: "shop".into(),
+            client: None,
+            server: None,
+            started: 0,
+        };
+        Shared::new(identity, Settings::default(), false, Arc::default())
+    }
+
+    #[test]
+    fn set_config_is_undone_with_its_transaction() {
+        let shared = shared();
+        shared.set_setting("work_mem", Some("9MB"), false).unwrap();
+        shared.settings.lock().end(false);
+        assert_eq!(shared.show("work_mem").as_deref(), Some("4MB"));
+    }
+
+    #[test]
+    fn settings_the_session_decides_are_shown() {
+        let shared = shared();
+        assert_eq!(shared.show("session_authorization").as_deref(), Some("ann"));
+        assert_eq!(shared.show("is_superuser").as_deref(), Some("off"));
+        assert_eq!(shared.show("transaction_isolation").as_deref(), Some("read committed"));
+        assert_eq!(shared.show("nothing"), None);
+    }
 }

@@ -27,9 +27,11 @@ impl Session {
                 self.shared.warn(SqlState::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
             }
             // What the text did before BEGIN belongs to the block.
-            Block::Implicit if self.has_queried => {
+            Block::Implicit if self.transaction.is_some() => {
                 self.block = Block::Open;
-                self.shared.settings.lock().begin();
+                self.shared.settings.lock().begin_once();
+                let current = self.characteristics();
+                *self.shared.characteristics.lock() = Some(current);
                 self.apply_modes(modes)?;
             }
             Block::Idle | Block::Implicit => {
@@ -174,6 +176,11 @@ impl Session {
             is_read_only: show("default_transaction_read_only") == "on",
             is_deferrable: show("default_transaction_deferrable") == "on",
         }
+    }
+
+    /// Whether the present transaction is READ ONLY.
+    pub fn is_read_only(&self) -> bool {
+        self.characteristics().is_read_only
     }
 
     /// The block's transaction, begun now if this is its first use.

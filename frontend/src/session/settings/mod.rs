@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use planner::types::Style;
 use planner::{SqlError, SqlResult, SqlState};
 
 pub use table::{Context, Position, SETTINGS, Setting};
@@ -27,6 +28,8 @@ pub struct Values {
     custom: BTreeMap<String, Arc<str>>,
     /// Timeouts, read before every statement.
     pub timeouts: Timeouts,
+    /// What values are printed by, parsed once per change.
+    pub style: Arc<Style>,
 }
 
 /// Settings in milliseconds that the connection acts on; `None` is never.
@@ -77,10 +80,14 @@ impl Values {
             Some(value) => self.known.insert(position, value),
             None => self.known.remove(&position),
         };
-        self.refresh_timeouts();
+        self.refresh(position);
     }
 
-    fn refresh_timeouts(&mut self) {
+    fn refresh(&mut self, position: Position) {
+        let mut style = Style::clone(&self.style);
+        if style.set(SETTINGS[position].name, self.get(position)).is_some() {
+            self.style = Arc::new(style);
+        }
         let timeout = |name: &str| {
             let value = table::find(name).and_then(|position| self.get(position).parse::<u64>().ok()).unwrap_or(0);
             (value > 0).then(|| Duration::from_millis(value))
@@ -184,9 +191,11 @@ impl Settings {
         self.marks.clear();
         if is_committed {
             self.current = self.lasting.clone();
-        } else if let Some(saved) = begun {
-            self.current = saved.lasting.clone();
-            self.lasting = saved.lasting;
+        } else {
+            if let Some(saved) = begun {
+                self.lasting = saved.lasting;
+            }
+            self.current = self.lasting.clone();
         }
     }
 

@@ -1,0 +1,147 @@
+//! Run: a node from its first line to its last.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use planner::statement::Planner;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use txn::{DeadlockPolicy, Node, NodeConfig};
+
+use super::options::{Auth, Deadlock, Start, addresses};
+use super::tls::Tls;
+use super::{Authentication, Server, http};
+use crate::connection;
+use crate::session::Services;
+use crate::session::notify::Notifier;
+use crate::session::registry::Registry;
+
+/// How long sessions have to end at shutdown before the node closes under them.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a waiting transaction waits before other nodes are asked about deadlocks.
+const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// With a sentence for the operator when it cannot start.
+pub async fn run(start: Start) -> Result<()> {
+    if let Some(peer) = &start.join {
+        bail!("--join {peer}: clusters are not supported yet; start without --join for a single node");
+    }
+    // Ports first: a second server on the same machine fails before it touches the data directory.
+    let sql = bind("sql", &start.sql).await?;
+    let http = bind("http", &start.http).await?;
+    let tls = match (&start.tls_cert, &start.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::new(certificate, key)?),
+        _ => None,
+    };
+    let registry = Arc::new(Registry::new(start.max_connections));
+    let is_ready = Arc::new(AtomicBool::new(false));
+    let metrics = PrometheusBuilder::new().install_recorder().context("cannot install the metrics recorder")?;
+    let pages = http::Pages { is_ready: is_ready.clone(), metrics, registry: registry.clone() };
+    tokio::spawn(http::serve(http, pages));
+    let node = Node::open(config(&start)).await.map_err(|error| anyhow!("{error}"))?;
+    let planner = Planner::open(node.clone()).await.map_err(|error| anyhow!("{error}"))?;
+    let address = sql.local_addr()?;
+    let services = Arc::new(Services { planner, registry: registry.clone(), notifier: Arc::new(Notifier::default()) });
+    let server = Arc::new(Server { services, authentication: authentication(&start, address), tls });
+    let mut stop = StopSignals::new()?;
+    let accepting = tokio::spawn(accept(sql, server.clone()));
+    is_ready.store(true, Ordering::Release);
+    announce(address, &start);
+    stop.wait().await;
+    tracing::info!("shutting down");
+    is_ready.store(false, Ordering::Release);
+    accepting.abort();
+    if tokio::time::timeout(DRAIN_TIMEOUT, registry.close()).await.is_err() {
+        tracing::warn!(count = registry.count(), "sessions did not end in time");
+    }
+    node.shutdown().await;
+    Ok(())
+}
+
+fn config(start: &Start) -> NodeConfig {
+    NodeConfig {
+        data: start.data.clone(),
+        shard_count: start.shards,
+        deadlock: match start.deadlock {
+            Deadlock::Detect => DeadlockPolicy::Detect,
+            Deadlock::WoundWait => DeadlockPolicy::WoundWait,
+            Deadlock::WaitDie => DeadlockPolicy::WaitDie,
+        },
+        deadlock_timeout: DEADLOCK_TIMEOUT,
+        retention: Duration::from_secs(start.retention_seconds),
+    }
+}
+
+async fn bind(option: &str, text: &str) -> Result<TcpListener> {
+    let candidates = addresses(option, text)?;
+    TcpListener::bind(&candidates[..]).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow!("--{option} {text}: the port is in use; is another server running? Choose another with --{option} HOST:PORT")
+        }
+        std::io::ErrorKind::PermissionDenied => anyhow!("--{option} {text}: no permission to listen there"),
+        _ => anyhow!("--{option} {text}: {error}"),
+    })
+}
+
+/// A server that is reached from elsewhere demands passwords of everybody: behind a proxy every client looks local.
+fn authentication(start: &Start, address: SocketAddr) -> Authentication {
+    if start.auth == Auth::Scram || !address.ip().is_loopback() { Authentication::Scram } else { Authentication::Trust }
+}
+
+fn announce(address: SocketAddr, start: &Start) {
+    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+    println!(
+        "Cambium {} is ready on {address}, data in {}: psql -h {host} -p {} -U cambium cambium",
+        env!("CARGO_PKG_VERSION"),
+        start.data.display(),
+        address.port(),
+    );
+}
+
+async fn accept(listener: TcpListener, server: Arc<Server>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if let Some(addresses) = prepare(&stream, peer) {
+                    tokio::spawn(connection::serve(stream, addresses, server.clone()));
+                }
+            }
+            Err(error) => {
+                // Usually too many open files: others may close some meanwhile.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream, peer: SocketAddr) -> Option<(SocketAddr, SocketAddr)> {
+    stream.set_nodelay(true).ok()?;
+    Some((peer, stream.local_addr().ok()?))
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn new() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
