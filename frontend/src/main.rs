@@ -11,7 +11,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -22,7 +25,9 @@ fn main() -> ExitCode {
 }
 
 fn start() -> anyhow::Result<()> {
-    let Options { command: Command::Start(start) } = Options::read()?;
+    let Options {
+        command: Command::Start(start),
+    } = Options::read()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(Box::pin(frontend::server::run(start)))
 }

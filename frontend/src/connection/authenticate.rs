@@ -43,7 +43,10 @@ pub async fn authenticate(client: &mut Client, role: Option<&Role>, user: &str, 
 }
 
 async fn scram(client: &mut Client, role: Option<&Role>, user: &str) -> Work<()> {
-    let known = role.filter(|role| role.login).and_then(|role| role.password.as_deref()).and_then(parse_verifier);
+    let known = role
+        .filter(|role| role.login)
+        .and_then(|role| role.password.as_deref())
+        .and_then(parse_verifier);
     let is_known = known.is_some();
     let mut mechanisms = vec![MECHANISM.to_owned()];
     let mut core = ScramServerAuth::new();
@@ -52,23 +55,40 @@ async fn scram(client: &mut Client, role: Option<&Role>, user: &str) -> Work<()>
     {
         mechanisms.insert(0, MECHANISM_PLUS.to_owned());
     }
-    client.outbox.output.authentication(Authentication::SASL(mechanisms.clone()));
+    client
+        .outbox
+        .output
+        .authentication(Authentication::SASL(mechanisms.clone()));
     let first = password_message(client).await?;
     let (mechanism, data) = initial_response(first).map_err(Stopped::Fatal)?;
     if !mechanisms.contains(&mechanism) {
-        return Err(fatal(SqlState::PROTOCOL_VIOLATION, "client selected an invalid SASL authentication mechanism"));
+        return Err(fatal(
+            SqlState::PROTOCOL_VIOLATION,
+            "client selected an invalid SASL authentication mechanism",
+        ));
     }
     let malformed = |_| fatal(SqlState::PROTOCOL_VIOLATION, "malformed SCRAM message");
     let secret = known.unwrap_or_else(|| made_up_verifier(user));
-    let (challenge, exchange) = core.on_client_first_message_with_secret(&data, secret).map_err(malformed)?;
-    client.outbox.output.authentication(Authentication::SASLContinue(challenge.into()));
+    let (challenge, exchange) = core
+        .on_client_first_message_with_secret(&data, secret)
+        .map_err(malformed)?;
+    client
+        .outbox
+        .output
+        .authentication(Authentication::SASLContinue(challenge.into()));
     let last = password_message(client).await?;
     match exchange.on_client_final_message(&last) {
         Ok(proof) if is_known => {
-            client.outbox.output.authentication(Authentication::SASLFinal(proof.into()));
+            client
+                .outbox
+                .output
+                .authentication(Authentication::SASLFinal(proof.into()));
             Ok(())
         }
-        _ => Err(fatal(SqlState::INVALID_PASSWORD, format!("password authentication failed for user \"{user}\""))),
+        _ => Err(fatal(
+            SqlState::INVALID_PASSWORD,
+            format!("password authentication failed for user \"{user}\""),
+        )),
     }
 }
 
@@ -77,7 +97,10 @@ async fn password_message(client: &mut Client) -> Work<Bytes> {
     let frame = client.reader.frame().await?;
     match frame.tag {
         b'p' => Ok(frame.body),
-        tag => Err(fatal(SqlState::PROTOCOL_VIOLATION, format!("expected SASL response, got message type {tag}"))),
+        tag => Err(fatal(
+            SqlState::PROTOCOL_VIOLATION,
+            format!("expected SASL response, got message type {tag}"),
+        )),
     }
 }
 
@@ -110,9 +133,18 @@ fn parse_verifier(text: &str) -> Option<ScramSecret> {
 fn made_up_verifier(user: &str) -> ScramSecret {
     use std::hash::{BuildHasher, RandomState};
     static SEED: std::sync::LazyLock<RandomState> = std::sync::LazyLock::new(RandomState::new);
-    let salt = [SEED.hash_one((user, 1)).to_be_bytes(), SEED.hash_one((user, 2)).to_be_bytes()].concat();
+    let salt = [
+        SEED.hash_one((user, 1)).to_be_bytes(),
+        SEED.hash_one((user, 2)).to_be_bytes(),
+    ]
+    .concat();
     let key: [u8; 32] = rand::random();
-    ScramSecret::Verifier { salt, iterations: ITERATIONS, stored_key: key.to_vec(), server_key: key.to_vec() }
+    ScramSecret::Verifier {
+        salt,
+        iterations: ITERATIONS,
+        stored_key: key.to_vec(),
+        server_key: key.to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +154,9 @@ mod tests {
     #[test]
     fn verifiers_are_postgresqls() {
         let text = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-        let Some(ScramSecret::Verifier { iterations, salt, .. }) = parse_verifier(text) else { panic!("refused") };
+        let Some(ScramSecret::Verifier { iterations, salt, .. }) = parse_verifier(text) else {
+            panic!("refused")
+        };
         assert_eq!((iterations, salt.as_slice()), (4096, &b"saltsaltsaltsalt"[..]));
         assert!(parse_verifier("md5abcdef").is_none());
     }

@@ -29,7 +29,10 @@ pub struct Reader {
 impl Reader {
     /// A reader of a half.
     pub fn new(half: ReadHalf) -> Self {
-        Self { half, input: BytesMut::with_capacity(READ_SIZE) }
+        Self {
+            half,
+            input: BytesMut::with_capacity(READ_SIZE),
+        }
     }
 
     /// Whether bytes have arrived that nothing has read; before TLS begins there may be none.
@@ -112,7 +115,10 @@ pub struct Outbox {
 impl Outbox {
     /// An outbox of a half.
     pub fn new(half: WriteHalf) -> Self {
-        Self { half, output: Output::default() }
+        Self {
+            half,
+            output: Output::default(),
+        }
     }
 
     /// Gives the half back, to be wrapped by TLS.
@@ -138,7 +144,11 @@ impl Outbox {
     /// # Errors
     /// When the client is gone.
     pub async fn relieve(&mut self) -> io::Result<()> {
-        if self.output.is_full() { self.flush().await } else { Ok(()) }
+        if self.output.is_full() {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes everything out and says goodbye.

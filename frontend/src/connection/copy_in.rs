@@ -13,11 +13,11 @@ use super::serve::Connection;
 use super::{Stopped, Work};
 use crate::copy::csv::Forced;
 use crate::copy::{CopyOptions, Decoder, Field, Format, Record};
+use crate::session::Statement;
 use crate::session::block::{Block, aborted};
 use crate::session::command::{CopySource, CopyStatement, CopyTarget};
 use crate::session::rows::Complete;
 use crate::session::shared::Shared;
-use crate::session::Statement;
 use crate::wire::body::violation;
 use crate::wire::{Frame, Message};
 
@@ -60,14 +60,19 @@ impl Connection {
 
     async fn copy_in(&mut self, copy: &CopyStatement, statement: &Statement, options: CopyOptions) -> Work<Complete> {
         if copy.condition.is_some() {
-            return Err(SqlError::unsupported("COPY FROM with WHERE").hint("Copy into a staging table and INSERT … SELECT.").into());
+            return Err(SqlError::unsupported("COPY FROM with WHERE")
+                .hint("Copy into a staging table and INSERT … SELECT.")
+                .into());
         }
         if self.session.is_read_only() {
             let message = "cannot execute COPY FROM in a read-only transaction";
             return Err(SqlError::new(SqlState::READ_ONLY_SQL_TRANSACTION, message).into());
         }
         let deadline = self.deadline();
-        let target = self.copy_target(&copy.source).await.map_err(|error| error.shift(statement.offset))?;
+        let target = self
+            .copy_target(&copy.source)
+            .await
+            .map_err(|error| error.shift(statement.offset))?;
         let forced = target.forced(&options)?;
         let context = self.session.context([].into()).await?;
         let is_binary = options.format == Format::Binary;
@@ -116,7 +121,13 @@ impl Connection {
     }
 
     async fn copy_target(&mut self, source: &CopySource) -> SqlResult<Target> {
-        let CopySource::Table { schema, name, columns, position } = source else {
+        let CopySource::Table {
+            schema,
+            name,
+            columns,
+            position,
+        } = source
+        else {
             return Err(SqlError::new(SqlState::SYNTAX_ERROR, "COPY FROM needs a table"));
         };
         let catalog = self.session.catalog().await?;
@@ -228,7 +239,9 @@ fn copy_message(frame: Frame) -> Work<Option<bytes::Bytes>> {
             Err(SqlError::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {reason}")).into())
         }
         Message::Terminate => Err(Stopped::Lost),
-        _ => Err(Stopped::Fatal(violation(format!("unexpected message type 0x{tag:02X} during COPY from stdin")))),
+        _ => Err(Stopped::Fatal(violation(format!(
+            "unexpected message type 0x{tag:02X} during COPY from stdin"
+        )))),
     }
 }
 
@@ -263,7 +276,10 @@ fn named_columns(relation: &Relation, names: &[String]) -> SqlResult<Vec<(u16, S
             .detail("Generated columns cannot be used in COPY."));
         }
         if columns.iter().any(|(taken, ..)| *taken == position) {
-            return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once")));
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
         }
         columns.push((position, name.clone(), column.ty));
     }
@@ -282,7 +298,19 @@ fn no_relation(schema: Option<&str>, name: &str) -> SqlError {
 }
 
 fn server_side(copy: &CopyStatement) -> SqlError {
-    let direction = if copy.is_from { "COPY FROM a file or program" } else { "COPY TO a file or program" };
-    let hint = if copy.is_from { "Use COPY FROM STDIN, or psql's \\copy." } else { "Use COPY TO STDOUT, or psql's \\copy." };
-    SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{direction} on the server is not supported")).hint(hint)
+    let direction = if copy.is_from {
+        "COPY FROM a file or program"
+    } else {
+        "COPY TO a file or program"
+    };
+    let hint = if copy.is_from {
+        "Use COPY FROM STDIN, or psql's \\copy."
+    } else {
+        "Use COPY TO STDOUT, or psql's \\copy."
+    };
+    SqlError::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("{direction} on the server is not supported"),
+    )
+    .hint(hint)
 }

@@ -16,9 +16,20 @@ use crate::session::shared::Shared;
 use crate::session::{Body, Session, Statement};
 
 impl Connection {
-    pub(super) async fn copy_out(&mut self, copy: &CopyStatement, statement: &Statement, options: CopyOptions) -> Work<Complete> {
+    pub(super) async fn copy_out(
+        &mut self,
+        copy: &CopyStatement,
+        statement: &Statement,
+        options: CopyOptions,
+    ) -> Work<Complete> {
         let deadline = self.deadline();
-        let Connection { reader, outbox, session, shared, .. } = self;
+        let Connection {
+            reader,
+            outbox,
+            session,
+            shared,
+            ..
+        } = self;
         let work = Box::pin(async {
             let set = open(session, copy, statement).await?;
             send(set, options, outbox, shared).await
@@ -30,7 +41,9 @@ impl Connection {
 async fn open(session: &mut Session, copy: &CopyStatement, statement: &Statement) -> SqlResult<RowSet> {
     let query = match &copy.source {
         CopySource::Query(piece) => session.parse_piece(statement, piece)?,
-        CopySource::Table { schema, name, columns, .. } => {
+        CopySource::Table {
+            schema, name, columns, ..
+        } => {
             let catalog = session.catalog().await?;
             let relation = catalog.relation(&*session.shared, schema.as_deref(), name);
             if let Some(relation) = relation {
@@ -46,7 +59,10 @@ async fn open(session: &mut Session, copy: &CopyStatement, statement: &Statement
     let plan = session.bind(parsed, query.offset, &[]).await?;
     match session.run(parsed, &plan, [].into()).await? {
         Answer::Rows(set) => Ok(set),
-        Answer::Done(_) => Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "COPY query must have a RETURNING clause")),
+        Answer::Done(_) => Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "COPY query must have a RETURNING clause",
+        )),
     }
 }
 
@@ -54,7 +70,9 @@ async fn send(set: RowSet, options: CopyOptions, outbox: &mut Outbox, shared: &A
     let RowSet { columns, mut rows, .. } = set;
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let force_quote = options.force_quote.flags("FORCE_QUOTE", &names, |_| None)?;
-    outbox.output.copy_response(b'H', options.format == Format::Binary, columns.len());
+    outbox
+        .output
+        .copy_response(b'H', options.format == Format::Binary, columns.len());
     let described: Vec<(String, Type)> = columns.iter().map(|column| (column.name.clone(), column.ty)).collect();
     let mut encoder = Encoder::new(options, described, force_quote);
     let session: &dyn SessionView = &**shared;
@@ -65,7 +83,9 @@ async fn send(set: RowSet, options: CopyOptions, outbox: &mut Outbox, shared: &A
     }
     let mut count = 0;
     while let Some(row) = rows.next().await? {
-        outbox.output.try_message(b'd', |buffer| encoder.row(&row, session, buffer))?;
+        outbox
+            .output
+            .try_message(b'd', |buffer| encoder.row(&row, session, buffer))?;
         count += 1;
         outbox.relieve().await?;
     }
@@ -82,23 +102,32 @@ fn check_kind(relation: &Relation) -> SqlResult<()> {
     let name = &relation.name;
     match relation.kind {
         RelationKind::Table | RelationKind::System => Ok(()),
-        RelationKind::View => {
-            Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot copy from view \"{name}\""))
-                .hint("Try the COPY (SELECT ...) TO variant."))
-        }
-        RelationKind::Sequence => {
-            Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot copy from sequence \"{name}\"")))
-        }
+        RelationKind::View => Err(SqlError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot copy from view \"{name}\""),
+        )
+        .hint("Try the COPY (SELECT ...) TO variant.")),
+        RelationKind::Sequence => Err(SqlError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot copy from sequence \"{name}\""),
+        )),
     }
 }
 
 /// The query a table stands for: its columns but the generated ones.
-fn table_query(relation: Option<&Arc<Relation>>, schema: Option<&str>, name: &str, columns: Option<&[String]>) -> String {
+fn table_query(
+    relation: Option<&Arc<Relation>>,
+    schema: Option<&str>,
+    name: &str,
+    columns: Option<&[String]>,
+) -> String {
     let listed: Vec<String> = match (columns, relation) {
         (Some(columns), _) => columns.iter().map(|column| quoted(column)).collect(),
-        (None, Some(relation)) => {
-            relation.live_columns().filter(|(_, column)| !column.generated).map(|(_, column)| quoted(&column.name)).collect()
-        }
+        (None, Some(relation)) => relation
+            .live_columns()
+            .filter(|(_, column)| !column.generated)
+            .map(|(_, column)| quoted(&column.name))
+            .collect(),
         (None, None) => vec!["*".into()],
     };
     let table = schema.map_or_else(|| quoted(name), |schema| format!("{}.{}", quoted(schema), quoted(name)));

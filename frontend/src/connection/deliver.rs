@@ -30,7 +30,10 @@ impl Formats {
     /// 08P01 for a wrong number, 22023 for an unknown code.
     pub fn new(codes: &[i16], column_count: usize) -> SqlResult<Formats> {
         if let Some(code) = codes.iter().find(|code| !matches!(code, 0 | 1)) {
-            return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {code}")));
+            return Err(SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("unsupported format code: {code}"),
+            ));
         }
         match codes {
             [] | [0] => Ok(Formats::Text),
@@ -92,9 +95,13 @@ pub async fn send_rows(
     let mut scratch = Scratch::default();
     let mut count = 0;
     while limit == 0 || count < limit as u64 {
-        let Some(row) = cursor.next().await? else { return Ok((count, true)) };
+        let Some(row) = cursor.next().await? else {
+            return Ok((count, true));
+        };
         let types = columns.iter().map(|column| column.ty);
-        outbox.output.try_message(b'D', |buffer| encode_row(buffer, &row, types, formats, session, &mut scratch))?;
+        outbox.output.try_message(b'D', |buffer| {
+            encode_row(buffer, &row, types, formats, session, &mut scratch)
+        })?;
         count += 1;
         outbox.relieve().await?;
     }
@@ -153,18 +160,32 @@ mod tests {
         assert_eq!(Formats::new(&[], 3).unwrap(), Formats::Text);
         assert_eq!(Formats::new(&[1], 3).unwrap(), Formats::Binary);
         assert!(Formats::new(&[1, 0], 2).unwrap().is_binary(0));
-        assert_eq!(Formats::new(&[1, 0], 3).unwrap_err().code(), SqlState::PROTOCOL_VIOLATION);
-        assert_eq!(Formats::new(&[2], 1).unwrap_err().code(), SqlState::INVALID_PARAMETER_VALUE);
+        assert_eq!(
+            Formats::new(&[1, 0], 3).unwrap_err().code(),
+            SqlState::PROTOCOL_VIOLATION
+        );
+        assert_eq!(
+            Formats::new(&[2], 1).unwrap_err().code(),
+            SqlState::INVALID_PARAMETER_VALUE
+        );
     }
 
     #[test]
     fn rows_carry_text_binary_and_null() {
         let mut buffer = BytesMut::new();
-        let row = vec![Datum::Int4(258), Datum::Int4(258), Datum::Null, Datum::Text("hé".into())];
+        let row = vec![
+            Datum::Int4(258),
+            Datum::Int4(258),
+            Datum::Null,
+            Datum::Text("hé".into()),
+        ];
         let types = [Type::INT4, Type::INT4, Type::INT4, Type::TEXT].into_iter();
         let formats = Formats::Each(vec![false, true, false, false]);
         let session = crate::session::shared::tests::shared();
         encode_row(&mut buffer, &row, types, &formats, &session, &mut Scratch::default()).unwrap();
-        assert_eq!(&buffer[..], b"\0\x04\0\0\0\x03258\0\0\0\x04\0\0\x01\x02\xff\xff\xff\xff\0\0\0\x03h\xc3\xa9");
+        assert_eq!(
+            &buffer[..],
+            b"\0\x04\0\0\0\x03258\0\0\0\x04\0\0\x01\x02\xff\xff\xff\xff\0\0\0\x03h\xc3\xa9"
+        );
     }
 }

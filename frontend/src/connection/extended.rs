@@ -85,7 +85,13 @@ impl Connection {
 
     async fn parse(&mut self, parse: Parse) -> Work<()> {
         self.shared.arrive(&parse.query);
-        let Connection { reader, outbox, session, shared, .. } = self;
+        let Connection {
+            reader,
+            outbox,
+            session,
+            shared,
+            ..
+        } = self;
         let work = Box::pin(async {
             let mut statements = session.parse(&parse.query)?;
             if statements.len() > 1 {
@@ -130,7 +136,8 @@ impl Connection {
         if bind.portal.is_empty() {
             self.session.close_portal("");
         }
-        self.session.store_portal(&bind.portal, statement, parameters, bind.result_formats)?;
+        self.session
+            .store_portal(&bind.portal, statement, parameters, bind.result_formats)?;
         self.outbox.output.bind_complete();
         Ok(())
     }
@@ -139,7 +146,9 @@ impl Connection {
         match target {
             Target::Statement(name) => {
                 let statement = self.session.statement(&name)?;
-                self.outbox.output.parameter_description(statement.parameters().iter().map(|ty| ty.oid).collect());
+                self.outbox
+                    .output
+                    .parameter_description(statement.parameters().iter().map(|ty| ty.oid).collect());
                 match self.session.columns_of(&statement) {
                     Some(columns) => self.outbox.output.row_description(describe(&columns, &Formats::Text)),
                     None => self.outbox.output.no_data(),
@@ -152,7 +161,7 @@ impl Connection {
                     Source::Bound(statement, _) => Some(statement.clone()),
                     Source::Declared(_) => None,
                 };
-                let columns = portal.columns().or_else(|| self.session.columns_of(&bound?));
+                let columns = portal.columns().or_else(|| self.session.columns_of(bound.as_ref()?));
                 match columns {
                     Some(columns) => {
                         let formats = Formats::new(&formats, columns.len())?;
@@ -171,7 +180,8 @@ impl Connection {
             self.shared.arrive(&statement.statement.text);
         }
         let is_alone = self.session.block() == Block::Idle && self.reader.sync_is_next();
-        let executed = match copy_of(&portal) {
+        let copy = copy_of(&portal);
+        let executed = match copy {
             Some(statement) => self.execute_copy(&statement).await?,
             None => self.attempts_of_portal(&mut portal, row_limit, is_alone).await?,
         };
@@ -196,8 +206,12 @@ impl Connection {
     }
 
     async fn execute_copy(&mut self, statement: &PreparedStatement) -> Work<Executed> {
-        let Body::Command(command) = &statement.statement.body else { return Ok(Executed::Complete(Complete::Empty)) };
-        let Command::Copy(copy) = &**command else { return Ok(Executed::Complete(Complete::Empty)) };
+        let Body::Command(command) = &statement.statement.body else {
+            return Ok(Executed::Complete(Complete::Empty));
+        };
+        let Command::Copy(copy) = &**command else {
+            return Ok(Executed::Complete(Complete::Empty));
+        };
         self.copy(copy, &statement.statement).await.map(Executed::Complete)
     }
 
@@ -207,7 +221,13 @@ impl Connection {
         let is_fresh = matches!(portal.state, State::Ready);
         let mut attempt = 1;
         loop {
-            let Connection { reader, outbox, session, shared, .. } = self;
+            let Connection {
+                reader,
+                outbox,
+                session,
+                shared,
+                ..
+            } = self;
             let work = Box::pin(run(session, portal, row_limit, outbox));
             let mut result = guard(reader, shared, deadline, work).await;
             if is_alone
@@ -231,7 +251,9 @@ impl Connection {
 
 /// The statement of a portal if it is a COPY, which talks to the client itself.
 fn copy_of(portal: &Portal) -> Option<Arc<PreparedStatement>> {
-    let Source::Bound(statement, _) = &portal.source else { return None };
+    let Source::Bound(statement, _) = &portal.source else {
+        return None;
+    };
     match &statement.statement.body {
         Body::Command(command) if matches!(**command, Command::Copy(_)) => Some(statement.clone()),
         _ => None,
@@ -249,7 +271,11 @@ async fn run(session: &mut Session, portal: &mut Portal, row_limit: usize, outbo
         State::Open(cursor) => {
             let formats = Formats::new(&portal.formats, cursor.columns.len())?;
             let (count, is_at_end) = send_rows(cursor, &formats, row_limit, outbox, &*shared).await?;
-            if is_at_end { Ok(Executed::Complete(cursor.tag.complete(count))) } else { Ok(Executed::Suspended) }
+            if is_at_end {
+                Ok(Executed::Complete(cursor.tag.complete(count)))
+            } else {
+                Ok(Executed::Suspended)
+            }
         }
         // Asking a finished query again gives no rows; a finished command cannot be run twice.
         State::Done(Complete::Counted("SELECT", _)) => Ok(Executed::Complete(Complete::Counted("SELECT", 0))),
@@ -263,16 +289,19 @@ async fn run(session: &mut Session, portal: &mut Portal, row_limit: usize, outbo
 
 /// Starts a portal. Rows make it open; anything else is complete at once.
 async fn begin(session: &mut Session, portal: &mut Portal, row_limit: usize) -> SqlResult<Option<Complete>> {
-    let Source::Bound(prepared, parameters) = &portal.source else { return Ok(None) };
+    let Source::Bound(prepared, parameters) = &portal.source else {
+        return Ok(None);
+    };
     let (prepared, parameters) = (prepared.clone(), parameters.clone());
     let statement = &prepared.statement;
     let answer = match &statement.body {
         Body::Empty => return Ok(Some(Complete::Empty)),
         Body::Command(command) => session.command(command, statement).await?,
         Body::Query(parsed) => match session.plan(&prepared).await? {
-            Some(plan) => {
-                session.run(parsed, &plan, parameters).await.map_err(|error| error.shift(statement.offset))?
-            }
+            Some(plan) => session
+                .run(parsed, &plan, parameters)
+                .await
+                .map_err(|error| error.shift(statement.offset))?,
             None => return Ok(Some(Complete::Empty)),
         },
     };
@@ -294,7 +323,10 @@ fn parameters(bind: &Bind, statement: &PreparedStatement, session: &dyn SessionV
     let count = bind.parameters.len();
     let formats = &bind.parameter_formats;
     if formats.len() > 1 && formats.len() != count {
-        return Err(violation(format!("bind message has {} parameter formats but {count} parameters", formats.len())));
+        return Err(violation(format!(
+            "bind message has {} parameter formats but {count} parameters",
+            formats.len()
+        )));
     }
     let types = statement.parameters();
     if count != types.len() {
@@ -306,7 +338,10 @@ fn parameters(bind: &Bind, statement: &PreparedStatement, session: &dyn SessionV
     }
     let value = |(position, (value, ty)): (usize, (&Option<bytes::Bytes>, &Type))| {
         let Some(bytes) = value else { return Ok(Datum::Null) };
-        let format = formats.get(if formats.len() > 1 { position } else { 0 }).copied().unwrap_or(0);
+        let format = formats
+            .get(if formats.len() > 1 { position } else { 0 })
+            .copied()
+            .unwrap_or(0);
         match format {
             0 => {
                 let text = std::str::from_utf8(bytes).map_err(|error| invalid_utf8(bytes, error.valid_up_to()))?;
@@ -316,9 +351,10 @@ fn parameters(bind: &Bind, statement: &PreparedStatement, session: &dyn SessionV
                 types::input(*ty, text, session)
             }
             1 => types::binary_input(*ty, bytes, session),
-            code => {
-                Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {code}")))
-            }
+            code => Err(SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("unsupported format code: {code}"),
+            )),
         }
         .map_err(|error| error.context(|| parameter_context(position, bytes, format)))
     };

@@ -38,22 +38,29 @@ pub async fn guard<T>(
 /// # Errors
 /// What the work raises; XX000 when it panics.
 pub async fn protect<T>(work: impl Future<Output = Work<T>>) -> Work<T> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(Stopped::Error(panicked(&*panic))))
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(Stopped::Error(panicked(&*panic))))
 }
 
 /// The error of a request to stop.
 pub fn stopped(stop: Stop) -> Stopped {
     match stop {
-        Stop::Cancel => {
-            Stopped::Error(SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
-        }
+        Stop::Cancel => Stopped::Error(SqlError::new(
+            SqlState::QUERY_CANCELED,
+            "canceling statement due to user request",
+        )),
         Stop::Terminate => Stopped::Fatal(terminated()),
     }
 }
 
 /// 57P01
 pub fn terminated() -> SqlError {
-    SqlError::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+    SqlError::new(
+        SqlState::ADMIN_SHUTDOWN,
+        "terminating connection due to administrator command",
+    )
 }
 
 /// 57014 after statement_timeout.
@@ -86,7 +93,11 @@ mod tests {
 
     fn parts() -> (Reader, tokio::io::DuplexStream, Shared) {
         let (near, far) = tokio::io::duplex(64);
-        (Reader::new(Box::new(near)), far, crate::session::shared::tests::shared())
+        (
+            Reader::new(Box::new(near)),
+            far,
+            crate::session::shared::tests::shared(),
+        )
     }
 
     fn code<T: std::fmt::Debug>(result: Work<T>) -> &'static str {
@@ -107,10 +118,19 @@ mod tests {
     async fn a_statement_stops_when_asked_timed_out_or_left() {
         let (mut reader, far, shared) = parts();
         shared.stop(Stop::Cancel);
-        assert_eq!(code(guard(&mut reader, &shared, None, std::future::pending::<Work<()>>()).await), "57014");
+        assert_eq!(
+            code(guard(&mut reader, &shared, None, std::future::pending::<Work<()>>()).await),
+            "57014"
+        );
         let deadline = Some(Instant::now());
-        assert_eq!(code(guard(&mut reader, &shared, deadline, std::future::pending::<Work<()>>()).await), "57014");
+        assert_eq!(
+            code(guard(&mut reader, &shared, deadline, std::future::pending::<Work<()>>()).await),
+            "57014"
+        );
         drop(far);
-        assert_eq!(code(guard(&mut reader, &shared, None, std::future::pending::<Work<()>>()).await), "lost");
+        assert_eq!(
+            code(guard(&mut reader, &shared, None, std::future::pending::<Work<()>>()).await),
+            "lost"
+        );
     }
 }

@@ -13,11 +13,11 @@ use super::client::{Outbox, Reader};
 use super::startup::{self, Client, Negotiated};
 use super::{Stopped, Work, guard};
 use crate::server::Server;
+use crate::session::Session;
 use crate::session::block::Block;
 use crate::session::notify::{Notification, Notifier};
 use crate::session::settings::{SETTINGS, Values};
 use crate::session::shared::{Doing, Shared};
-use crate::session::Session;
 use crate::wire::body::violation;
 use crate::wire::message::{self, Message};
 
@@ -47,7 +47,9 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let starting = tokio::time::timeout(STARTUP_TIMEOUT, start(stream, addresses, &server)).await;
-    let Ok(Some((mut connection, _place))) = starting else { return };
+    let Ok(Some((mut connection, _place))) = starting else {
+        return;
+    };
     if let Err(Stopped::Fatal(error)) = connection.run().await {
         connection.outbox.output.report(&error, Severity::Fatal);
     }
@@ -55,7 +57,11 @@ where
     connection.outbox.shutdown().await;
 }
 
-async fn start<S>(stream: S, addresses: (SocketAddr, SocketAddr), server: &Arc<Server>) -> Option<(Connection, startup::Place)>
+async fn start<S>(
+    stream: S,
+    addresses: (SocketAddr, SocketAddr),
+    server: &Arc<Server>,
+) -> Option<(Connection, startup::Place)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -70,7 +76,15 @@ where
             let session = Session::new(shared.clone(), server.services.clone(), sender);
             let reported = shared.settings.lock().current().clone();
             let Client { reader, outbox, .. } = client;
-            let connection = Connection { reader, outbox, session, shared, queue, skips_to_sync: false, reported };
+            let connection = Connection {
+                reader,
+                outbox,
+                session,
+                shared,
+                queue,
+                skips_to_sync: false,
+                reported,
+            };
             Some((connection, place))
         }
         Err(stopped) => refuse(Some(client), stopped).await,
@@ -130,7 +144,11 @@ impl Connection {
     fn idle_deadline(&self) -> Option<(Instant, bool)> {
         let timeouts = self.shared.settings.lock().current().timeouts;
         let in_transaction = self.session.block() != Block::Idle;
-        let timeout = if in_transaction { timeouts.idle_in_transaction } else { timeouts.idle_session };
+        let timeout = if in_transaction {
+            timeouts.idle_in_transaction
+        } else {
+            timeouts.idle_session
+        };
         timeout.map(|timeout| (Instant::now() + timeout, in_transaction))
     }
 
@@ -145,7 +163,8 @@ impl Connection {
             Message::Describe(target) => self.extended_step(super::extended::Step::Describe(target)).await,
             Message::Close(target) => self.extended_step(super::extended::Step::Close(target)).await,
             Message::Execute { portal, row_limit } => {
-                self.extended_step(super::extended::Step::Execute(portal, row_limit)).await
+                self.extended_step(super::extended::Step::Execute(portal, row_limit))
+                    .await
             }
             Message::Flush => Ok(self.outbox.flush().await?),
             Message::Sync => self.sync().await,
@@ -197,7 +216,10 @@ impl Connection {
         if notices.is_empty() {
             return;
         }
-        let wanted = self.shared.show("client_min_messages").map_or(Severity::Notice, |level| severity_of(&level));
+        let wanted = self
+            .shared
+            .show("client_min_messages")
+            .map_or(Severity::Notice, |level| severity_of(&level));
         for notice in notices {
             // INFO is always sent; the others from the wanted level on.
             if notice.severity == Severity::Info || notice.severity >= wanted {
@@ -238,12 +260,20 @@ impl Connection {
     }
 
     fn notify(&mut self, notification: &Notification) {
-        self.outbox.output.notification(notification.sender, &notification.channel, &notification.payload);
+        self.outbox
+            .output
+            .notification(notification.sender, &notification.channel, &notification.payload);
     }
 
     /// When the running statement is out of time.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.shared.settings.lock().current().timeouts.statement.map(|timeout| Instant::now() + timeout)
+        self.shared
+            .settings
+            .lock()
+            .current()
+            .timeouts
+            .statement
+            .map(|timeout| Instant::now() + timeout)
     }
 }
 

@@ -43,7 +43,8 @@ impl Connection {
     }
 
     async fn statements(&mut self, text: &str) -> Work<()> {
-        let statements = protect(async { Ok(self.session.parse(text)?) }).await?;
+        let session = &mut self.session;
+        let statements = protect(async move { Ok(session.parse(text)?) }).await?;
         let count = statements.len();
         if count == 0 {
             self.outbox.output.empty_query();
@@ -84,7 +85,13 @@ impl Connection {
         let mark = self.outbox.output.mark();
         let mut attempt = 1;
         loop {
-            let Connection { reader, outbox, session, shared, .. } = self;
+            let Connection {
+                reader,
+                outbox,
+                session,
+                shared,
+                ..
+            } = self;
             let work = Box::pin(run(session, statement, outbox));
             let mut result = guard(reader, shared, deadline, work).await;
             if let (Ok(_), true) = (&result, place != Place::Inner)
@@ -116,8 +123,14 @@ impl Connection {
 
     /// Whether a failed statement can be run again without anyone noticing.
     pub(super) fn may_retry(&mut self, error: &SqlError, mark: crate::wire::output::Mark, attempt: u32) -> bool {
-        let is_undone = matches!(error.code(), SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED);
-        is_undone && attempt < ATTEMPT_COUNT_MAX && self.session.block() == Block::Idle && self.outbox.output.take_back(mark)
+        let is_undone = matches!(
+            error.code(),
+            SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED
+        );
+        is_undone
+            && attempt < ATTEMPT_COUNT_MAX
+            && self.session.block() == Block::Idle
+            && self.outbox.output.take_back(mark)
     }
 
     /// Undoes an attempt.
@@ -150,7 +163,10 @@ async fn run(session: &mut Session, statement: &Statement, outbox: &mut Outbox) 
             if let Some(position) = prepared.parameters.len().checked_sub(1) {
                 return Err(no_parameter(position).into());
             }
-            session.run(parsed, &prepared, [].into()).await.map_err(|error| error.shift(statement.offset))?
+            session
+                .run(parsed, &prepared, [].into())
+                .await
+                .map_err(|error| error.shift(statement.offset))?
         }
     };
     match answer {
@@ -168,5 +184,8 @@ async fn run(session: &mut Session, statement: &Statement, outbox: &mut Outbox) 
 
 /// 42P02: a simple query has no parameters.
 fn no_parameter(position: usize) -> SqlError {
-    SqlError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter ${}", position + 1))
+    SqlError::new(
+        SqlState::UNDEFINED_PARAMETER,
+        format!("there is no parameter ${}", position + 1),
+    )
 }

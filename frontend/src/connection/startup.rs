@@ -46,7 +46,11 @@ impl Drop for Place {
 ///
 /// # Errors
 /// [`Stopped::Lost`], or a fatal error to tell.
-pub async fn negotiate<S>(stream: S, addresses: (SocketAddr, SocketAddr), server: &Server) -> Result<Negotiated, (Option<Client>, Stopped)>
+pub async fn negotiate<S>(
+    stream: S,
+    addresses: (SocketAddr, SocketAddr),
+    server: &Server,
+) -> Result<Negotiated, (Option<Client>, Stopped)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -82,7 +86,13 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (read, write) = tokio::io::split(stream);
-    Client { reader: Reader::new(Box::new(read)), outbox: Outbox::new(Box::new(write)), address, local, certificate: None }
+    Client {
+        reader: Reader::new(Box::new(read)),
+        outbox: Outbox::new(Box::new(write)),
+        address,
+        local,
+        certificate: None,
+    }
 }
 
 async fn step(client: &mut Client, server: &Server) -> Work<Step> {
@@ -91,7 +101,10 @@ async fn step(client: &mut Client, server: &Server) -> Work<Step> {
             let is_offered = server.tls.is_some() && client.certificate.is_none();
             // Bytes sent before the answer would slip in front of the encrypted ones.
             if client.reader.has_input() {
-                return Err(fatal(SqlState::PROTOCOL_VIOLATION, "received unencrypted data after SSL request"));
+                return Err(fatal(
+                    SqlState::PROTOCOL_VIOLATION,
+                    "received unencrypted data after SSL request",
+                ));
             }
             client.outbox.output.byte(if is_offered { b'S' } else { b'N' });
             client.outbox.flush().await?;
@@ -113,8 +126,11 @@ async fn step(client: &mut Client, server: &Server) -> Work<Step> {
             format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0"),
         )),
         Startup::Session { minor, parameters } => {
-            let unknown: Vec<&str> =
-                parameters.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("_pq_.")).collect();
+            let unknown: Vec<&str> = parameters
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .filter(|name| name.starts_with("_pq_."))
+                .collect();
             if minor > 0 || !unknown.is_empty() {
                 client.outbox.output.negotiate_version(&unknown);
             }
@@ -124,7 +140,9 @@ async fn step(client: &mut Client, server: &Server) -> Work<Step> {
 }
 
 async fn encrypt(client: Client, server: &Server) -> Work<Client> {
-    let Some(tls) = &server.tls else { return Err(Stopped::Lost) };
+    let Some(tls) = &server.tls else {
+        return Err(Stopped::Lost);
+    };
     let stream = tokio::io::join(client.reader.into_half(), client.outbox.into_half());
     let stream = tls.acceptor.accept(stream).await?;
     let mut encrypted = plain(stream, (client.address, client.local));
@@ -143,7 +161,13 @@ pub async fn open(
 ) -> Work<(Arc<Shared>, Place)> {
     let wanted = Wanted::new(parameters).map_err(Stopped::Fatal)?;
     let registry = server.services.registry.clone();
-    let place = registry.reserve().map(|id| Place { registry: registry.clone(), id }).map_err(Stopped::Fatal)?;
+    let place = registry
+        .reserve()
+        .map(|id| Place {
+            registry: registry.clone(),
+            id,
+        })
+        .map_err(Stopped::Fatal)?;
     let catalog = server.services.planner.catalog().await.map_err(Stopped::Fatal)?;
     authenticate::authenticate(client, catalog.role(&wanted.user), &wanted.user, server).await?;
     let role = check_role(&catalog, &wanted).map_err(Stopped::Fatal)?;
@@ -160,7 +184,10 @@ pub async fn open(
     let shared = Arc::new(Shared::new(identity, settings, role.superuser, catalog.clone()));
     registry.enter(shared.clone());
     for setting in SETTINGS.iter().filter(|setting| setting.is_reported) {
-        client.outbox.output.parameter_status(setting.name, &shared.show(setting.name).unwrap_or_default());
+        client
+            .outbox
+            .output
+            .parameter_status(setting.name, &shared.show(setting.name).unwrap_or_default());
     }
     client.outbox.output.backend_key(place.id, &shared.identity.secret);
     Ok((shared, place))
@@ -193,7 +220,11 @@ impl Wanted {
                 "no PostgreSQL user name specified in startup packet",
             )
         })?;
-        Ok(Wanted { database: database.unwrap_or_else(|| user.clone()), user, settings })
+        Ok(Wanted {
+            database: database.unwrap_or_else(|| user.clone()),
+            user,
+            settings,
+        })
     }
 
     fn settings(&self, role: &Role, server: &Server) -> SqlResult<Settings> {
@@ -209,13 +240,18 @@ impl Wanted {
 fn check_role<'a>(catalog: &'a Catalog, wanted: &Wanted) -> SqlResult<&'a Role> {
     let invalid = |message: String| SqlError::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
     let user = &wanted.user;
-    let role = catalog.role(user).ok_or_else(|| invalid(format!("role \"{user}\" does not exist")))?;
+    let role = catalog
+        .role(user)
+        .ok_or_else(|| invalid(format!("role \"{user}\" does not exist")))?;
     if !role.login {
         return Err(invalid(format!("role \"{user}\" is not permitted to log in")));
     }
     let database = &wanted.database;
     if catalog.database(database).is_none() {
-        return Err(SqlError::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{database}\" does not exist")));
+        return Err(SqlError::new(
+            SqlState::INVALID_CATALOG_NAME,
+            format!("database \"{database}\" does not exist"),
+        ));
     }
     Ok(role)
 }

@@ -19,7 +19,12 @@ pub struct Tuples {
 impl Tuples {
     /// A decoder of rows of a number of fields.
     pub fn new(field_count: usize) -> Self {
-        Self { input: BytesMut::new(), has_header: false, is_ended: false, field_count }
+        Self {
+            input: BytesMut::new(),
+            has_header: false,
+            is_ended: false,
+            field_count,
+        }
     }
 
     /// Adds bytes.
@@ -44,7 +49,9 @@ impl Tuples {
         }
         match self.tuple()? {
             Some(tuple) => Ok(Some(tuple)),
-            None if is_last && !self.is_ended && !self.input.is_empty() => Err(bad_format("unexpected EOF in COPY data")),
+            None if is_last && !self.is_ended && !self.input.is_empty() => {
+                Err(bad_format("unexpected EOF in COPY data"))
+            }
             None => Ok(None),
         }
     }
@@ -59,7 +66,11 @@ impl Tuples {
         }
         let mut rest = &self.input[known..];
         if rest.len() < 8 {
-            return if is_last { Err(bad_format("invalid COPY file header (missing flags)")) } else { Ok(false) };
+            return if is_last {
+                Err(bad_format("invalid COPY file header (missing flags)"))
+            } else {
+                Ok(false)
+            };
         }
         let flags = rest.get_u32();
         let extension = rest.get_i32();
@@ -69,9 +80,14 @@ impl Tuples {
         if flags >> 16 != 0 {
             return Err(bad_format("unrecognized critical flags in COPY file header"));
         }
-        let extension = usize::try_from(extension).map_err(|_| bad_format("invalid COPY file header (missing length)"))?;
+        let extension =
+            usize::try_from(extension).map_err(|_| bad_format("invalid COPY file header (missing length)"))?;
         if rest.len() < extension {
-            return if is_last { Err(bad_format("invalid COPY file header (wrong length)")) } else { Ok(false) };
+            return if is_last {
+                Err(bad_format("invalid COPY file header (wrong length)"))
+            } else {
+                Ok(false)
+            };
         }
         self.input.advance(SIGNATURE.len() + 8 + extension);
         self.has_header = true;
@@ -93,12 +109,17 @@ impl Tuples {
             return Err(bad_format("received copy data after EOF marker"));
         }
         if count as i64 != self.field_count as i64 {
-            return Err(bad_format(format!("row field count is {count}, expected {}", self.field_count)));
+            return Err(bad_format(format!(
+                "row field count is {count}, expected {}",
+                self.field_count
+            )));
         }
         // First see whether the whole tuple is there, then cut it.
         let mut size = 2;
         for _ in 0..self.field_count {
-            let Some(mut length) = self.input.get(size..size + 4) else { return Ok(None) };
+            let Some(mut length) = self.input.get(size..size + 4) else {
+                return Ok(None);
+            };
             size += 4;
             match length.get_i32() {
                 -1 => {}

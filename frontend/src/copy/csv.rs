@@ -33,11 +33,21 @@ pub fn split(line: &[u8], options: &CopyOptions, forced: &Forced) -> SqlResult<V
 }
 
 /// Reads one field; `true` if the line ends with it.
-fn field(line: &[u8], at: &mut usize, options: &CopyOptions, value: &mut Vec<u8>, was_quoted: &mut bool) -> SqlResult<bool> {
+fn field(
+    line: &[u8],
+    at: &mut usize,
+    options: &CopyOptions,
+    value: &mut Vec<u8>,
+    was_quoted: &mut bool,
+) -> SqlResult<bool> {
     let mut in_quote = false;
     loop {
         let Some(&byte) = line.get(*at) else {
-            return if in_quote { Err(bad_format("unterminated CSV quoted field")) } else { Ok(true) };
+            return if in_quote {
+                Err(bad_format("unterminated CSV quoted field"))
+            } else {
+                Ok(true)
+            };
         };
         *at += 1;
         if !in_quote {
@@ -51,7 +61,10 @@ fn field(line: &[u8], at: &mut usize, options: &CopyOptions, value: &mut Vec<u8>
             }
             continue;
         }
-        let escaped = line.get(*at).copied().filter(|next| *next == options.escape || *next == options.quote);
+        let escaped = line
+            .get(*at)
+            .copied()
+            .filter(|next| *next == options.escape || *next == options.quote);
         match escaped {
             Some(next) if byte == options.escape => {
                 value.push(next);
@@ -66,7 +79,13 @@ fn field(line: &[u8], at: &mut usize, options: &CopyOptions, value: &mut Vec<u8>
 fn finish(value: Vec<u8>, was_quoted: bool, column: usize, options: &CopyOptions, forced: &Forced) -> SqlResult<Field> {
     let flag = |flags: &[bool]| flags.get(column).copied().unwrap_or(false);
     let is_null_text = value == options.null.as_bytes();
-    if is_null_text && (if was_quoted { flag(&forced.null) } else { !flag(&forced.not_null) }) {
+    if is_null_text
+        && (if was_quoted {
+            flag(&forced.null)
+        } else {
+            !flag(&forced.not_null)
+        })
+    {
         return Ok(Field::Null);
     }
     String::from_utf8(value).map(Field::Text).map_err(|error| {
@@ -81,7 +100,9 @@ mod tests {
     use crate::session::command::{Command, parse};
 
     fn fields(statement: &str, line: &str, forced: &Forced) -> Vec<Field> {
-        let Some(Command::Copy(copy)) = parse(statement).unwrap() else { panic!() };
+        let Some(Command::Copy(copy)) = parse(statement).unwrap() else {
+            panic!()
+        };
         let options = CopyOptions::new(&copy.options, copy.is_from).unwrap();
         split(line.as_bytes(), &options, forced).unwrap()
     }
@@ -94,14 +115,26 @@ mod tests {
     fn quotes_and_nulls() {
         let none = Forced::default();
         let csv = "copy t from stdin csv";
-        assert_eq!(fields(csv, "a,\"b,\"\"c\"\"\",,\"\"", &none), [text("a"), text("b,\"c\""), Field::Null, text("")]);
+        assert_eq!(
+            fields(csv, "a,\"b,\"\"c\"\"\",,\"\"", &none),
+            [text("a"), text("b,\"c\""), Field::Null, text("")]
+        );
         assert_eq!(fields(csv, "x\"y\"z, ", &none), [text("xyz"), text(" ")]);
-        assert_eq!(fields("copy t from stdin csv escape '\\'", "\"a\\\"b\\\\c\\d\"", &none), [text("a\"b\\c\\d")]);
+        assert_eq!(
+            fields("copy t from stdin csv escape '\\'", "\"a\\\"b\\\\c\\d\"", &none),
+            [text("a\"b\\c\\d")]
+        );
     }
 
     #[test]
     fn forced_columns_turn_the_null_string_around() {
-        let forced = Forced { not_null: vec![true, false], null: vec![false, true] };
-        assert_eq!(fields("copy t from stdin csv", ",\"\"", &forced), [text(""), Field::Null]);
+        let forced = Forced {
+            not_null: vec![true, false],
+            null: vec![false, true],
+        };
+        assert_eq!(
+            fields("copy t from stdin csv", ",\"\"", &forced),
+            [text(""), Field::Null]
+        );
     }
 }

@@ -49,11 +49,22 @@ impl Decoder {
     pub fn new(options: CopyOptions, forced: Forced, table: String, columns: Vec<String>) -> Self {
         let source = match options.format {
             Format::Text => Source::Lines(Lines::new(None)),
-            Format::Csv => Source::Lines(Lines::new(Some(Quoting { quote: options.quote, escape: options.escape }))),
+            Format::Csv => Source::Lines(Lines::new(Some(Quoting {
+                quote: options.quote,
+                escape: options.escape,
+            }))),
             Format::Binary => Source::Tuples(Tuples::new(columns.len())),
         };
         let is_header_due = options.header != Header::None;
-        Self { source, options, forced, table, columns, line: 0, is_header_due }
+        Self {
+            source,
+            options,
+            forced,
+            table,
+            columns,
+            line: 0,
+            is_header_due,
+        }
     }
 
     /// Adds bytes.
@@ -77,18 +88,26 @@ impl Decoder {
     pub fn next(&mut self, is_last: bool) -> SqlResult<Option<Record>> {
         let line = match &mut self.source {
             Source::Tuples(tuples) => {
-                let tuple = tuples.next(is_last).map_err(|error| error.context(|| self.table_line(self.line + 1)));
+                let tuple = tuples
+                    .next(is_last)
+                    .map_err(|error| error.context(|| self.table_line(self.line + 1)));
                 let Some(fields) = tuple? else { return Ok(None) };
                 self.line += 1;
-                return Ok(Some(Record { fields, line: self.line }));
+                return Ok(Some(Record {
+                    fields,
+                    line: self.line,
+                }));
             }
             Source::Lines(lines) => lines.next(is_last),
         };
         let number = self.line + 1;
-        let Some(line) = line.map_err(|error| error.context(|| self.table_line(number)))? else { return Ok(None) };
+        let Some(line) = line.map_err(|error| error.context(|| self.table_line(number)))? else {
+            return Ok(None);
+        };
         self.line = number;
         if std::mem::take(&mut self.is_header_due) {
-            self.check_header(&line).map_err(|error| error.context(|| self.line_context(number, &line)))?;
+            self.check_header(&line)
+                .map_err(|error| error.context(|| self.line_context(number, &line)))?;
             return self.next(is_last);
         }
         let fields = self.split(&line).and_then(|fields| self.check_count(fields));
@@ -116,7 +135,11 @@ impl Decoder {
     }
 
     fn line_context(&self, number: u64, line: &[u8]) -> String {
-        format!("{}: \"{}\"", self.table_line(number), excerpt(&String::from_utf8_lossy(line)))
+        format!(
+            "{}: \"{}\"",
+            self.table_line(number),
+            excerpt(&String::from_utf8_lossy(line))
+        )
     }
 
     fn split(&self, line: &[u8]) -> SqlResult<Vec<Field>> {
@@ -176,7 +199,10 @@ fn excerpt(text: &str) -> String {
     if text.len() <= SIZE_MAX {
         return text.to_owned();
     }
-    let end = (0..=SIZE_MAX).rev().find(|size| text.is_char_boundary(*size)).unwrap_or(0);
+    let end = (0..=SIZE_MAX)
+        .rev()
+        .find(|size| text.is_char_boundary(*size))
+        .unwrap_or(0);
     format!("{}...", &text[..end])
 }
 
@@ -186,7 +212,9 @@ mod tests {
     use crate::session::command::{Command, parse};
 
     fn decode(statement: &str, data: &str) -> Result<Vec<Vec<Field>>, (String, String)> {
-        let Some(Command::Copy(copy)) = parse(statement).unwrap() else { panic!() };
+        let Some(Command::Copy(copy)) = parse(statement).unwrap() else {
+            panic!()
+        };
         let options = CopyOptions::new(&copy.options, copy.is_from).unwrap();
         let mut decoder = Decoder::new(options, Forced::default(), "t".into(), vec!["a".into(), "b".into()]);
         let mut rows = Vec::new();
@@ -206,14 +234,20 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         let error = |message: &str, context: &str| Err((message.to_owned(), context.to_owned()));
-        assert_eq!(decode("copy t from stdin", "1\t2\n3\n"), error("missing data for column \"b\"", "COPY t, line 2: \"3\""));
+        assert_eq!(
+            decode("copy t from stdin", "1\t2\n3\n"),
+            error("missing data for column \"b\"", "COPY t, line 2: \"3\"")
+        );
         assert_eq!(
             decode("copy t from stdin", "1\t2\t3\n"),
             error("extra data after last expected column", "COPY t, line 1: \"1\t2\t3\"")
         );
         assert_eq!(
             decode("copy t from stdin (format csv, header match)", "a,c\n1,2\n"),
-            error("column name mismatch in header line field 2: got \"c\", expected \"b\"", "COPY t, line 1: \"a,c\"")
+            error(
+                "column name mismatch in header line field 2: got \"c\", expected \"b\"",
+                "COPY t, line 1: \"a,c\""
+            )
         );
     }
 

@@ -21,7 +21,13 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder of rows of these columns.
     pub fn new(options: CopyOptions, columns: Vec<(String, Type)>, force_quote: Vec<bool>) -> Self {
-        Self { options, columns, force_quote, text: String::new(), bytes: Vec::new() }
+        Self {
+            options,
+            columns,
+            force_quote,
+            text: String::new(),
+            bytes: Vec::new(),
+        }
     }
 
     /// What comes before the rows: the binary signature, or the header line.
@@ -123,7 +129,9 @@ impl Encoder {
         let needs_quotes = is_forced
             || text == options.null
             || (text == "\\." && self.columns.len() == 1)
-            || text.bytes().any(|byte| byte == options.delimiter || byte == options.quote || byte == b'\n' || byte == b'\r');
+            || text
+                .bytes()
+                .any(|byte| byte == options.delimiter || byte == options.quote || byte == b'\n' || byte == b'\r');
         if !needs_quotes {
             out.put_slice(text.as_bytes());
             return;
@@ -145,9 +153,15 @@ mod tests {
     use crate::session::command::{Command, parse};
 
     fn encoder(statement: &str, names: &[&str]) -> Encoder {
-        let Some(Command::Copy(copy)) = parse(statement).unwrap() else { panic!() };
+        let Some(Command::Copy(copy)) = parse(statement).unwrap() else {
+            panic!()
+        };
         let options = CopyOptions::new(&copy.options, copy.is_from).unwrap();
-        Encoder::new(options, names.iter().map(|name| ((*name).to_owned(), Type::TEXT)).collect(), vec![])
+        Encoder::new(
+            options,
+            names.iter().map(|name| ((*name).to_owned(), Type::TEXT)).collect(),
+            vec![],
+        )
     }
 
     fn header(statement: &str, names: &[&str]) -> String {
@@ -158,9 +172,15 @@ mod tests {
 
     #[test]
     fn values_that_would_read_differently_are_escaped_or_quoted() {
-        assert_eq!(header("copy t to stdout (header)", &["a\tb\\c", "d\n"]), "a\\tb\\\\c\td\\n\n");
+        assert_eq!(
+            header("copy t to stdout (header)", &["a\tb\\c", "d\n"]),
+            "a\\tb\\\\c\td\\n\n"
+        );
         assert_eq!(header("copy t to stdout (header, delimiter ':')", &["a:b"]), "a\\:b\n");
-        assert_eq!(header("copy t to stdout csv header", &["a,b", "c\"d", "", "plain"]), "\"a,b\",\"c\"\"d\",\"\",plain\n");
+        assert_eq!(
+            header("copy t to stdout csv header", &["a,b", "c\"d", "", "plain"]),
+            "\"a,b\",\"c\"\"d\",\"\",plain\n"
+        );
         assert_eq!(header("copy t to stdout csv header", &["\\."]), "\"\\.\"\n");
     }
 }

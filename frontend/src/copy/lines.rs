@@ -74,13 +74,15 @@ impl Lines {
                     continue;
                 }
                 Some(quoting) => {
-                    if self.in_quote && byte == quoting.escape {
+                    // A doubled quote closes and opens again, which needs no escape.
+                    let escape = Some(quoting.escape).filter(|escape| *escape != quoting.quote);
+                    if self.in_quote && Some(byte) == escape {
                         self.last_was_escape = !self.last_was_escape;
                     }
                     if byte == quoting.quote && !self.last_was_escape {
                         self.in_quote = !self.in_quote;
                     }
-                    if byte != quoting.escape {
+                    if Some(byte) != escape {
                         self.last_was_escape = false;
                     }
                     if self.in_quote {
@@ -137,7 +139,8 @@ impl Lines {
             LineEnd::Return | LineEnd::ReturnNewline => ("carriage return", "\\r"),
         };
         if self.quoting.is_some() {
-            bad_format(format!("unquoted {what} found in data")).hint(format!("Use quoted CSV field to represent {what}."))
+            bad_format(format!("unquoted {what} found in data"))
+                .hint(format!("Use quoted CSV field to represent {what}."))
         } else {
             bad_format(format!("literal {what} found in data")).hint(format!("Use \"{escape}\" to represent {what}."))
         }
@@ -178,7 +181,10 @@ mod tests {
         Ok(found)
     }
 
-    const CSV: Option<Quoting> = Some(Quoting { quote: b'"', escape: b'"' });
+    const CSV: Option<Quoting> = Some(Quoting {
+        quote: b'"',
+        escape: b'"',
+    });
 
     #[test]
     fn lines_do_not_depend_on_how_they_arrive() {
@@ -186,12 +192,18 @@ mod tests {
         let whole = all(None, &[text]).unwrap();
         assert_eq!(whole, ["a\tb\\\nc", "d", "", "e"]);
         let bytes: Vec<String> = text.chars().map(String::from).collect();
-        assert_eq!(all(None, &bytes.iter().map(String::as_str).collect::<Vec<_>>()).unwrap(), whole);
+        assert_eq!(
+            all(None, &bytes.iter().map(String::as_str).collect::<Vec<_>>()).unwrap(),
+            whole
+        );
     }
 
     #[test]
     fn quotes_hide_line_ends() {
-        assert_eq!(all(CSV, &["1,\"a\nb\"\"\n\"", "\n2,x\n"]).unwrap(), ["1,\"a\nb\"\"\n\"", "2,x"]);
+        assert_eq!(
+            all(CSV, &["1,\"a\nb\"\"\n\"", "\n2,x\n"]).unwrap(),
+            ["1,\"a\nb\"\"\n\"", "2,x"]
+        );
         assert_eq!(all(CSV, &["1,\"open\n"]).unwrap_err(), "unterminated CSV quoted field");
     }
 
@@ -202,8 +214,14 @@ mod tests {
 
     #[test]
     fn line_ends_do_not_mix() {
-        assert_eq!(all(None, &["a\nb\r\n"]).unwrap_err(), "literal carriage return found in data");
+        assert_eq!(
+            all(None, &["a\nb\r\n"]).unwrap_err(),
+            "literal carriage return found in data"
+        );
         assert_eq!(all(None, &["a\r\nb\n"]).unwrap_err(), "literal newline found in data");
-        assert_eq!(all(CSV, &["a\nb\r\n"]).unwrap_err(), "unquoted carriage return found in data");
+        assert_eq!(
+            all(CSV, &["a\nb\r\n"]).unwrap_err(),
+            "unquoted carriage return found in data"
+        );
     }
 }

@@ -124,16 +124,26 @@ impl Given {
         if format == Format::Binary && self.null.is_some() {
             return Err(syntax("cannot specify NULL in BINARY mode"));
         }
-        let delimiter = one_byte(self.delimiter.as_deref().unwrap_or(if is_csv { "," } else { "\t" }), "delimiter")?;
-        let null = self.null.unwrap_or_else(|| if is_csv { String::new() } else { "\\N".into() });
+        let delimiter = one_byte(
+            self.delimiter.as_deref().unwrap_or(if is_csv { "," } else { "\t" }),
+            "delimiter",
+        )?;
+        let null = self
+            .null
+            .unwrap_or_else(|| if is_csv { String::new() } else { "\\N".into() });
         if matches!(delimiter, b'\n' | b'\r') {
             return Err(value::invalid("COPY delimiter cannot be newline or carriage return"));
         }
         if null.contains(['\n', '\r']) {
-            return Err(value::invalid("COPY null representation cannot use newline or carriage return"));
+            return Err(value::invalid(
+                "COPY null representation cannot use newline or carriage return",
+            ));
         }
         if !is_csv && b"\\.abcdefghijklmnopqrstuvwxyz0123456789".contains(&delimiter) {
-            return Err(value::invalid(format!("COPY delimiter cannot be \"{}\"", delimiter as char)));
+            return Err(value::invalid(format!(
+                "COPY delimiter cannot be \"{}\"",
+                delimiter as char
+            )));
         }
         let header = self.header.unwrap_or(Header::None);
         if format == Format::Binary && header != Header::None {
@@ -157,15 +167,29 @@ impl Given {
         let force_not_null = force(self.force_not_null, "force not null", is_csv, is_from, "COPY FROM")?;
         let force_null = force(self.force_null, "force null", is_csv, is_from, "COPY FROM")?;
         if null.as_bytes().contains(&delimiter) {
-            return Err(value::invalid("COPY delimiter must not appear in the NULL specification"));
+            return Err(value::invalid(
+                "COPY delimiter must not appear in the NULL specification",
+            ));
         }
         if is_csv && null.as_bytes().contains(&quote) {
-            return Err(value::invalid("CSV quote character must not appear in the NULL specification"));
+            return Err(value::invalid(
+                "CSV quote character must not appear in the NULL specification",
+            ));
         }
         if let Some(encoding) = self.encoding {
             check_encoding(&encoding)?;
         }
-        Ok(CopyOptions { format, delimiter, null, header, quote, escape, force_quote, force_not_null, force_null })
+        Ok(CopyOptions {
+            format,
+            delimiter,
+            null,
+            header,
+            quote,
+            escape,
+            force_quote,
+            force_not_null,
+            force_null,
+        })
     }
 }
 
@@ -174,7 +198,12 @@ impl Columns {
     ///
     /// # Errors
     /// 42703 for a name the table has not, 42P10 for one that is not copied.
-    pub fn flags(&self, option: &str, copied: &[&str], exists: impl Fn(&str) -> Option<String>) -> SqlResult<Vec<bool>> {
+    pub fn flags(
+        &self,
+        option: &str,
+        copied: &[&str],
+        exists: impl Fn(&str) -> Option<String>,
+    ) -> SqlResult<Vec<bool>> {
         let names = match self {
             Columns::None => return Ok(vec![false; copied.len()]),
             Columns::All => return Ok(vec![true; copied.len()]),
@@ -245,7 +274,10 @@ fn columns(option: &CopyOption, star: bool) -> SqlResult<Columns> {
     match &option.value {
         CopyValue::Star if star => Ok(Columns::All),
         CopyValue::List(names) => Ok(Columns::Named(names.clone())),
-        _ => Err(value::invalid(format!("argument to option \"{}\" must be a list of column names", option.name))),
+        _ => Err(value::invalid(format!(
+            "argument to option \"{}\" must be a list of column names",
+            option.name
+        ))),
     }
 }
 
@@ -266,13 +298,19 @@ fn one_byte(text: &str, what: &str) -> SqlResult<u8> {
 }
 
 fn check_encoding(name: &str) -> SqlResult<()> {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
     match plain.as_str() {
         "UTF8" | "UNICODE" | "SQLASCII" => Ok(()),
         "LATIN1" | "LATIN9" | "WIN1252" | "ISO88591" => {
             Err(unsupported(format!("COPY in encoding {name} is not supported")).hint("Convert the data to UTF8."))
         }
-        _ => Err(value::invalid("argument to option \"encoding\" must be a valid encoding name")),
+        _ => Err(value::invalid(
+            "argument to option \"encoding\" must be a valid encoding name",
+        )),
     }
 }
 
@@ -290,7 +328,9 @@ mod tests {
     use crate::session::command::{Command, parse};
 
     fn options(text: &str) -> Result<CopyOptions, String> {
-        let Some(Command::Copy(copy)) = parse(text).unwrap() else { panic!("{text}") };
+        let Some(Command::Copy(copy)) = parse(text).unwrap() else {
+            panic!("{text}")
+        };
         CopyOptions::new(&copy.options, copy.is_from).map_err(|error| error.fields().message.clone())
     }
 
@@ -299,7 +339,10 @@ mod tests {
         let text = options("copy t from stdin").unwrap();
         assert_eq!((text.delimiter, text.null.as_str()), (b'\t', "\\N"));
         let csv = options("copy t from stdin (format csv, quote '''')").unwrap();
-        assert_eq!((csv.delimiter, csv.null.as_str(), csv.quote, csv.escape), (b',', "", b'\'', b'\''));
+        assert_eq!(
+            (csv.delimiter, csv.null.as_str(), csv.quote, csv.escape),
+            (b',', "", b'\'', b'\'')
+        );
     }
 
     #[test]
@@ -307,15 +350,36 @@ mod tests {
         for (text, message) in [
             ("copy t from stdin (format xml)", "COPY format \"xml\" not recognized"),
             ("copy t from stdin (colour red)", "option \"colour\" not recognized"),
-            ("copy t from stdin (format csv, format csv)", "conflicting or redundant options"),
-            ("copy t from stdin (format binary, delimiter ',')", "cannot specify DELIMITER in BINARY mode"),
-            ("copy t from stdin (delimiter 'ab')", "COPY delimiter must be a single one-byte character"),
+            (
+                "copy t from stdin (format csv, format csv)",
+                "conflicting or redundant options",
+            ),
+            (
+                "copy t from stdin (format binary, delimiter ',')",
+                "cannot specify DELIMITER in BINARY mode",
+            ),
+            (
+                "copy t from stdin (delimiter 'ab')",
+                "COPY delimiter must be a single one-byte character",
+            ),
             ("copy t from stdin (delimiter 'a')", "COPY delimiter cannot be \"a\""),
             ("copy t from stdin (quote 'x')", "COPY quote available only in CSV mode"),
-            ("copy t from stdin (format csv, force_quote (a))", "COPY force quote only available using COPY TO"),
-            ("copy t to stdout (format csv, force_null (a))", "COPY force null only available using COPY FROM"),
-            ("copy t from stdin (header perhaps)", "header requires a Boolean value or \"match\""),
-            ("copy t from stdin (format csv, null '\"')", "CSV quote character must not appear in the NULL specification"),
+            (
+                "copy t from stdin (format csv, force_quote (a))",
+                "COPY force quote only available using COPY TO",
+            ),
+            (
+                "copy t to stdout (format csv, force_null (a))",
+                "COPY force null only available using COPY FROM",
+            ),
+            (
+                "copy t from stdin (header perhaps)",
+                "header requires a Boolean value or \"match\"",
+            ),
+            (
+                "copy t from stdin (format csv, null '\"')",
+                "CSV quote character must not appear in the NULL specification",
+            ),
         ] {
             assert_eq!(options(text).unwrap_err(), message, "{text}");
         }

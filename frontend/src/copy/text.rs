@@ -107,7 +107,10 @@ mod tests {
 
     #[test]
     fn escapes_are_resolved_after_nulls_are_told() {
-        assert_eq!(fields("a\t\\N\t\\\\N\t"), [text("a"), Field::Null, text("\\N"), text("")]);
+        assert_eq!(
+            fields("a\t\\N\t\\\\N\t"),
+            [text("a"), Field::Null, text("\\N"), text("")]
+        );
         assert_eq!(fields("\\n\\x41\\101\\q\\\t"), [text("\nAAq\t")]);
         assert_eq!(fields("end\\"), [text("end\\")]);
         assert_eq!(fields(""), [text("")]);

@@ -44,11 +44,17 @@ async fn ready(State(pages): State<Pages>) -> impl IntoResponse {
     if pages.is_ready.load(Ordering::Acquire) {
         (StatusCode::OK, axum::Json(serde_json::json!({ "ready": true })))
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, axum::Json(serde_json::json!({ "ready": false })))
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            axum::Json(serde_json::json!({ "ready": false })),
+        )
     }
 }
 
 async fn metrics_page(State(pages): State<Pages>) -> impl IntoResponse {
     metrics::gauge!("cambium_connections").set(pages.registry.count() as f64);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], pages.metrics.render())
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        pages.metrics.render(),
+    )
 }

@@ -8,7 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Command line of `cambium`.
 #[derive(Debug, Parser)]
-#[command(name = "cambium", version, about = "A distributed SQL/JSON database that speaks the PostgreSQL protocol")]
+#[command(
+    name = "cambium",
+    version,
+    about = "A distributed SQL/JSON database that speaks the PostgreSQL protocol"
+)]
 pub struct Options {
     /// What to do.
     #[command(subcommand)]
@@ -120,7 +124,9 @@ fn file_arguments(path: &Path, given: &[String]) -> Result<Vec<String>> {
             bail!("{}:{}: expected name = value", path.display(), number + 1);
         };
         let name = format!("--{}", name.trim().replace('_', "-"));
-        let is_given = given.iter().any(|argument| *argument == name || argument.starts_with(&format!("{name}=")));
+        let is_given = given
+            .iter()
+            .any(|argument| *argument == name || argument.starts_with(&format!("{name}=")));
         if !is_given {
             arguments.push(name);
             arguments.push(value.trim().trim_matches(['"', '\'']).to_owned());
@@ -134,14 +140,15 @@ fn file_arguments(path: &Path, given: &[String]) -> Result<Vec<String>> {
 /// # Errors
 /// When it is not one, or the host is unknown.
 pub fn addresses(option: &str, text: &str) -> Result<Vec<SocketAddr>> {
-    let addresses: Vec<SocketAddr> =
-        text.to_socket_addrs().with_context(|| format!("--{option} {text}: expected HOST:PORT"))?.collect();
+    let addresses: Vec<SocketAddr> = text
+        .to_socket_addrs()
+        .with_context(|| format!("--{option} {text}: expected HOST:PORT"))?
+        .collect();
     if addresses.is_empty() {
         bail!("--{option} {text}: the host has no address");
     }
     Ok(addresses)
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -157,9 +164,16 @@ mod tests {
     fn files_give_way_to_the_command_line() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("cambium.conf");
-        std::fs::write(&path, "# a node\nshards = 4\nmax_connections = 7 # few\nsql = \"127.0.0.1:1\"\n").unwrap();
+        std::fs::write(
+            &path,
+            "# a node\nshards = 4\nmax_connections = 7 # few\nsql = \"127.0.0.1:1\"\n",
+        )
+        .unwrap();
         let given = ["cambium", "start", "--shards", "2"].map(String::from);
-        assert_eq!(file_arguments(&path, &given).unwrap(), ["--max-connections", "7", "--sql", "127.0.0.1:1"]);
+        assert_eq!(
+            file_arguments(&path, &given).unwrap(),
+            ["--max-connections", "7", "--sql", "127.0.0.1:1"]
+        );
         std::fs::write(&path, "shards 4\n").unwrap();
         assert!(file_arguments(&path, &given).is_err());
     }

@@ -42,14 +42,28 @@ pub async fn run(start: Start) -> Result<()> {
     };
     let registry = Arc::new(Registry::new(start.max_connections));
     let is_ready = Arc::new(AtomicBool::new(false));
-    let metrics = PrometheusBuilder::new().install_recorder().context("cannot install the metrics recorder")?;
-    let pages = http::Pages { is_ready: is_ready.clone(), metrics, registry: registry.clone() };
+    let metrics = PrometheusBuilder::new()
+        .install_recorder()
+        .context("cannot install the metrics recorder")?;
+    let pages = http::Pages {
+        is_ready: is_ready.clone(),
+        metrics,
+        registry: registry.clone(),
+    };
     tokio::spawn(http::serve(http, pages));
     let node = Node::open(config(&start)).await.map_err(|error| anyhow!("{error}"))?;
     let planner = Planner::open(node.clone()).await.map_err(|error| anyhow!("{error}"))?;
     let address = sql.local_addr()?;
-    let services = Arc::new(Services { planner, registry: registry.clone(), notifier: Arc::new(Notifier::default()) });
-    let server = Arc::new(Server { services, authentication: authentication(&start, address), tls });
+    let services = Arc::new(Services {
+        planner,
+        registry: registry.clone(),
+        notifier: Arc::new(Notifier::default()),
+    });
+    let server = Arc::new(Server {
+        services,
+        authentication: authentication(&start, address),
+        tls,
+    });
     let mut stop = StopSignals::new()?;
     let accepting = tokio::spawn(accept(sql, server.clone()));
     is_ready.store(true, Ordering::Release);
@@ -92,11 +106,19 @@ async fn bind(option: &str, text: &str) -> Result<TcpListener> {
 
 /// A server that is reached from elsewhere demands passwords of everybody: behind a proxy every client looks local.
 fn authentication(start: &Start, address: SocketAddr) -> Authentication {
-    if start.auth == Auth::Scram || !address.ip().is_loopback() { Authentication::Scram } else { Authentication::Trust }
+    if start.auth == Auth::Scram || !address.ip().is_loopback() {
+        Authentication::Scram
+    } else {
+        Authentication::Trust
+    }
 }
 
 fn announce(address: SocketAddr, start: &Start) {
-    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+    let host = if address.ip().is_unspecified() {
+        "127.0.0.1".to_owned()
+    } else {
+        address.ip().to_string()
+    };
     println!(
         "Cambium {} is ready on {address}, data in {}: psql -h {host} -p {} -U cambium cambium",
         env!("CARGO_PKG_VERSION"),
@@ -135,7 +157,10 @@ struct StopSignals {
 
 impl StopSignals {
     fn new() -> Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn wait(&mut self) {

@@ -28,12 +28,16 @@ impl Tls {
         let chain = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<Vec<_>, _>>()
             .with_context(|| format!("{} is not a PEM certificate", certificate.display()))?;
-        let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("{} is not a PEM private key", key.display()))?;
+        let key =
+            PrivateKeyDer::from_pem_file(key).with_context(|| format!("{} is not a PEM private key", key.display()))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .context("the TLS certificate and key do not fit")?;
-        Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), certificate: pem.into() })
+        Ok(Tls {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate: pem.into(),
+        })
     }
 }

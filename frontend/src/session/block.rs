@@ -51,10 +51,16 @@ pub fn aborted() -> SqlError {
 
 /// 25P01 for a statement that needs a block.
 pub fn needs_block(what: &str) -> SqlError {
-    SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, format!("{what} can only be used in transaction blocks"))
+    SqlError::new(
+        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+        format!("{what} can only be used in transaction blocks"),
+    )
 }
 
 /// 25001 for a statement that cannot be in a block.
 pub fn forbids_block(what: &str) -> SqlError {
-    SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, format!("{what} cannot run inside a transaction block"))
+    SqlError::new(
+        SqlState::ACTIVE_SQL_TRANSACTION,
+        format!("{what} cannot run inside a transaction block"),
+    )
 }

@@ -68,7 +68,14 @@ pub struct Cursor {
 impl Cursor {
     /// A cursor before the first row.
     pub fn new(set: RowSet, keeps_rows: bool) -> Self {
-        Self { columns: set.columns, tag: set.tag, rows: set.rows, read: keeps_rows.then(Vec::new), at: 0, count: None }
+        Self {
+            columns: set.columns,
+            tag: set.tag,
+            rows: set.rows,
+            read: keeps_rows.then(Vec::new),
+            at: 0,
+            count: None,
+        }
     }
 
     /// The next row.
@@ -181,8 +188,11 @@ impl Cursor {
         if self.read.is_some() {
             return Ok(());
         }
-        Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
-            .hint("Declare it with SCROLL option to enable backward scan."))
+        Err(SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "cursor can only scan forward",
+        )
+        .hint("Declare it with SCROLL option to enable backward scan."))
     }
 
     /// Reads every row while standing still.
@@ -243,7 +253,10 @@ impl Session {
     /// 34000
     pub fn portal(&mut self, name: &str) -> SqlResult<&mut Portal> {
         self.portals.get_mut(name).ok_or_else(|| {
-            SqlError::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+            SqlError::new(
+                SqlState::INVALID_CURSOR_NAME,
+                format!("portal \"{name}\" does not exist"),
+            )
         })
     }
 
@@ -262,7 +275,8 @@ impl Session {
             return Err(taken(name));
         }
         let depth = self.savepoints.len();
-        self.portals.insert(name.to_owned(), Portal::bound(statement, parameters, formats, depth));
+        self.portals
+            .insert(name.to_owned(), Portal::bound(statement, parameters, formats, depth));
         Ok(())
     }
 
@@ -298,20 +312,28 @@ impl Session {
         if declare.is_held && self.block == Block::Idle {
             cursor.rows.read_ahead().await;
         }
-        self.portals.insert(declare.name.clone(), Portal {
-            source: Source::Declared(query.text.clone()),
-            state: State::Open(cursor),
-            depth: self.savepoints.len(),
-            is_held: declare.is_held,
-            is_from_earlier: false,
-            is_binary: declare.is_binary,
-            formats: Vec::new(),
-        });
+        self.portals.insert(
+            declare.name.clone(),
+            Portal {
+                source: Source::Declared(query.text.clone()),
+                state: State::Open(cursor),
+                depth: self.savepoints.len(),
+                is_held: declare.is_held,
+                is_from_earlier: false,
+                is_binary: declare.is_binary,
+                formats: Vec::new(),
+            },
+        );
         Ok(Answer::Done(Complete::Fixed("DECLARE CURSOR")))
     }
 
     async fn open_query(&mut self, query: &Statement) -> SqlResult<RowSet> {
-        let not_a_query = || SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in DECLARE CURSOR: a SELECT is needed");
+        let not_a_query = || {
+            SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "syntax error in DECLARE CURSOR: a SELECT is needed",
+            )
+        };
         match &query.body {
             Body::Query(parsed) => {
                 let plan = self.bind(parsed, query.offset, &[]).await?;
@@ -401,7 +423,10 @@ fn taken(name: &str) -> SqlError {
 }
 
 fn no_cursor(name: &str) -> SqlError {
-    SqlError::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
+    SqlError::new(
+        SqlState::INVALID_CURSOR_NAME,
+        format!("cursor \"{name}\" does not exist"),
+    )
 }
 
 #[cfg(test)]
@@ -411,7 +436,15 @@ mod tests {
 
     fn cursor(count: i32, keeps_rows: bool) -> Cursor {
         let rows = Rows::ready((1..=count).map(|row| vec![Datum::Int4(row)]).collect());
-        Cursor::new(RowSet { columns: [].into(), rows, tag: RowTag::Counted("SELECT"), is_binary: false }, keeps_rows)
+        Cursor::new(
+            RowSet {
+                columns: [].into(),
+                rows,
+                tag: RowTag::Counted("SELECT"),
+                is_binary: false,
+            },
+            keeps_rows,
+        )
     }
 
     fn fetch(cursor: &mut Cursor, direction: Direction) -> Result<Vec<i32>, SqlState> {
@@ -445,7 +478,10 @@ mod tests {
     fn a_cursor_without_scroll_goes_forward_only() {
         let mut c = cursor(4, false);
         assert_eq!(fetch(&mut c, Direction::Absolute(3)), Ok(vec![3]));
-        assert_eq!(fetch(&mut c, Direction::Backward(1)), Err(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE));
+        assert_eq!(
+            fetch(&mut c, Direction::Backward(1)),
+            Err(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE)
+        );
         assert_eq!(fetch(&mut c, Direction::Relative(1)), Ok(vec![4]));
     }
 }

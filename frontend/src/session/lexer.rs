@@ -68,7 +68,11 @@ impl<'a> Lexer<'a> {
                 Kind::Symbol(c)
             }
         };
-        Ok(Some(Token { kind, start, end: self.position }))
+        Ok(Some(Token {
+            kind,
+            start,
+            end: self.position,
+        }))
     }
 
     fn rest(&self) -> &'a str {
@@ -140,15 +144,21 @@ impl<'a> Lexer<'a> {
             }
             _ => {}
         }
-        let size = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(rest.len());
+        let size = rest
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+            .unwrap_or(rest.len());
         self.position += size;
         Ok(Kind::Word(rest[..size].to_lowercase()))
     }
 
     fn number(&mut self) -> Kind {
         let rest = self.rest();
-        let mut size = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
-        let exponent = rest[size..].strip_prefix(['e', 'E']).map(|after| after.strip_prefix(['+', '-']).unwrap_or(after));
+        let mut size = rest
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .unwrap_or(rest.len());
+        let exponent = rest[size..]
+            .strip_prefix(['e', 'E'])
+            .map(|after| after.strip_prefix(['+', '-']).unwrap_or(after));
         if let Some(digits) = exponent.filter(|digits| digits.starts_with(|c: char| c.is_ascii_digit())) {
             size = rest.len() - digits.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         }
@@ -165,7 +175,9 @@ impl<'a> Lexer<'a> {
             self.position += 1 + digits;
             return Ok(after[..digits].parse().map_or(Kind::Symbol('$'), Kind::Parameter));
         }
-        let tag = after.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(after.len());
+        let tag = after
+            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .unwrap_or(after.len());
         if !after[tag..].starts_with('$') {
             self.position += 1;
             return Ok(Kind::Symbol('$'));
@@ -228,8 +240,11 @@ impl<'a> Lexer<'a> {
     }
 
     fn unterminated(&self, what: &str, start: usize) -> SqlError {
-        SqlError::new(SqlState::SYNTAX_ERROR, format!("unterminated {what} at or near \"{}\"", &self.text[start..]))
-            .at(Some(position_of(self.text, start)))
+        SqlError::new(
+            SqlState::SYNTAX_ERROR,
+            format!("unterminated {what} at or near \"{}\"", &self.text[start..]),
+        )
+        .at(Some(position_of(self.text, start)))
     }
 }
 
@@ -246,7 +261,11 @@ pub fn split(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut first: Option<usize> = None;
     loop {
         match lexer.next() {
-            Ok(Some(Token { kind: Kind::Symbol(';'), start, .. })) => {
+            Ok(Some(Token {
+                kind: Kind::Symbol(';'),
+                start,
+                ..
+            })) => {
                 pieces.extend(first.take().map(|first| first..start));
             }
             Ok(Some(token)) => {
@@ -275,10 +294,10 @@ mod tests {
     #[test]
     fn statements_split_at_top_level_semicolons_only() {
         assert_eq!(pieces("select 1; ;\n-- a;b\nselect ';' ;"), ["select 1", "select ';' "]);
-        assert_eq!(pieces("select $q$;$q$, $$;$$, \";\", E'\\';' /* ; /* ; */ */; x"), [
-            "select $q$;$q$, $$;$$, \";\", E'\\';' /* ; /* ; */ */",
-            "x"
-        ]);
+        assert_eq!(
+            pieces("select $q$;$q$, $$;$$, \";\", E'\\';' /* ; /* ; */ */; x"),
+            ["select $q$;$q$, $$;$$, \";\", E'\\';' /* ; /* ; */ */", "x"]
+        );
         assert_eq!(pieces(" -- nothing\n;;"), Vec::<&str>::new());
         assert_eq!(pieces("select 'open; 2"), ["select 'open; 2"]);
     }
@@ -290,16 +309,19 @@ mod tests {
         while let Some(token) = lexer.next().unwrap() {
             kinds.push(token.kind);
         }
-        assert_eq!(kinds, [
-            Kind::Word("set".into()),
-            Kind::Word("a".into()),
-            Kind::Symbol('.'),
-            Kind::Quoted("B".into()),
-            Kind::Symbol('='),
-            Kind::Number("1.5e3".into()),
-            Kind::Symbol(','),
-            Kind::Parameter(7),
-            Kind::Text("x\n".into()),
-        ]);
+        assert_eq!(
+            kinds,
+            [
+                Kind::Word("set".into()),
+                Kind::Word("a".into()),
+                Kind::Symbol('.'),
+                Kind::Quoted("B".into()),
+                Kind::Symbol('='),
+                Kind::Number("1.5e3".into()),
+                Kind::Symbol(','),
+                Kind::Parameter(7),
+                Kind::Text("x\n".into()),
+            ]
+        );
     }
 }

@@ -145,12 +145,23 @@ impl Session {
     pub(crate) fn parse_one(&self, text: &str, offset: u32) -> SqlResult<Statement> {
         let body = match command::parse(text).map_err(|error| error.shift(offset))? {
             Some(command) => Body::Command(Arc::new(command)),
-            None => match self.services.planner.parse(text).map_err(|error| error.shift(offset))?.into_iter().next() {
+            None => match self
+                .services
+                .planner
+                .parse(text)
+                .map_err(|error| error.shift(offset))?
+                .into_iter()
+                .next()
+            {
                 Some(parsed) => Body::Query(parsed),
                 None => Body::Empty,
             },
         };
-        Ok(Statement { text: text.into(), offset, body })
+        Ok(Statement {
+            text: text.into(),
+            offset,
+            body,
+        })
     }
 
     /// Parses a piece of a statement as a statement of its own (the query of DECLARE, the body of PREPARE).
@@ -175,9 +186,8 @@ impl Session {
             Command::RollbackTo(name) => self.rollback_to(name).await,
             Command::SetTransaction(modes) => self.set_transaction(modes),
             Command::SetCharacteristics(modes) => self.set_characteristics(modes),
-            Command::TwoPhase(what) => {
-                Err(SqlError::unsupported(what).hint("Cambium commits across shards by itself; there is no client-side two-phase commit."))
-            }
+            Command::TwoPhase(what) => Err(SqlError::unsupported(what)
+                .hint("Cambium commits across shards by itself; there is no client-side two-phase commit.")),
             Command::Set { name, value, scope } => self.set(name, value, *scope),
             Command::SetRole(role, scope) => self.set_role(role.as_deref(), *scope).await,
             Command::SetAuthorization(role, scope) => self.set_authorization(role.as_deref(), *scope).await,
@@ -188,7 +198,11 @@ impl Session {
             Command::Show(name) => self.show(name.as_deref()),
             Command::Reset(name) => self.reset(name.as_deref()),
             Command::Discard(what) => self.discard(*what),
-            Command::Prepare { name, types, statement: piece } => {
+            Command::Prepare {
+                name,
+                types,
+                statement: piece,
+            } => {
                 let inner = self.parse_piece(statement, piece)?;
                 self.prepare_by_name(name, types, inner).await
             }
@@ -201,7 +215,11 @@ impl Session {
                 let query = self.parse_piece(statement, &declare.query)?;
                 self.declare(declare, query).await
             }
-            Command::Fetch { cursor, direction, is_move } => self.fetch(cursor, *direction, *is_move).await,
+            Command::Fetch {
+                cursor,
+                direction,
+                is_move,
+            } => self.fetch(cursor, *direction, *is_move).await,
             Command::Close(name) => self.close_cursor(name.as_deref()),
             Command::Listen(channel) => self.pend(Pending::Listen(channel.clone()), "LISTEN"),
             Command::Unlisten(Some(channel)) => self.pend(Pending::Unlisten(channel.clone()), "UNLISTEN"),
@@ -221,8 +239,15 @@ impl Session {
     /// # Errors
     /// 25P02
     pub fn check_not_failed(&self, command: &Command) -> SqlResult<()> {
-        let ends = matches!(command, Command::Commit { .. } | Command::Rollback { .. } | Command::RollbackTo(_));
-        if self.block == Block::Failed && !ends { Err(block::aborted()) } else { Ok(()) }
+        let ends = matches!(
+            command,
+            Command::Commit { .. } | Command::Rollback { .. } | Command::RollbackTo(_)
+        );
+        if self.block == Block::Failed && !ends {
+            Err(block::aborted())
+        } else {
+            Ok(())
+        }
     }
 
     fn pend(&mut self, pending: Pending, tag: &'static str) -> SqlResult<Answer> {
@@ -269,5 +294,8 @@ impl Session {
 
 /// 26000
 fn no_statement(name: &str) -> SqlError {
-    SqlError::new(SqlState::INVALID_SQL_STATEMENT_NAME, format!("prepared statement \"{name}\" does not exist"))
+    SqlError::new(
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+        format!("prepared statement \"{name}\" does not exist"),
+    )
 }

@@ -69,9 +69,14 @@ impl Notifier {
         for action in pending {
             match action {
                 Pending::Listen(channel) => {
-                    listeners.entry((database.to_owned(), channel)).or_default().insert(session, queue.clone());
+                    listeners
+                        .entry((database.to_owned(), channel))
+                        .or_default()
+                        .insert(session, queue.clone());
                 }
-                Pending::Unlisten(channel) => remove(&mut listeners, session, |key| key.0 == database && key.1 == channel),
+                Pending::Unlisten(channel) => {
+                    remove(&mut listeners, session, |key| key.0 == database && key.1 == channel)
+                }
                 Pending::UnlistenAll => remove(&mut listeners, session, |_| true),
                 // Equal notifications of one transaction are delivered once.
                 Pending::Notify(channel, payload) if sent.contains(&(channel.clone(), payload.clone())) => {}
@@ -111,11 +116,21 @@ fn remove(listeners: &mut Listeners, session: u32, of: impl Fn(&(String, String)
 }
 
 fn send(listeners: &Listeners, sender: u32, database: &str, channel: &str, payload: &str) {
-    let Some(sessions) = listeners.get(&(database.to_owned(), channel.to_owned())) else { return };
-    let notification = Notification { sender, channel: channel.into(), payload: payload.into() };
+    let Some(sessions) = listeners.get(&(database.to_owned(), channel.to_owned())) else {
+        return;
+    };
+    let notification = Notification {
+        sender,
+        channel: channel.into(),
+        payload: payload.into(),
+    };
     for (session, queue) in sessions {
         if queue.try_send(notification.clone()).is_err() {
-            tracing::warn!(session, channel, "notification dropped: the session's queue is full or closed");
+            tracing::warn!(
+                session,
+                channel,
+                "notification dropped: the session's queue is full or closed"
+            );
         }
     }
 }

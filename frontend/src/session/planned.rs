@@ -33,14 +33,22 @@ impl Session {
         }
         let catalog = self.catalog().await?;
         let shared = self.shared.clone();
-        self.services.planner.prepare(&catalog, &*shared, parsed, types).map_err(|error| error.shift(offset))
+        self.services
+            .planner
+            .prepare(&catalog, &*shared, parsed, types)
+            .map_err(|error| error.shift(offset))
     }
 
     /// Runs a bound statement in the block's transaction.
     ///
     /// # Errors
     /// What the statement raises; the caller then calls [`fail`](Self::fail).
-    pub(crate) async fn run(&mut self, parsed: &Parsed, prepared: &Prepared, parameters: Arc<[Datum]>) -> SqlResult<Answer> {
+    pub(crate) async fn run(
+        &mut self,
+        parsed: &Parsed,
+        prepared: &Prepared,
+        parameters: Arc<[Datum]>,
+    ) -> SqlResult<Answer> {
         if self.block == Block::Failed {
             return Err(block::aborted());
         }
@@ -49,9 +57,12 @@ impl Session {
         let context = self.context(parameters).await?;
         let execution = self.services.planner.execute(&context, prepared).await?;
         Ok(match execution {
-            Execution::Rows { columns, rows, verb } => {
-                Answer::Rows(RowSet { columns, rows: Rows::stream(rows), tag: RowTag::of(verb), is_binary: false })
-            }
+            Execution::Rows { columns, rows, verb } => Answer::Rows(RowSet {
+                columns,
+                rows: Rows::stream(rows),
+                tag: RowTag::of(verb),
+                is_binary: false,
+            }),
             Execution::Done(tag) => {
                 // Whatever is not counted by rows changed the catalog; CREATE TABLE AS is counted and did too.
                 self.has_catalog_changes |= matches!(tag, Tag::Text(_) | Tag::Count(Verb::Select, _));
@@ -66,7 +77,12 @@ impl Session {
         self.has_queried = true;
         transaction.begin_statement(true).await?;
         let catalog = self.catalog().await?;
-        Ok(StatementContext { transaction, catalog, session: self.shared.clone(), parameters })
+        Ok(StatementContext {
+            transaction,
+            catalog,
+            session: self.shared.clone(),
+            parameters,
+        })
     }
 
     /// Rows that portals and cursors have not read yet no longer depend on the snapshot after this (S2).
@@ -102,7 +118,10 @@ impl Session {
 fn never_in_block(statement: &ast::Statement) -> Option<&'static str> {
     match statement {
         ast::Statement::CreateDatabase { .. } => Some("CREATE DATABASE"),
-        ast::Statement::Drop { object_type: ast::ObjectType::Database, .. } => Some("DROP DATABASE"),
+        ast::Statement::Drop {
+            object_type: ast::ObjectType::Database,
+            ..
+        } => Some("DROP DATABASE"),
         ast::Statement::CreateIndex(index) if index.concurrently => Some("CREATE INDEX CONCURRENTLY"),
         ast::Statement::Vacuum(_) => Some("VACUUM"),
         _ => None,
@@ -142,7 +161,11 @@ fn writes(statement: &ast::Statement) -> Option<&'static str> {
         ast::Statement::Comment { .. } => Some("COMMENT"),
         ast::Statement::Grant(_) => Some("GRANT"),
         ast::Statement::Revoke(_) => Some("REVOKE"),
-        ast::Statement::Explain { analyze: true, statement, .. } => writes(statement),
+        ast::Statement::Explain {
+            analyze: true,
+            statement,
+            ..
+        } => writes(statement),
         _ => None,
     }
 }
@@ -155,7 +178,12 @@ fn query_writes(query: &ast::Query) -> Option<&'static str> {
         SetExpr::Select(select) if select.into.is_some() => Some("SELECT INTO"),
         _ => None,
     };
-    let in_with = query.with.iter().flat_map(|with| &with.cte_tables).find_map(|cte| query_writes(&cte.query));
-    of_body(&query.body).or(in_with).or_else(|| (!query.locks.is_empty()).then_some("SELECT FOR UPDATE"))
+    let in_with = query
+        .with
+        .iter()
+        .flat_map(|with| &with.cte_tables)
+        .find_map(|cte| query_writes(&cte.query));
+    of_body(&query.body)
+        .or(in_with)
+        .or_else(|| (!query.locks.is_empty()).then_some("SELECT FOR UPDATE"))
 }
-

@@ -46,7 +46,12 @@ impl Session {
     ///
     /// # Errors
     /// What binding raises.
-    pub async fn prepare(&mut self, statement: Statement, declared: Vec<u32>, is_from_sql: bool) -> SqlResult<PreparedStatement> {
+    pub async fn prepare(
+        &mut self,
+        statement: Statement,
+        declared: Vec<u32>,
+        is_from_sql: bool,
+    ) -> SqlResult<PreparedStatement> {
         let first = match &statement.body {
             Body::Query(parsed) => Some(self.bind(parsed, statement.offset, &declared).await?),
             Body::Command(command) => {
@@ -56,7 +61,14 @@ impl Session {
             Body::Empty => None,
         };
         let plan = Mutex::new(first.clone());
-        Ok(PreparedStatement { statement, prepared_at: now(), is_from_sql, declared, first, plan })
+        Ok(PreparedStatement {
+            statement,
+            prepared_at: now(),
+            is_from_sql,
+            declared,
+            first,
+            plan,
+        })
     }
 
     /// Stores a statement under a name; the unnamed one is replaced.
@@ -77,7 +89,10 @@ impl Session {
     /// 26000
     pub fn statement(&self, name: &str) -> SqlResult<Arc<PreparedStatement>> {
         let missing = || match name {
-            "" => SqlError::new(SqlState::INVALID_SQL_STATEMENT_NAME, "unnamed prepared statement does not exist"),
+            "" => SqlError::new(
+                SqlState::INVALID_SQL_STATEMENT_NAME,
+                "unnamed prepared statement does not exist",
+            ),
             name => no_statement(name),
         };
         self.statements.get(name).cloned().ok_or_else(missing)
@@ -98,7 +113,9 @@ impl Session {
     /// # Errors
     /// 0A000 if its columns are no longer what the client was told.
     pub(crate) async fn plan(&mut self, prepared: &PreparedStatement) -> SqlResult<Option<Prepared>> {
-        let (Body::Query(parsed), Some(first)) = (&prepared.statement.body, &prepared.first) else { return Ok(None) };
+        let (Body::Query(parsed), Some(first)) = (&prepared.statement.body, &prepared.first) else {
+            return Ok(None);
+        };
         let catalog = self.catalog().await?;
         let cached = prepared.plan.lock().clone();
         if let Some(plan) = cached.filter(|plan| plan.catalog_version == catalog.version && !self.has_catalog_changes) {
@@ -108,7 +125,10 @@ impl Session {
         types.extend(prepared.declared.iter().skip(types.len()));
         let plan = self.bind(parsed, prepared.statement.offset, &types).await?;
         if !same_columns(plan.columns.as_deref(), first.columns.as_deref()) {
-            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type"));
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            ));
         }
         *prepared.plan.lock() = Some(plan.clone());
         Ok(Some(plan))
@@ -127,22 +147,39 @@ impl Session {
         match command {
             Command::Show(name) => Some(show_columns(name.as_deref())),
             Command::Execute { name, .. } => self.columns_of(self.statements.get(name)?),
-            Command::Fetch { cursor, is_move: false, .. } => self.portals.get(cursor)?.columns(),
+            Command::Fetch {
+                cursor, is_move: false, ..
+            } => self.portals.get(cursor)?.columns(),
             _ => None,
         }
     }
 
     /// PREPARE
-    pub(super) async fn prepare_by_name(&mut self, name: &str, types: &[String], inner: Statement) -> SqlResult<Answer> {
+    pub(super) async fn prepare_by_name(
+        &mut self,
+        name: &str,
+        types: &[String],
+        inner: Statement,
+    ) -> SqlResult<Answer> {
         if let Body::Command(_) | Body::Empty = inner.body {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "utility statements cannot be prepared").at(Some(inner.offset + 1)));
+            return Err(
+                SqlError::new(SqlState::SYNTAX_ERROR, "utility statements cannot be prepared")
+                    .at(Some(inner.offset + 1)),
+            );
         }
         if self.statements.contains_key(name) {
             return Err(taken(name));
         }
-        let declared = types.iter().map(|ty| self.type_oid(ty)).collect::<SqlResult<Vec<u32>>>()?;
+        let declared = types
+            .iter()
+            .map(|ty| self.type_oid(ty))
+            .collect::<SqlResult<Vec<u32>>>()?;
         let statement = self.prepare(inner, declared, true).await?;
-        if let Some(position) = statement.parameters().iter().position(|ty| ty.oid == planner::types::oid::UNKNOWN) {
+        if let Some(position) = statement
+            .parameters()
+            .iter()
+            .position(|ty| ty.oid == planner::types::oid::UNKNOWN)
+        {
             return Err(SqlError::new(
                 SqlState::INDETERMINATE_DATATYPE,
                 format!("could not determine data type of parameter ${}", position + 1),
@@ -158,7 +195,9 @@ impl Session {
         let Body::Query(parsed) = &prepared.statement.body else {
             return Err(SqlError::unsupported("EXECUTE of a session command"));
         };
-        let Some(plan) = self.plan(&prepared).await? else { return Err(no_statement(name)) };
+        let Some(plan) = self.plan(&prepared).await? else {
+            return Err(no_statement(name));
+        };
         let parameters = self.arguments(name, &prepared, arguments).await?;
         self.run(parsed, &plan, parameters).await
     }
@@ -178,7 +217,12 @@ impl Session {
     }
 
     /// Evaluates the arguments of EXECUTE: they are expressions, so a query computes them in the parameters' types.
-    async fn arguments(&mut self, name: &str, prepared: &PreparedStatement, arguments: Option<&str>) -> SqlResult<Arc<[Datum]>> {
+    async fn arguments(
+        &mut self,
+        name: &str,
+        prepared: &PreparedStatement,
+        arguments: Option<&str>,
+    ) -> SqlResult<Arc<[Datum]>> {
         let types = prepared.parameters();
         let pieces = arguments.map(split_arguments).transpose()?.unwrap_or_default();
         if pieces.len() != types.len() {
@@ -197,7 +241,9 @@ impl Session {
             .map(|(piece, ty)| format!("({piece})::{}", planner::types::format_type(*ty)))
             .collect();
         let query = self.parse_one(&format!("SELECT {}", values.join(", ")), 0)?;
-        let Body::Query(parsed) = &query.body else { return Err(no_statement(name)) };
+        let Body::Query(parsed) = &query.body else {
+            return Err(no_statement(name));
+        };
         let plan = self.bind(parsed, 0, &[]).await.map_err(without_position)?;
         match self.run(parsed, &plan, [].into()).await.map_err(without_position)? {
             Answer::Rows(mut set) => Ok(set.rows.next().await?.unwrap_or_default().into()),
@@ -208,20 +254,30 @@ impl Session {
     fn type_oid(&self, name: &str) -> SqlResult<u32> {
         match planner::types::parse_type(name)? {
             Some(ty) => Ok(ty.oid),
-            None => Err(SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))),
+            None => Err(SqlError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("type \"{name}\" does not exist"),
+            )),
         }
     }
 }
 
 fn taken(name: &str) -> SqlError {
-    SqlError::new(SqlState::DUPLICATE_PREPARED_STATEMENT, format!("prepared statement \"{name}\" already exists"))
+    SqlError::new(
+        SqlState::DUPLICATE_PREPARED_STATEMENT,
+        format!("prepared statement \"{name}\" already exists"),
+    )
 }
 
 fn same_columns(new: Option<&[ResultColumn]>, old: Option<&[ResultColumn]>) -> bool {
     match (new, old) {
         (None, None) => true,
         (Some(new), Some(old)) => {
-            new.len() == old.len() && new.iter().zip(old).all(|(new, old)| new.ty == old.ty && new.name == old.name)
+            new.len() == old.len()
+                && new
+                    .iter()
+                    .zip(old)
+                    .all(|(new, old)| new.ty == old.ty && new.name == old.name)
         }
         (Some(_), None) | (None, Some(_)) => false,
     }
@@ -270,7 +326,10 @@ mod tests {
 
     #[test]
     fn arguments_split_at_outer_commas() {
-        assert_eq!(split_arguments("1, f(2, 3), 'a,b', array[4, 5]").unwrap(), ["1", "f(2, 3)", "'a,b'", "array[4, 5]"]);
+        assert_eq!(
+            split_arguments("1, f(2, 3), 'a,b', array[4, 5]").unwrap(),
+            ["1", "f(2, 3)", "'a,b'", "array[4, 5]"]
+        );
         assert!(split_arguments("").unwrap().is_empty());
     }
 }

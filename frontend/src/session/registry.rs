@@ -26,7 +26,11 @@ struct Sessions {
 impl Registry {
     /// A registry with room for a number of sessions.
     pub fn new(count_max: usize) -> Self {
-        Self { sessions: RwLock::default(), count_max, is_empty: Notify::new() }
+        Self {
+            sessions: RwLock::default(),
+            count_max,
+            is_empty: Notify::new(),
+        }
     }
 
     /// Most sessions at a time.
@@ -41,10 +45,16 @@ impl Registry {
     pub fn reserve(&self) -> SqlResult<u32> {
         let mut sessions = self.sessions.write();
         if sessions.is_closed {
-            return Err(SqlError::new(SqlState::CANNOT_CONNECT_NOW, "the database system is shutting down"));
+            return Err(SqlError::new(
+                SqlState::CANNOT_CONNECT_NOW,
+                "the database system is shutting down",
+            ));
         }
         if sessions.by_id.len() >= self.count_max {
-            return Err(SqlError::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"));
+            return Err(SqlError::new(
+                SqlState::TOO_MANY_CONNECTIONS,
+                "sorry, too many clients already",
+            ));
         }
         // Numbers look like process ids: positive, and not used again soon.
         let mut id = sessions.last_id;

@@ -24,12 +24,20 @@ pub struct Rows {
 impl Rows {
     /// Rows of a stream.
     pub fn stream(stream: BoxStream<'static, SqlResult<Vec<Row>>>) -> Self {
-        Self { stream: Some(stream), ready: VecDeque::new(), failure: None }
+        Self {
+            stream: Some(stream),
+            ready: VecDeque::new(),
+            failure: None,
+        }
     }
 
     /// Rows that are all there.
     pub fn ready(rows: Vec<Row>) -> Self {
-        Self { stream: None, ready: rows.into(), failure: None }
+        Self {
+            stream: None,
+            ready: rows.into(),
+            failure: None,
+        }
     }
 
     /// The next row.
@@ -41,7 +49,9 @@ impl Rows {
             if let Some(error) = self.failure.take() {
                 return Err(error);
             }
-            let Some(stream) = &mut self.stream else { return Ok(None) };
+            let Some(stream) = &mut self.stream else {
+                return Ok(None);
+            };
             match stream.next().await {
                 Some(batch) => self.ready = batch?.into(),
                 None => self.stream = None,
@@ -161,7 +171,12 @@ fn word(verb: Verb) -> &'static str {
 
 /// A text column of an answer the session makes itself.
 pub fn text_column(name: &str) -> ResultColumn {
-    ResultColumn { name: name.to_owned(), ty: Type::TEXT, table: 0, attribute: 0 }
+    ResultColumn {
+        name: name.to_owned(),
+        ty: Type::TEXT,
+        table: 0,
+        attribute: 0,
+    }
 }
 
 /// A text value.

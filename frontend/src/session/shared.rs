@@ -173,7 +173,10 @@ impl Shared {
         activity.doing = Doing::Active;
         if &*activity.query != query {
             // Longer queries are cut, as track_activity_query_size does.
-            let end = (0..=query.len().min(1024)).rev().find(|end| query.is_char_boundary(*end)).unwrap_or(0);
+            let end = (0..=query.len().min(1024))
+                .rev()
+                .find(|end| query.is_char_boundary(*end))
+                .unwrap_or(0);
             activity.query = query[..end].into();
         }
         activity.query_start = now;
@@ -244,21 +247,29 @@ impl Shared {
         let on_off = |value: bool| if value { "on".to_owned() } else { "off".to_owned() };
         let transaction = self.characteristics.lock().clone();
         let in_block = |of_block: fn(&Characteristics) -> String, default: &str| {
-            Some(transaction.as_ref().map_or_else(|| self.settings.lock().show(default).unwrap_or_default(), of_block))
+            Some(
+                transaction
+                    .as_ref()
+                    .map_or_else(|| self.settings.lock().show(default).unwrap_or_default(), of_block),
+            )
         };
         match name.to_ascii_lowercase().as_str() {
             "transaction_isolation" => in_block(|modes| modes.isolation.clone(), "default_transaction_isolation"),
-            "transaction_read_only" => transaction.map(|modes| on_off(modes.is_read_only)).or_else(|| {
-                self.settings.lock().show("default_transaction_read_only")
-            }),
-            "transaction_deferrable" => transaction.map(|modes| on_off(modes.is_deferrable)).or_else(|| {
-                self.settings.lock().show("default_transaction_deferrable")
-            }),
+            "transaction_read_only" => transaction
+                .map(|modes| on_off(modes.is_read_only))
+                .or_else(|| self.settings.lock().show("default_transaction_read_only")),
+            "transaction_deferrable" => transaction
+                .map(|modes| on_off(modes.is_deferrable))
+                .or_else(|| self.settings.lock().show("default_transaction_deferrable")),
             "is_superuser" => Some(on_off(self.is_superuser())),
             "session_authorization" => Some(self.identity.user.clone()),
             "role" => {
                 let role = self.role.lock().0.clone();
-                Some(if role == self.identity.user { "none".into() } else { role })
+                Some(if role == self.identity.user {
+                    "none".into()
+                } else {
+                    role
+                })
             }
             _ => self.settings.lock().show(name),
         }
@@ -271,12 +282,17 @@ impl SessionView for Shared {
     }
 
     fn notice(&self, severity: Severity, notice: SqlError) {
-        self.notices.lock().push(Notice { severity, report: notice });
+        self.notices.lock().push(Notice {
+            severity,
+            report: notice,
+        });
     }
 
     fn notify(&self, channel: &str, payload: &str) -> SqlResult<()> {
         super::notify::check(channel, payload)?;
-        self.pending.lock().push(Pending::Notify(channel.to_owned(), payload.to_owned()));
+        self.pending
+            .lock()
+            .push(Pending::Notify(channel.to_owned(), payload.to_owned()));
         Ok(())
     }
 
@@ -330,11 +346,15 @@ impl SessionView for Shared {
     }
 
     fn client_address(&self) -> Option<(String, u16)> {
-        self.identity.client.map(|address| (address.ip().to_string(), address.port()))
+        self.identity
+            .client
+            .map(|address| (address.ip().to_string(), address.port()))
     }
 
     fn server_address(&self) -> Option<(String, u16)> {
-        self.identity.server.map(|address| (address.ip().to_string(), address.port()))
+        self.identity
+            .server
+            .map(|address| (address.ip().to_string(), address.port()))
     }
 
     fn random(&self) -> f64 {
@@ -352,12 +372,14 @@ impl SessionView for Shared {
 /// This moment in microseconds since 2000-01-01 UTC.
 pub fn now() -> i64 {
     const SECONDS_1970_TO_2000: i64 = 946_684_800;
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_micros() as i64);
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_micros() as i64);
     since_1970 - SECONDS_1970_TO_2000 * 1_000_000
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A session of a test.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use planner::{SqlError, SqlResult, SqlState};
 use txn::{Isolation, SavepointMark, Transaction, TransactionOptions};
 
+use super::Session;
 use super::block::{self, Block};
 use super::command::Modes;
 use super::rows::{Answer, Complete};
 use super::shared::Characteristics;
-use super::Session;
 
 /// A savepoint of the open block.
 pub struct Savepoint {
@@ -24,7 +24,10 @@ impl Session {
     pub(super) async fn begin_block(&mut self, modes: &Modes, tag: &'static str) -> SqlResult<Answer> {
         match self.block {
             Block::Open | Block::Failed => {
-                self.shared.warn(SqlState::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
+                self.shared.warn(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "there is already a transaction in progress",
+                );
             }
             // What the text did before BEGIN belongs to the block.
             Block::Implicit if self.transaction.is_some() => {
@@ -49,7 +52,10 @@ impl Session {
                 if chain {
                     return Err(block::needs_block("COMMIT AND CHAIN"));
                 }
-                self.shared.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                self.shared.warn(
+                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                    "there is no transaction in progress",
+                );
                 self.commit().await?;
                 Ok(Answer::Done(Complete::Fixed("COMMIT")))
             }
@@ -74,7 +80,10 @@ impl Session {
             if chain {
                 return Err(block::needs_block("ROLLBACK AND CHAIN"));
             }
-            self.shared.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+            self.shared.warn(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "there is no transaction in progress",
+            );
         }
         let modes = self.chained(chain);
         self.abort().await;
@@ -102,7 +111,9 @@ impl Session {
         let depth = self.find_savepoint(name)?;
         self.savepoints.truncate(depth);
         self.shared.settings.lock().release(depth);
-        self.portals.values_mut().for_each(|portal| portal.depth = portal.depth.min(depth));
+        self.portals
+            .values_mut()
+            .for_each(|portal| portal.depth = portal.depth.min(depth));
         Ok(Answer::Done(Complete::Fixed("RELEASE")))
     }
 
@@ -119,7 +130,10 @@ impl Session {
     /// SET TRANSACTION
     pub(super) fn set_transaction(&mut self, modes: &Modes) -> SqlResult<Answer> {
         if self.block == Block::Idle {
-            self.shared.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "SET TRANSACTION can only be used in transaction blocks");
+            self.shared.warn(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION can only be used in transaction blocks",
+            );
         } else {
             self.apply_modes(modes)?;
         }
@@ -267,7 +281,9 @@ impl Session {
         let pending = std::mem::take(&mut *self.shared.pending.lock());
         if !pending.is_empty() {
             let identity = &self.shared.identity;
-            self.services.notifier.commit(identity.id, &identity.database, &self.queue, pending);
+            self.services
+                .notifier
+                .commit(identity.id, &identity.database, &self.queue, pending);
         }
         Ok(())
     }
@@ -313,7 +329,9 @@ impl Session {
     }
 
     async fn restore_last_savepoint(&mut self) -> SqlResult<()> {
-        let Some(savepoint) = self.savepoints.last() else { return Ok(()) };
+        let Some(savepoint) = self.savepoints.last() else {
+            return Ok(());
+        };
         let depth = self.savepoints.len();
         self.has_catalog_changes = savepoint.has_catalog_changes;
         self.shared.pending.lock().truncate(savepoint.pending_count);
@@ -326,13 +344,23 @@ impl Session {
     }
 
     fn need_open(&self, what: &str) -> SqlResult<()> {
-        if self.block.is_explicit() { Ok(()) } else { Err(block::needs_block(what)) }
+        if self.block.is_explicit() {
+            Ok(())
+        } else {
+            Err(block::needs_block(what))
+        }
     }
 
     fn find_savepoint(&self, name: &str) -> SqlResult<usize> {
-        self.savepoints.iter().rposition(|savepoint| savepoint.name == name).ok_or_else(|| {
-            SqlError::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, format!("savepoint \"{name}\" does not exist"))
-        })
+        self.savepoints
+            .iter()
+            .rposition(|savepoint| savepoint.name == name)
+            .ok_or_else(|| {
+                SqlError::new(
+                    SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+                    format!("savepoint \"{name}\" does not exist"),
+                )
+            })
     }
 
     fn chained(&self, chain: bool) -> Option<Characteristics> {

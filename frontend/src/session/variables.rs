@@ -16,7 +16,10 @@ impl Session {
     /// SET
     pub(super) fn set(&mut self, name: &str, value: &SetValue, scope: Scope) -> SqlResult<Answer> {
         if scope == Scope::Local && self.block == Block::Idle {
-            self.shared.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "SET LOCAL can only be used in transaction blocks");
+            self.shared.warn(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            );
         }
         let text = match value {
             SetValue::Current => return Ok(SET),
@@ -55,7 +58,12 @@ impl Session {
                 (show_columns(None), all.into_iter().map(row).collect())
             }
         };
-        Ok(Answer::Rows(RowSet { columns, rows: Rows::ready(rows), tag: RowTag::Fixed("SHOW"), is_binary: false }))
+        Ok(Answer::Rows(RowSet {
+            columns,
+            rows: Rows::ready(rows),
+            tag: RowTag::Fixed("SHOW"),
+            is_binary: false,
+        }))
     }
 
     /// SET SESSION CHARACTERISTICS
@@ -83,9 +91,13 @@ impl Session {
         let catalog = self.catalog().await?;
         let wanted = catalog.role(name).ok_or_else(|| no_role(name))?;
         let own = catalog.role(&self.shared.identity.user);
-        let is_allowed = own.is_some_and(|own| own.superuser || own.id == wanted.id || own.member_of.contains(&wanted.id));
+        let is_allowed =
+            own.is_some_and(|own| own.superuser || own.id == wanted.id || own.member_of.contains(&wanted.id));
         if !is_allowed {
-            return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to set role \"{name}\"")));
+            return Err(SqlError::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied to set role \"{name}\""),
+            ));
         }
         *self.shared.role.lock() = (wanted.name.clone(), wanted.superuser);
         Ok(SET)
@@ -98,9 +110,14 @@ impl Session {
             return Ok(SET);
         };
         let catalog = self.catalog().await?;
-        let is_superuser = catalog.role(&self.shared.identity.user).is_some_and(|own| own.superuser);
+        let is_superuser = catalog
+            .role(&self.shared.identity.user)
+            .is_some_and(|own| own.superuser);
         if !is_superuser && name != self.shared.identity.user {
-            return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied to set session authorization"));
+            return Err(SqlError::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                "permission denied to set session authorization",
+            ));
         }
         self.set_role(Some(name), scope).await
     }
@@ -108,13 +125,22 @@ impl Session {
     /// The role that logged in is the current one again.
     pub(super) fn reset_role(&mut self) {
         let user = self.shared.identity.user.clone();
-        let is_superuser = self.shared.catalog.lock().role(&user).is_some_and(|role| role.superuser);
+        let is_superuser = self
+            .shared
+            .catalog
+            .lock()
+            .role(&user)
+            .is_some_and(|role| role.superuser);
         *self.shared.role.lock() = (user, is_superuser);
     }
 
     fn change(&mut self, name: &str, value: Option<&str>, scope: Scope) -> SqlResult<()> {
         if let Some(modes) = transaction_modes(name, value)? {
-            return if self.block == Block::Idle { Ok(()) } else { self.apply_modes(&modes) };
+            return if self.block == Block::Idle {
+                Ok(())
+            } else {
+                self.apply_modes(&modes)
+            };
         }
         if name.eq_ignore_ascii_case("seed") {
             return Err(SqlError::unsupported("SET SEED").hint("Call setseed()."));
@@ -123,7 +149,12 @@ impl Session {
         let is_superuser = self.shared.is_superuser();
         // Outside a block a local change ends with its own statement.
         if scope == Scope::Local && self.block == Block::Idle {
-            return self.shared.settings.lock().clone().set(name, value, scope, is_superuser);
+            return self
+                .shared
+                .settings
+                .lock()
+                .clone()
+                .set(name, value, scope, is_superuser);
         }
         self.shared.settings.lock().set(name, value, scope, is_superuser)
     }
@@ -133,7 +164,8 @@ impl Session {
 pub fn show_columns(name: Option<&str>) -> Arc<[planner::statement::ResultColumn]> {
     match name {
         Some(name) => {
-            let name = table::find(name).map_or_else(|| name.to_lowercase(), |position| SETTINGS[position].name.to_owned());
+            let name =
+                table::find(name).map_or_else(|| name.to_lowercase(), |position| SETTINGS[position].name.to_owned());
             [text_column(&name)].into()
         }
         None => ["name", "setting", "description"].map(text_column).into(),
@@ -144,10 +176,13 @@ pub fn show_columns(name: Option<&str>) -> Arc<[planner::statement::ResultColumn
 fn transaction_modes(name: &str, value: Option<&str>) -> SqlResult<Option<Modes>> {
     let mut modes = Modes::default();
     let name = name.to_ascii_lowercase();
-    let Some(position) = ["transaction_isolation", "transaction_read_only", "transaction_deferrable"]
-        .into_iter()
-        .position(|known| known == name)
-    else {
+    let Some(position) = [
+        "transaction_isolation",
+        "transaction_read_only",
+        "transaction_deferrable",
+    ]
+    .into_iter()
+    .position(|known| known == name) else {
         return Ok(None);
     };
     let Some(value) = value else { return Ok(Some(modes)) };

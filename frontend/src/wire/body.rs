@@ -49,7 +49,11 @@ impl Body {
 
     /// A string up to its zero byte; invalid UTF-8 is 22021.
     pub fn text(&mut self) -> SqlResult<String> {
-        let end = self.0.iter().position(|byte| *byte == 0).ok_or_else(|| violation("invalid string in message"))?;
+        let end = self
+            .0
+            .iter()
+            .position(|byte| *byte == 0)
+            .ok_or_else(|| violation("invalid string in message"))?;
         let text = self.0.split_to(end);
         self.0.advance(1);
         match std::str::from_utf8(&text) {
@@ -67,11 +71,19 @@ impl Body {
 
     /// Fails unless the whole body was read.
     pub fn end(&self) -> SqlResult<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(violation("invalid message format")) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(violation("invalid message format"))
+        }
     }
 
     fn need(&self, size: usize) -> SqlResult<()> {
-        if self.0.len() < size { Err(violation("insufficient data left in message")) } else { Ok(()) }
+        if self.0.len() < size {
+            Err(violation("insufficient data left in message"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -89,7 +101,11 @@ pub fn invalid_utf8(bytes: &[u8], valid_up_to: usize) -> SqlError {
         0xF0..=0xF4 => 4,
         _ => 1,
     };
-    let sequence = bytes[valid_up_to..].iter().take(length).map(|byte| format!("0x{byte:02x}")).collect::<Vec<_>>();
+    let sequence = bytes[valid_up_to..]
+        .iter()
+        .take(length)
+        .map(|byte| format!("0x{byte:02x}"))
+        .collect::<Vec<_>>();
     SqlError::new(
         SqlState::CHARACTER_NOT_IN_REPERTOIRE,
         format!("invalid byte sequence for encoding \"UTF8\": {}", sequence.join(" ")),
@@ -104,13 +120,22 @@ mod tests {
     fn short_bodies_are_violations_not_panics() {
         let mut body = Body::new(Bytes::from_static(&[0, 9]));
         assert_eq!(body.count(4).unwrap_err().code(), SqlState::PROTOCOL_VIOLATION);
-        assert_eq!(Body::new(Bytes::new()).u8().unwrap_err().code(), SqlState::PROTOCOL_VIOLATION);
-        assert_eq!(Body::new(Bytes::from_static(b"no zero")).text().unwrap_err().code(), SqlState::PROTOCOL_VIOLATION);
+        assert_eq!(
+            Body::new(Bytes::new()).u8().unwrap_err().code(),
+            SqlState::PROTOCOL_VIOLATION
+        );
+        assert_eq!(
+            Body::new(Bytes::from_static(b"no zero")).text().unwrap_err().code(),
+            SqlState::PROTOCOL_VIOLATION
+        );
     }
 
     #[test]
     fn invalid_utf8_names_the_bytes() {
         let error = Body::new(Bytes::from_static(b"a\xC3\x28\0")).text().unwrap_err();
-        assert_eq!(error.fields().message, "invalid byte sequence for encoding \"UTF8\": 0xc3 0x28");
+        assert_eq!(
+            error.fields().message,
+            "invalid byte sequence for encoding \"UTF8\": 0xc3 0x28"
+        );
     }
 }

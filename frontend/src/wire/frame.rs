@@ -64,7 +64,10 @@ pub fn next_frame(input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         return Ok(None);
     }
     input.advance(5);
-    Ok(Some(Frame { tag, body: input.split_to(length - 4).freeze() }))
+    Ok(Some(Frame {
+        tag,
+        body: input.split_to(length - 4).freeze(),
+    }))
 }
 
 #[cfg(test)]
@@ -81,8 +84,17 @@ mod tests {
 
     #[test]
     fn impossible_lengths_and_tags_are_refused_before_their_bytes_arrive() {
-        assert_eq!(next_frame(&mut BytesMut::from(&b"Q\0\0\0\x03"[..])).unwrap_err(), FrameError::Length);
-        assert_eq!(next_frame(&mut BytesMut::from(&b"S\x7f\xff\xff\xff"[..])).unwrap_err(), FrameError::Length);
-        assert_eq!(next_frame(&mut BytesMut::from(&b"\x16"[..])).unwrap_err(), FrameError::Tag(0x16));
+        assert_eq!(
+            next_frame(&mut BytesMut::from(&b"Q\0\0\0\x03"[..])).unwrap_err(),
+            FrameError::Length
+        );
+        assert_eq!(
+            next_frame(&mut BytesMut::from(&b"S\x7f\xff\xff\xff"[..])).unwrap_err(),
+            FrameError::Length
+        );
+        assert_eq!(
+            next_frame(&mut BytesMut::from(&b"\x16"[..])).unwrap_err(),
+            FrameError::Tag(0x16)
+        );
     }
 }

@@ -136,7 +136,13 @@ fn decode_bind(body: &mut Body) -> SqlResult<Bind> {
     let count = body.count(4)?;
     let parameters = (0..count).map(|_| decode_value(body)).collect::<SqlResult<_>>()?;
     let result_formats = decode_formats(body)?;
-    Ok(Bind { portal, statement, parameter_formats, parameters, result_formats })
+    Ok(Bind {
+        portal,
+        statement,
+        parameter_formats,
+        parameters,
+        result_formats,
+    })
 }
 
 fn decode_formats(body: &mut Body) -> SqlResult<Vec<i16>> {
@@ -174,13 +180,18 @@ mod tests {
     use planner::SqlState;
 
     fn decode(tag: u8, body: &'static [u8]) -> SqlResult<Message> {
-        Message::decode(Frame { tag, body: Bytes::from_static(body) })
+        Message::decode(Frame {
+            tag,
+            body: Bytes::from_static(body),
+        })
     }
 
     #[test]
     fn bind_carries_nulls_and_values() {
         let message = decode(b'B', b"p\0s\0\0\x01\0\x01\0\x02\xff\xff\xff\xff\0\0\0\x02hi\0\0").unwrap();
-        let Message::Bind(bind) = message else { panic!("not a Bind") };
+        let Message::Bind(bind) = message else {
+            panic!("not a Bind")
+        };
         assert_eq!((bind.portal.as_str(), bind.statement.as_str()), ("p", "s"));
         assert_eq!(bind.parameter_formats, [1]);
         assert_eq!(bind.parameters, [None, Some(Bytes::from_static(b"hi"))]);
@@ -198,7 +209,12 @@ mod tests {
             (b'D', b"Zname\0"),
             (b'S', b"extra"),
         ] {
-            assert_eq!(decode(tag, body).unwrap_err().code(), SqlState::PROTOCOL_VIOLATION, "{} {body:?}", tag as char);
+            assert_eq!(
+                decode(tag, body).unwrap_err().code(),
+                SqlState::PROTOCOL_VIOLATION,
+                "{} {body:?}",
+                tag as char
+            );
         }
     }
 }

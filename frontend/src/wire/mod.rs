@@ -26,4 +26,3 @@ pub use body::Body;
 pub use frame::{Frame, FrameError};
 pub use message::{Bind, Message, Parse, Target};
 pub use output::Output;
-pub use report::Severity;

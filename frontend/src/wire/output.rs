@@ -1,13 +1,13 @@
 //! Output: the one buffer of a connection that backend messages are encoded into.
 
 use bytes::{BufMut, BytesMut};
-use pgwire::messages::Message as _;
+use pgwire::messages::Message;
 use pgwire::messages::data::{FieldDescription, ParameterDescription, RowDescription};
 use pgwire::messages::response::NotificationResponse;
 use pgwire::messages::startup::{Authentication, ParameterStatus};
-use planner::SqlError;
+use planner::{Severity, SqlError};
 
-use super::report::{self, Severity};
+use super::report;
 
 /// Bytes after which the buffer is written out before the next row.
 pub const FLUSH_SIZE: usize = 64 * 1024;
@@ -45,7 +45,10 @@ impl Output {
 
     /// The present end of the output.
     pub fn mark(&self) -> Mark {
-        Mark { written_count: self.written_count, size: self.buffer.len() }
+        Mark {
+            written_count: self.written_count,
+            size: self.buffer.len(),
+        }
     }
 
     /// Takes back everything after a mark; `false` if some of it was written out already.
@@ -179,7 +182,11 @@ impl Output {
 
     /// NotificationResponse.
     pub fn notification(&mut self, session: u32, channel: &str, payload: &str) {
-        self.encode(&NotificationResponse::new(session as i32, channel.to_owned(), payload.to_owned()));
+        self.encode(&NotificationResponse::new(
+            session as i32,
+            channel.to_owned(),
+            payload.to_owned(),
+        ));
     }
 
     /// ErrorResponse or NoticeResponse.
@@ -201,7 +208,7 @@ impl Output {
         self.message(b'c', |_| ());
     }
 
-    fn encode(&mut self, message: &impl pgwire::messages::Message) {
+    fn encode(&mut self, message: &impl Message) {
         let result = message.encode(&mut self.buffer);
         debug_assert!(result.is_ok(), "backend messages of bounded size");
     }

@@ -3,33 +3,18 @@
 use bytes::BytesMut;
 use pgwire::messages::Message as _;
 use pgwire::messages::response::{ErrorResponse, NoticeResponse};
-use planner::SqlError;
+use planner::{Severity, SqlError};
 
-/// How bad a report is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "PostgreSQL's severities")]
-pub enum Severity {
-    Debug,
-    Log,
-    Info,
-    Notice,
-    Warning,
-    Error,
-    Fatal,
-}
-
-impl Severity {
-    /// PostgreSQL's word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Severity::Debug => "DEBUG",
-            Severity::Log => "LOG",
-            Severity::Info => "INFO",
-            Severity::Notice => "NOTICE",
-            Severity::Warning => "WARNING",
-            Severity::Error => "ERROR",
-            Severity::Fatal => "FATAL",
-        }
+/// PostgreSQL's word for a severity.
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Debug => "DEBUG",
+        Severity::Log => "LOG",
+        Severity::Info => "INFO",
+        Severity::Notice => "NOTICE",
+        Severity::Warning => "WARNING",
+        Severity::Error => "ERROR",
+        Severity::Fatal => "FATAL",
     }
 }
 
@@ -48,8 +33,8 @@ pub fn encode(report: &SqlError, severity: Severity, buffer: &mut BytesMut) {
 fn fields(report: &SqlError, severity: Severity) -> Vec<(u8, String)> {
     let report = report.fields();
     let mut fields = vec![
-        (b'S', severity.word().to_owned()),
-        (b'V', severity.word().to_owned()),
+        (b'S', word(severity).to_owned()),
+        (b'V', word(severity).to_owned()),
         (b'C', report.code.0.to_owned()),
         (b'M', clean(&report.message)),
     ];
@@ -86,7 +71,14 @@ mod tests {
         encode(&error, Severity::Error, &mut buffer);
         let text = String::from_utf8_lossy(&buffer[5..]).into_owned();
         assert_eq!(buffer[0], b'E');
-        for field in ["SERROR\0", "C23505\0", "Mduplicate key\0", "DKey (id)=(1) already exists.\0", "P7\0", "nt_pkey\0"] {
+        for field in [
+            "SERROR\0",
+            "C23505\0",
+            "Mduplicate key\0",
+            "DKey (id)=(1) already exists.\0",
+            "P7\0",
+            "nt_pkey\0",
+        ] {
             assert!(text.contains(field), "{field:?} in {text:?}");
         }
     }

@@ -66,7 +66,10 @@ fn decode(packet: Bytes) -> SqlResult<Startup> {
     match code {
         SSL_REQUEST => Ok(Startup::Ssl),
         GSS_REQUEST => Ok(Startup::Gss),
-        CANCEL_REQUEST => Ok(Startup::Cancel { session: body.u32()?, secret: body.rest() }),
+        CANCEL_REQUEST => Ok(Startup::Cancel {
+            session: body.u32()?,
+            secret: body.rest(),
+        }),
         _ if major != 3 => Ok(Startup::Unsupported { major, minor }),
         _ => {
             let layout = |_| violation("invalid startup packet layout: expected terminator as last byte");
@@ -95,7 +98,9 @@ pub fn options(text: &str) -> SqlResult<Vec<(String, String)>> {
     while let Some(character) = characters.next() {
         match character {
             '\\' => word.extend(characters.next()),
-            character if character.is_whitespace() => words.extend(Some(std::mem::take(&mut word)).filter(|w| !w.is_empty())),
+            character if character.is_whitespace() => {
+                words.extend(Some(std::mem::take(&mut word)).filter(|w| !w.is_empty()))
+            }
             character => word.push(character),
         }
     }
@@ -115,7 +120,10 @@ pub fn options(text: &str) -> SqlResult<Vec<(String, String)>> {
 }
 
 fn invalid_switch(word: &str) -> planner::SqlError {
-    planner::SqlError::new(planner::SqlState::SYNTAX_ERROR, format!("invalid command-line argument for server process: {word}"))
+    planner::SqlError::new(
+        planner::SqlState::SYNTAX_ERROR,
+        format!("invalid command-line argument for server process: {word}"),
+    )
 }
 
 #[cfg(test)]
@@ -132,7 +140,9 @@ mod tests {
 
     #[test]
     fn parameters_keep_their_order() {
-        let startup = next_startup(&mut packet(3 << 16, b"user\0ann\0database\0shop\0\0")).unwrap().unwrap();
+        let startup = next_startup(&mut packet(3 << 16, b"user\0ann\0database\0shop\0\0"))
+            .unwrap()
+            .unwrap();
         let parameters = vec![("user".into(), "ann".into()), ("database".into(), "shop".into())];
         assert_eq!(startup, Startup::Session { minor: 0, parameters });
     }
@@ -148,7 +158,11 @@ mod tests {
 
     #[test]
     fn options_are_settings() {
-        let expected = [("a".to_owned(), "1".to_owned()), ("b_c".to_owned(), "x y".to_owned()), ("d".to_owned(), "2".to_owned())];
+        let expected = [
+            ("a".to_owned(), "1".to_owned()),
+            ("b_c".to_owned(), "x y".to_owned()),
+            ("d".to_owned(), "2".to_owned()),
+        ];
         assert_eq!(options(r"-c a=1 --b-c=x\ y -cd=2").unwrap(), expected);
         assert!(options("-X").is_err());
     }

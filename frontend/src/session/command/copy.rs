@@ -76,7 +76,11 @@ pub enum CopyValue {
 /// After COPY.
 pub fn copy(parser: &mut Parser<'_>) -> SqlResult<Command> {
     let mut options = Vec::new();
-    if parser.at("binary") && parser.peek_at(1).is_some_and(|next| matches!(next, Kind::Word(word) if word != "from" && word != "to")) {
+    if parser.at("binary")
+        && parser
+            .peek_at(1)
+            .is_some_and(|next| matches!(next, Kind::Word(word) if word != "from" && word != "to"))
+    {
         options.push(option(parser, "format", CopyValue::Text("binary".into())));
         parser.advance();
     }
@@ -102,8 +106,18 @@ pub fn copy(parser: &mut Parser<'_>) -> SqlResult<Command> {
     } else {
         legacy_options(parser, &mut options)?;
     }
-    let condition = if is_from && parser.take("where") { Some(parser.remainder()?) } else { None };
-    Ok(Command::Copy(Box::new(CopyStatement { source, is_from, target, options, condition })))
+    let condition = if is_from && parser.take("where") {
+        Some(parser.remainder()?)
+    } else {
+        None
+    };
+    Ok(Command::Copy(Box::new(CopyStatement {
+        source,
+        is_from,
+        target,
+        options,
+        condition,
+    })))
 }
 
 fn source(parser: &mut Parser<'_>) -> SqlResult<CopySource> {
@@ -118,8 +132,17 @@ fn source(parser: &mut Parser<'_>) -> SqlResult<CopySource> {
     // A third part names the database, which can only be this one.
     let name = names.pop().unwrap_or_default();
     let schema = names.pop();
-    let columns = if parser.take_symbol('(') { Some(name_list(parser)?) } else { None };
-    Ok(CopySource::Table { schema, name, columns, position })
+    let columns = if parser.take_symbol('(') {
+        Some(name_list(parser)?)
+    } else {
+        None
+    };
+    Ok(CopySource::Table {
+        schema,
+        name,
+        columns,
+        position,
+    })
 }
 
 /// Names up to the closing parenthesis.
@@ -174,8 +197,18 @@ fn modern_options(parser: &mut Parser<'_>, options: &mut Vec<CopyOption>) -> Sql
 
 fn legacy_options(parser: &mut Parser<'_>, options: &mut Vec<CopyOption>) -> SqlResult<()> {
     loop {
-        let new = match parser.take_any(&["binary", "freeze", "delimiter", "null", "csv", "header", "quote", "escape", "force", "encoding"])
-        {
+        let new = match parser.take_any(&[
+            "binary",
+            "freeze",
+            "delimiter",
+            "null",
+            "csv",
+            "header",
+            "quote",
+            "escape",
+            "force",
+            "encoding",
+        ]) {
             Some("binary") => option(parser, "format", CopyValue::Text("binary".into())),
             Some("csv") => option(parser, "format", CopyValue::Text("csv".into())),
             Some("freeze") => option(parser, "freeze", CopyValue::Absent),
@@ -214,7 +247,11 @@ fn force(parser: &mut Parser<'_>) -> SqlResult<CopyOption> {
 }
 
 fn option(parser: &Parser<'_>, name: &str, value: CopyValue) -> CopyOption {
-    CopyOption { name: name.to_owned(), value, position: parser.position() }
+    CopyOption {
+        name: name.to_owned(),
+        value,
+        position: parser.position(),
+    }
 }
 
 #[cfg(test)]
@@ -230,13 +267,19 @@ mod tests {
     }
 
     fn options_of(text: &str) -> Vec<(String, CopyValue)> {
-        copy_of(text).options.into_iter().map(|option| (option.name, option.value)).collect()
+        copy_of(text)
+            .options
+            .into_iter()
+            .map(|option| (option.name, option.value))
+            .collect()
     }
 
     #[test]
     fn tables_queries_and_targets() {
         let copy = copy_of("COPY s.\"T\" (a, b) FROM STDIN WHERE a > 1");
-        assert!(matches!(&copy.source, CopySource::Table { schema: Some(s), name, columns: Some(c), .. } if s == "s" && name == "T" && c.len() == 2));
+        assert!(
+            matches!(&copy.source, CopySource::Table { schema: Some(s), name, columns: Some(c), .. } if s == "s" && name == "T" && c.len() == 2)
+        );
         assert!(copy.is_from && copy.condition.is_some());
         let text = "copy (select ')' from t) to stdout";
         let copy = copy_of(text);
@@ -247,20 +290,32 @@ mod tests {
 
     #[test]
     fn options_of_both_grammars() {
-        assert_eq!(options_of("copy t from stdin with (format csv, header, delimiter ';', force_null (a, b), force_quote *)"), [
-            ("format".into(), CopyValue::Text("csv".into())),
-            ("header".into(), CopyValue::Absent),
-            ("delimiter".into(), CopyValue::Text(";".into())),
-            ("force_null".into(), CopyValue::List(vec!["a".into(), "b".into()])),
-            ("force_quote".into(), CopyValue::Star),
-        ]);
-        assert_eq!(options_of("copy binary t to stdout"), [("format".into(), CopyValue::Text("binary".into()))]);
-        assert_eq!(options_of("copy t to stdout csv header null as 'x' force quote a, b"), [
-            ("format".into(), CopyValue::Text("csv".into())),
-            ("header".into(), CopyValue::Absent),
-            ("null".into(), CopyValue::Text("x".into())),
-            ("force_quote".into(), CopyValue::List(vec!["a".into(), "b".into()])),
-        ]);
-        assert_eq!(options_of("copy t from stdin using delimiters '|' with null ''")[0].0, "delimiter");
+        assert_eq!(
+            options_of("copy t from stdin with (format csv, header, delimiter ';', force_null (a, b), force_quote *)"),
+            [
+                ("format".into(), CopyValue::Text("csv".into())),
+                ("header".into(), CopyValue::Absent),
+                ("delimiter".into(), CopyValue::Text(";".into())),
+                ("force_null".into(), CopyValue::List(vec!["a".into(), "b".into()])),
+                ("force_quote".into(), CopyValue::Star),
+            ]
+        );
+        assert_eq!(
+            options_of("copy binary t to stdout"),
+            [("format".into(), CopyValue::Text("binary".into()))]
+        );
+        assert_eq!(
+            options_of("copy t to stdout csv header null as 'x' force quote a, b"),
+            [
+                ("format".into(), CopyValue::Text("csv".into())),
+                ("header".into(), CopyValue::Absent),
+                ("null".into(), CopyValue::Text("x".into())),
+                ("force_quote".into(), CopyValue::List(vec!["a".into(), "b".into()])),
+            ]
+        );
+        assert_eq!(
+            options_of("copy t from stdin using delimiters '|' with null ''")[0].0,
+            "delimiter"
+        );
     }
 }

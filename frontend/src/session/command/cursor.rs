@@ -61,14 +61,24 @@ pub fn declare(parser: &mut Parser<'_>) -> SqlResult<Command> {
         None => false,
     };
     parser.expect("for")?;
-    Ok(Command::Declare(Declare { name, is_binary, scroll, is_held, query: parser.remainder()? }))
+    Ok(Command::Declare(Declare {
+        name,
+        is_binary,
+        scroll,
+        is_held,
+        query: parser.remainder()?,
+    }))
 }
 
 /// After FETCH or MOVE.
 pub fn fetch(parser: &mut Parser<'_>, is_move: bool) -> SqlResult<Command> {
     let direction = direction(parser)?;
     parser.take_any(&["from", "in"]);
-    Ok(Command::Fetch { cursor: parser.name()?, direction, is_move })
+    Ok(Command::Fetch {
+        cursor: parser.name()?,
+        direction,
+        is_move,
+    })
 }
 
 fn direction(parser: &mut Parser<'_>) -> SqlResult<Direction> {
@@ -79,7 +89,9 @@ fn direction(parser: &mut Parser<'_>) -> SqlResult<Direction> {
     if parser.peek_at(1).is_none() {
         return Ok(Direction::Forward(1));
     }
-    let words = ["next", "prior", "first", "last", "absolute", "relative", "all", "forward", "backward"];
+    let words = [
+        "next", "prior", "first", "last", "absolute", "relative", "all", "forward", "backward",
+    ];
     Ok(match parser.take_any(&words) {
         Some("next") | None => Direction::Forward(1),
         Some("prior") => Direction::Backward(1),
@@ -97,7 +109,11 @@ fn direction(parser: &mut Parser<'_>) -> SqlResult<Direction> {
 }
 
 fn forward(count: i64) -> Direction {
-    if count < 0 { Direction::Backward(-count) } else { Direction::Forward(count) }
+    if count < 0 {
+        Direction::Backward(-count)
+    } else {
+        Direction::Forward(count)
+    }
 }
 
 fn count(parser: &mut Parser<'_>) -> SqlResult<i64> {
@@ -125,8 +141,18 @@ mod tests {
     #[test]
     fn declare_keeps_its_query() {
         let text = "declare C binary no scroll cursor with hold for select 1";
-        let Some(Command::Declare(declare)) = parse(text).unwrap() else { panic!() };
-        assert_eq!((declare.name.as_str(), declare.is_binary, declare.scroll, declare.is_held), ("c", true, Some(false), true));
+        let Some(Command::Declare(declare)) = parse(text).unwrap() else {
+            panic!()
+        };
+        assert_eq!(
+            (
+                declare.name.as_str(),
+                declare.is_binary,
+                declare.scroll,
+                declare.is_held
+            ),
+            ("c", true, Some(false), true)
+        );
         assert_eq!(&text[declare.query], "select 1");
     }
 

@@ -174,10 +174,18 @@ pub fn parse(text: &str) -> SqlResult<Option<Command>> {
         "fetch" | "move" => cursor::fetch(&mut parser, verb == "move")?,
         "close" => Command::Close(parser.name_or_all()?),
         "listen" => Command::Listen(parser.name()?),
-        "unlisten" => Command::Unlisten(if parser.take_symbol('*') { None } else { Some(parser.name()?) }),
+        "unlisten" => Command::Unlisten(if parser.take_symbol('*') {
+            None
+        } else {
+            Some(parser.name()?)
+        }),
         "notify" => {
             let channel = parser.name()?;
-            let payload = if parser.take_symbol(',') { parser.text()? } else { String::new() };
+            let payload = if parser.take_symbol(',') {
+                parser.text()?
+            } else {
+                String::new()
+            };
             Command::Notify { channel, payload }
         }
         "copy" => copy::copy(&mut parser)?,
@@ -191,9 +199,30 @@ pub fn parse(text: &str) -> SqlResult<Option<Command>> {
 fn is_ours(verb: &str) -> bool {
     matches!(
         verb,
-        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" | "set" | "show" | "reset"
-            | "discard" | "prepare" | "execute" | "deallocate" | "declare" | "fetch" | "move" | "close" | "listen"
-            | "unlisten" | "notify" | "copy" | "checkpoint"
+        "begin"
+            | "start"
+            | "commit"
+            | "end"
+            | "rollback"
+            | "abort"
+            | "savepoint"
+            | "release"
+            | "set"
+            | "show"
+            | "reset"
+            | "discard"
+            | "prepare"
+            | "execute"
+            | "deallocate"
+            | "declare"
+            | "fetch"
+            | "move"
+            | "close"
+            | "listen"
+            | "unlisten"
+            | "notify"
+            | "copy"
+            | "checkpoint"
     )
 }
 
@@ -201,7 +230,10 @@ fn is_ours(verb: &str) -> bool {
 /// at the first bytes keeps SELECTs off the slow path.
 fn first_word(text: &str) -> Option<String> {
     match super::lexer::Lexer::new(text).next() {
-        Ok(Some(super::lexer::Token { kind: super::lexer::Kind::Word(word), .. })) => Some(word),
+        Ok(Some(super::lexer::Token {
+            kind: super::lexer::Kind::Word(word),
+            ..
+        })) => Some(word),
         _ => None,
     }
 }
@@ -234,12 +266,20 @@ fn prepare(parser: &mut Parser<'_>) -> SqlResult<Command> {
         parser.expect_symbol(')')?;
     }
     parser.expect("as")?;
-    Ok(Command::Prepare { name, types, statement: parser.remainder()? })
+    Ok(Command::Prepare {
+        name,
+        types,
+        statement: parser.remainder()?,
+    })
 }
 
 fn execute(parser: &mut Parser<'_>) -> SqlResult<Command> {
     let name = parser.name()?;
-    let arguments = if parser.at_symbol('(') { Some(parser.parenthesised()?) } else { None };
+    let arguments = if parser.at_symbol('(') {
+        Some(parser.parenthesised()?)
+    } else {
+        None
+    };
     Ok(Command::Execute { name, arguments })
 }
 
@@ -253,7 +293,13 @@ mod tests {
 
     #[test]
     fn queries_are_left_to_the_planner() {
-        for text in ["select 1", "(select 1)", "/* begin */ insert into t values (1)", "create table begin ()", "\"begin\""] {
+        for text in [
+            "select 1",
+            "(select 1)",
+            "/* begin */ insert into t values (1)",
+            "create table begin ()",
+            "\"begin\"",
+        ] {
             assert_eq!(parse(text).unwrap(), None, "{text}");
         }
     }
@@ -261,28 +307,47 @@ mod tests {
     #[test]
     fn prepare_and_execute_keep_their_inner_text() {
         let text = "PREPARE p (int, numeric(5,2)[]) AS SELECT $1";
-        let Command::Prepare { name, types, statement } = ours(text) else { panic!() };
+        let Command::Prepare { name, types, statement } = ours(text) else {
+            panic!()
+        };
         assert_eq!((name.as_str(), &text[statement]), ("p", "SELECT $1"));
         assert_eq!(types, ["int", "numeric(5,2)[]"]);
         let text = "execute p (1, 'a)', (2))";
-        let Command::Execute { arguments, .. } = ours(text) else { panic!() };
+        let Command::Execute { arguments, .. } = ours(text) else {
+            panic!()
+        };
         assert_eq!(&text[arguments.unwrap()], "1, 'a)', (2)");
     }
 
     #[test]
     fn syntax_errors_point_at_the_token() {
         let error = parse("SAVEPOINT 1").unwrap_err();
-        assert_eq!((error.fields().message.as_str(), error.fields().position), ("syntax error at or near \"1\"", Some(11)));
+        assert_eq!(
+            (error.fields().message.as_str(), error.fields().position),
+            ("syntax error at or near \"1\"", Some(11))
+        );
         assert_eq!(parse("COMMIT extra").unwrap_err().fields().position, Some(8));
-        assert_eq!(parse("RELEASE").unwrap_err().fields().message, "syntax error at end of input");
+        assert_eq!(
+            parse("RELEASE").unwrap_err().fields().message,
+            "syntax error at end of input"
+        );
     }
 
     #[test]
     fn small_commands() {
         assert_eq!(ours("DEALLOCATE PREPARE ALL"), Command::Deallocate(None));
-        assert_eq!(ours("notify Chan, 'hello'"), Command::Notify { channel: "chan".into(), payload: "hello".into() });
+        assert_eq!(
+            ours("notify Chan, 'hello'"),
+            Command::Notify {
+                channel: "chan".into(),
+                payload: "hello".into()
+            }
+        );
         assert_eq!(ours("unlisten *"), Command::Unlisten(None));
         assert_eq!(ours("discard temporary"), Command::Discard(Discard::Temp));
-        assert_eq!(ours("prepare transaction 'x'"), Command::TwoPhase("PREPARE TRANSACTION"));
+        assert_eq!(
+            ours("prepare transaction 'x'"),
+            Command::TwoPhase("PREPARE TRANSACTION")
+        );
     }
 }

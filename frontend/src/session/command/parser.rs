@@ -92,7 +92,11 @@ impl<'a> Parser<'a> {
 
     /// Demands a symbol.
     pub fn expect_symbol(&mut self, symbol: char) -> SqlResult<()> {
-        if self.take_symbol(symbol) { Ok(()) } else { Err(self.error()) }
+        if self.take_symbol(symbol) {
+            Ok(())
+        } else {
+            Err(self.error())
+        }
     }
 
     /// Any plain word.
@@ -113,10 +117,16 @@ impl<'a> Parser<'a> {
             Some(Kind::Word(name) | Kind::Quoted(name)) => {
                 let mut name = name.clone();
                 if name.is_empty() {
-                    return Err(SqlError::new(SqlState::SYNTAX_ERROR, "zero-length delimited identifier at or near \"\"\"\"")
-                        .at(self.position()));
+                    return Err(SqlError::new(
+                        SqlState::SYNTAX_ERROR,
+                        "zero-length delimited identifier at or near \"\"\"\"",
+                    )
+                    .at(self.position()));
                 }
-                let size = (0..=NAME_SIZE_MAX.min(name.len())).rev().find(|size| name.is_char_boundary(*size)).unwrap_or(0);
+                let size = (0..=NAME_SIZE_MAX.min(name.len()))
+                    .rev()
+                    .find(|size| name.is_char_boundary(*size))
+                    .unwrap_or(0);
                 name.truncate(size);
                 self.advance();
                 Ok(name)
@@ -127,7 +137,11 @@ impl<'a> Parser<'a> {
 
     /// An identifier, or ALL as `None`.
     pub fn name_or_all(&mut self) -> SqlResult<Option<String>> {
-        if self.take("all") { Ok(None) } else { self.name().map(Some) }
+        if self.take("all") {
+            Ok(None)
+        } else {
+            self.name().map(Some)
+        }
     }
 
     /// A string constant.

@@ -42,15 +42,31 @@ pub fn set(parser: &mut Parser<'_>) -> SqlResult<Command> {
     }
     if parser.take("time") {
         parser.expect("zone")?;
-        return Ok(Command::Set { name: "TimeZone".into(), value: time_zone(parser)?, scope });
+        return Ok(Command::Set {
+            name: "TimeZone".into(),
+            value: time_zone(parser)?,
+            scope,
+        });
     }
     if parser.take("names") {
-        let value = if parser.at_end() || parser.take("default") { SetValue::Default } else { SetValue::List(vec![parser.text()?]) };
-        return Ok(Command::Set { name: "client_encoding".into(), value, scope });
+        let value = if parser.at_end() || parser.take("default") {
+            SetValue::Default
+        } else {
+            SetValue::List(vec![parser.text()?])
+        };
+        return Ok(Command::Set {
+            name: "client_encoding".into(),
+            value,
+            scope,
+        });
     }
     if parser.at("schema") && matches!(parser.peek_at(1), Some(Kind::Text(_))) {
         parser.advance();
-        return Ok(Command::Set { name: "search_path".into(), value: SetValue::List(vec![quoted(&parser.text()?)]), scope });
+        return Ok(Command::Set {
+            name: "search_path".into(),
+            value: SetValue::List(vec![quoted(&parser.text()?)]),
+            scope,
+        });
     }
     if parser.at("constraints") {
         return constraints(parser);
@@ -66,17 +82,29 @@ pub fn set(parser: &mut Parser<'_>) -> SqlResult<Command> {
     if parser.at("xml") {
         parser.advance();
         parser.expect("option")?;
-        return Ok(Command::Set { name: "xmloption".into(), value: SetValue::List(vec![parser.word()?]), scope });
+        return Ok(Command::Set {
+            name: "xmloption".into(),
+            value: SetValue::List(vec![parser.word()?]),
+            scope,
+        });
     }
     let name = variable(parser)?;
     if parser.take("from") {
         parser.expect("current")?;
-        return Ok(Command::Set { name, value: SetValue::Current, scope });
+        return Ok(Command::Set {
+            name,
+            value: SetValue::Current,
+            scope,
+        });
     }
     if !parser.take("to") {
         parser.expect_symbol('=')?;
     }
-    let value = if parser.take("default") { SetValue::Default } else { SetValue::List(list(parser, &name)?) };
+    let value = if parser.take("default") {
+        SetValue::Default
+    } else {
+        SetValue::List(list(parser, &name)?)
+    };
     Ok(Command::Set { name, value, scope })
 }
 
@@ -213,8 +241,14 @@ fn role(parser: &mut Parser<'_>, absent: &str) -> SqlResult<Option<String>> {
 /// An identifier as it must be written, as PostgreSQL's quote_identifier.
 fn quoted(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if is_plain {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }
 
 fn is_assignment_at(parser: &Parser<'_>, ahead: usize) -> bool {
@@ -239,9 +273,18 @@ mod tests {
 
     #[test]
     fn values_are_constants_or_lists() {
-        assert_eq!(set_of("SET search_path TO a, \"B c\", 'd'"), ("search_path".into(), list(&["a", "\"B c\"", "d"]), Scope::Session));
-        assert_eq!(set_of("set local work_mem = '64MB'"), ("work_mem".into(), list(&["64MB"]), Scope::Local));
-        assert_eq!(set_of("set session x.y to -1.5"), ("x.y".into(), list(&["-1.5"]), Scope::Session));
+        assert_eq!(
+            set_of("SET search_path TO a, \"B c\", 'd'"),
+            ("search_path".into(), list(&["a", "\"B c\"", "d"]), Scope::Session)
+        );
+        assert_eq!(
+            set_of("set local work_mem = '64MB'"),
+            ("work_mem".into(), list(&["64MB"]), Scope::Local)
+        );
+        assert_eq!(
+            set_of("set session x.y to -1.5"),
+            ("x.y".into(), list(&["-1.5"]), Scope::Session)
+        );
         assert_eq!(set_of("set enable_sort = off").1, list(&["off"]));
         assert_eq!(set_of("set jit to default").1, SetValue::Default);
         assert_eq!(set_of("set datestyle = iso, dmy").1, list(&["iso", "dmy"]));
@@ -249,28 +292,52 @@ mod tests {
 
     #[test]
     fn standard_spellings_name_settings() {
-        assert_eq!(set_of("set time zone 'UTC'"), ("TimeZone".into(), list(&["UTC"]), Scope::Session));
-        assert_eq!(set_of("set time zone interval '-08:30' hour to minute").1, list(&["-8.5"]));
+        assert_eq!(
+            set_of("set time zone 'UTC'"),
+            ("TimeZone".into(), list(&["UTC"]), Scope::Session)
+        );
+        assert_eq!(
+            set_of("set time zone interval '-08:30' hour to minute").1,
+            list(&["-8.5"])
+        );
         assert_eq!(set_of("set time zone local").1, SetValue::Default);
         assert_eq!(set_of("set names 'utf8'").0, "client_encoding");
-        assert_eq!(set_of("set schema 'S'"), ("search_path".into(), list(&["\"S\""]), Scope::Session));
-        assert_eq!(parse("show transaction isolation level").unwrap(), Some(Command::Show(Some("transaction_isolation".into()))));
+        assert_eq!(
+            set_of("set schema 'S'"),
+            ("search_path".into(), list(&["\"S\""]), Scope::Session)
+        );
+        assert_eq!(
+            parse("show transaction isolation level").unwrap(),
+            Some(Command::Show(Some("transaction_isolation".into())))
+        );
         assert_eq!(parse("show all").unwrap(), Some(Command::Show(None)));
     }
 
     #[test]
     fn roles_and_transactions_are_their_own_commands() {
-        assert_eq!(parse("set role none").unwrap(), Some(Command::SetRole(None, Scope::Session)));
-        assert_eq!(parse("set local role Ann").unwrap(), Some(Command::SetRole(Some("ann".into()), Scope::Local)));
+        assert_eq!(
+            parse("set role none").unwrap(),
+            Some(Command::SetRole(None, Scope::Session))
+        );
+        assert_eq!(
+            parse("set local role Ann").unwrap(),
+            Some(Command::SetRole(Some("ann".into()), Scope::Local))
+        );
         assert_eq!(
             parse("set session authorization default").unwrap(),
             Some(Command::SetAuthorization(None, Scope::Session))
         );
-        assert!(matches!(parse("set transaction read only").unwrap(), Some(Command::SetTransaction(_))));
+        assert!(matches!(
+            parse("set transaction read only").unwrap(),
+            Some(Command::SetTransaction(_))
+        ));
         assert!(matches!(
             parse("set session characteristics as transaction isolation level serializable").unwrap(),
             Some(Command::SetCharacteristics(_))
         ));
-        assert_eq!(parse("set constraints all deferred").unwrap(), Some(Command::SetConstraints(true)));
+        assert_eq!(
+            parse("set constraints all deferred").unwrap(),
+            Some(Command::SetConstraints(true))
+        );
     }
 }

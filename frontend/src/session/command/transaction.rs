@@ -35,7 +35,10 @@ pub fn begin(parser: &mut Parser<'_>, tag: &'static str) -> SqlResult<Command> {
     if tag == "BEGIN" {
         parser.take_any(&["work", "transaction"]);
     }
-    Ok(Command::Begin { modes: modes(parser, false)?, tag })
+    Ok(Command::Begin {
+        modes: modes(parser, false)?,
+        tag,
+    })
 }
 
 /// After COMMIT or END.
@@ -128,22 +131,36 @@ mod tests {
     #[test]
     fn modes_are_read_in_any_order() {
         let text = "begin transaction isolation level repeatable read, read only not deferrable";
-        let Some(Command::Begin { modes, .. }) = parse(text).unwrap() else { panic!() };
-        assert_eq!(modes, Modes {
-            isolation: Some(Isolation::RepeatableRead),
-            is_uncommitted: false,
-            read_only: Some(true),
-            deferrable: Some(false)
-        });
+        let Some(Command::Begin { modes, .. }) = parse(text).unwrap() else {
+            panic!()
+        };
+        assert_eq!(
+            modes,
+            Modes {
+                isolation: Some(Isolation::RepeatableRead),
+                is_uncommitted: false,
+                read_only: Some(true),
+                deferrable: Some(false)
+            }
+        );
         assert!(parse("begin isolation level chaos").is_err());
         assert!(parse("begin read only,").is_err());
     }
 
     #[test]
     fn ends_of_transactions() {
-        assert_eq!(parse("END WORK AND CHAIN").unwrap(), Some(Command::Commit { chain: true }));
-        assert_eq!(parse("abort and no chain").unwrap(), Some(Command::Rollback { chain: false }));
-        assert_eq!(parse("rollback work to savepoint \"S\"").unwrap(), Some(Command::RollbackTo("S".into())));
+        assert_eq!(
+            parse("END WORK AND CHAIN").unwrap(),
+            Some(Command::Commit { chain: true })
+        );
+        assert_eq!(
+            parse("abort and no chain").unwrap(),
+            Some(Command::Rollback { chain: false })
+        );
+        assert_eq!(
+            parse("rollback work to savepoint \"S\"").unwrap(),
+            Some(Command::RollbackTo("S".into()))
+        );
         assert!(parse("abort to s").is_err());
     }
 }

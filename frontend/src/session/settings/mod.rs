@@ -72,7 +72,9 @@ struct Saved {
 impl Values {
     /// The kept form of a setting.
     pub fn get(&self, position: Position) -> &str {
-        self.known.get(&position).map_or(SETTINGS[position].default, |value| value)
+        self.known
+            .get(&position)
+            .map_or(SETTINGS[position].default, |value| value)
     }
 
     fn put(&mut self, position: Position, value: Option<Arc<str>>) {
@@ -89,7 +91,9 @@ impl Values {
             self.style = Arc::new(style);
         }
         let timeout = |name: &str| {
-            let value = table::find(name).and_then(|position| self.get(position).parse::<u64>().ok()).unwrap_or(0);
+            let value = table::find(name)
+                .and_then(|position| self.get(position).parse::<u64>().ok())
+                .unwrap_or(0);
             (value > 0).then(|| Duration::from_millis(value))
         };
         self.timeouts = Timeouts {
@@ -110,16 +114,30 @@ impl Settings {
     pub fn show(&self, name: &str) -> Option<String> {
         match table::find(name) {
             Some(position) => Some(value::shown(&SETTINGS[position], self.current.get(position))),
-            None => self.current.custom.get(&name.to_lowercase()).map(|value| value.to_string()),
+            None => self
+                .current
+                .custom
+                .get(&name.to_lowercase())
+                .map(|value| value.to_string()),
         }
     }
 
     /// Names and values SHOW ALL lists, custom ones last.
     pub fn show_all(&self) -> Vec<(String, String)> {
         let known = SETTINGS.iter().enumerate().map(|(position, setting)| {
-            (setting.name.to_owned(), value::shown(setting, self.current.get(position)))
+            (
+                setting.name.to_owned(),
+                value::shown(setting, self.current.get(position)),
+            )
         });
-        known.chain(self.current.custom.iter().map(|(name, value)| (name.clone(), value.to_string()))).collect()
+        known
+            .chain(
+                self.current
+                    .custom
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.to_string())),
+            )
+            .collect()
     }
 
     /// Sets a value (`None`: back to what RESET gives). Returns the setting's name as SHOW spells it.
@@ -127,7 +145,9 @@ impl Settings {
     /// # Errors
     /// 42704 for an unknown name, 22023 for a bad value, 55P02 for what cannot change, 42501 without the right.
     pub fn set(&mut self, name: &str, text: Option<&str>, scope: Scope, is_superuser: bool) -> SqlResult<()> {
-        let Some(position) = table::find(name) else { return self.set_custom(name, text, scope) };
+        let Some(position) = table::find(name) else {
+            return self.set_custom(name, text, scope);
+        };
         let setting = &SETTINGS[position];
         check_context(setting, is_superuser)?;
         let new = match text {
@@ -160,7 +180,13 @@ impl Settings {
     /// RESET ALL
     pub fn reset_all(&mut self) {
         let base = self.base.clone();
-        let keep = ["transaction_isolation", "transaction_read_only", "transaction_deferrable", "role", "session_authorization"];
+        let keep = [
+            "transaction_isolation",
+            "transaction_read_only",
+            "transaction_deferrable",
+            "role",
+            "session_authorization",
+        ];
         self.change(Scope::Session, |values| {
             let kept: Vec<_> = keep
                 .iter()
@@ -174,7 +200,10 @@ impl Settings {
 
     /// Begins a transaction block.
     pub fn begin(&mut self) {
-        self.begun = Some(Saved { current: self.current.clone(), lasting: self.lasting.clone() });
+        self.begun = Some(Saved {
+            current: self.current.clone(),
+            lasting: self.lasting.clone(),
+        });
         self.marks.clear();
     }
 
@@ -201,7 +230,10 @@ impl Settings {
 
     /// Remembers the state at a savepoint; savepoints are numbered from 0 outwards in.
     pub fn mark(&mut self) {
-        self.marks.push(Saved { current: self.current.clone(), lasting: self.lasting.clone() });
+        self.marks.push(Saved {
+            current: self.current.clone(),
+            lasting: self.lasting.clone(),
+        });
     }
 
     /// Restores the state of the savepoint at a depth, which stays.
@@ -227,8 +259,11 @@ impl Settings {
                 && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
         });
         if !valid {
-            return Err(SqlError::new(SqlState::INVALID_NAME, format!("invalid configuration parameter name \"{name}\""))
-                .detail("Custom parameter names must be two or more simple identifiers separated by dots."));
+            return Err(SqlError::new(
+                SqlState::INVALID_NAME,
+                format!("invalid configuration parameter name \"{name}\""),
+            )
+            .detail("Custom parameter names must be two or more simple identifiers separated by dots."));
         }
         let text: Option<Arc<str>> = text.map(Into::into);
         self.change(scope, |values| {
@@ -256,7 +291,10 @@ impl Settings {
 
 /// 42704
 pub fn unrecognized(name: &str) -> SqlError {
-    SqlError::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+    SqlError::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("unrecognized configuration parameter \"{name}\""),
+    )
 }
 
 fn check_context(setting: &Setting, is_superuser: bool) -> SqlResult<()> {
@@ -272,9 +310,10 @@ fn check_context(setting: &Setting, is_superuser: bool) -> SqlResult<()> {
             SqlState::CANT_CHANGE_RUNTIME_PARAM,
             format!("parameter \"{name}\" cannot be changed without restarting the server"),
         )),
-        Context::Fixed => {
-            Err(SqlError::new(SqlState::CANT_CHANGE_RUNTIME_PARAM, format!("parameter \"{name}\" cannot be changed")))
-        }
+        Context::Fixed => Err(SqlError::new(
+            SqlState::CANT_CHANGE_RUNTIME_PARAM,
+            format!("parameter \"{name}\" cannot be changed"),
+        )),
     }
 }
 
@@ -295,10 +334,15 @@ mod tests {
         assert_eq!(show(&settings, "work_mem"), "4MB");
         settings.begin();
         settings.set("work_mem", Some("8MB"), Scope::Session, true).unwrap();
-        settings.set("statement_timeout", Some("1s"), Scope::Local, true).unwrap();
+        settings
+            .set("statement_timeout", Some("1s"), Scope::Local, true)
+            .unwrap();
         assert_eq!(settings.current().timeouts.statement, Some(Duration::from_secs(1)));
         settings.end(true);
-        assert_eq!((show(&settings, "work_mem"), show(&settings, "statement_timeout")), ("8MB".into(), "0".into()));
+        assert_eq!(
+            (show(&settings, "work_mem"), show(&settings, "statement_timeout")),
+            ("8MB".into(), "0".into())
+        );
         assert_eq!(settings.current().timeouts.statement, None);
     }
 
@@ -321,15 +365,30 @@ mod tests {
         settings.set("my.Var", Some("x"), Scope::Session, false).unwrap();
         assert_eq!(show(&settings, "MY.var"), "x");
         let error = settings.set("nonsense", Some("x"), Scope::Session, false).unwrap_err();
-        assert_eq!(error.fields().message, "unrecognized configuration parameter \"nonsense\"");
-        assert_eq!(settings.set("a.1b", Some("x"), Scope::Session, false).unwrap_err().code(), SqlState::INVALID_NAME);
+        assert_eq!(
+            error.fields().message,
+            "unrecognized configuration parameter \"nonsense\""
+        );
+        assert_eq!(
+            settings
+                .set("a.1b", Some("x"), Scope::Session, false)
+                .unwrap_err()
+                .code(),
+            SqlState::INVALID_NAME
+        );
     }
 
     #[test]
     fn fixed_and_superuser_settings_are_guarded() {
         let mut settings = Settings::default();
         let code = |result: SqlResult<()>| result.unwrap_err().code();
-        assert_eq!(code(settings.set("server_version", Some("16"), Scope::Session, true)), SqlState::CANT_CHANGE_RUNTIME_PARAM);
-        assert_eq!(code(settings.set("deadlock_timeout", Some("2s"), Scope::Session, false)), SqlState::INSUFFICIENT_PRIVILEGE);
+        assert_eq!(
+            code(settings.set("server_version", Some("16"), Scope::Session, true)),
+            SqlState::CANT_CHANGE_RUNTIME_PARAM
+        );
+        assert_eq!(
+            code(settings.set("deadlock_timeout", Some("2s"), Scope::Session, false)),
+            SqlState::INSUFFICIENT_PRIVILEGE
+        );
     }
 }

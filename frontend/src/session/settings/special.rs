@@ -16,9 +16,15 @@ pub fn check(setting: &Setting, text: &str, current: &str) -> SqlResult<String> 
         "DateStyle" => date_style(text, current).ok_or_else(|| value::invalid_value(setting, text)),
         "client_encoding" => encoding(setting, text),
         // The lexers read strings as the standard does, and a setting that only pretends would change what they mean.
-        "standard_conforming_strings" if text == "off" => Err(SqlError::unsupported("standard_conforming_strings = off")
-            .hint("Write strings with backslash escapes as E'…'.")),
-        "application_name" => Ok(text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).take(63).collect()),
+        "standard_conforming_strings" if text == "off" => {
+            Err(SqlError::unsupported("standard_conforming_strings = off")
+                .hint("Write strings with backslash escapes as E'…'."))
+        }
+        "application_name" => Ok(text
+            .chars()
+            .map(|c| if (' '..='~').contains(&c) { c } else { '?' })
+            .take(63)
+            .collect()),
         _ => Ok(text.to_owned()),
     }
 }
@@ -67,14 +73,21 @@ fn date_style(text: &str, current: &str) -> Option<String> {
 
 /// Text is UTF-8 throughout; SQL_ASCII asks for no conversion, which is the same thing.
 fn encoding(setting: &Setting, text: &str) -> SqlResult<String> {
-    let name: String = text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
+    let name: String = text
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
     match name.as_str() {
         "UTF8" | "UNICODE" => Ok("UTF8".into()),
         "SQLASCII" => Ok("SQL_ASCII".into()),
-        "LATIN1" | "ISO88591" | "LATIN2" | "LATIN9" | "ISO885915" | "WIN1252" | "WIN1250" | "WIN1251" | "KOI8R" | "EUCJP"
-        | "SJIS" | "GBK" | "BIG5" | "EUCKR" | "GB18030" => Err(SqlError::new(
+        "LATIN1" | "ISO88591" | "LATIN2" | "LATIN9" | "ISO885915" | "WIN1252" | "WIN1250" | "WIN1251" | "KOI8R"
+        | "EUCJP" | "SJIS" | "GBK" | "BIG5" | "EUCKR" | "GB18030" => Err(SqlError::new(
             SqlState::FEATURE_NOT_SUPPORTED,
-            format!("conversion between {} and UTF8 is not supported", text.to_ascii_uppercase()),
+            format!(
+                "conversion between {} and UTF8 is not supported",
+                text.to_ascii_uppercase()
+            ),
         )
         .hint("Set client_encoding to UTF8.")),
         _ => Err(value::invalid_value(setting, text)),

@@ -7,9 +7,21 @@ use super::table::{Kind, Setting, Unit};
 /// Factor of a unit name relative to bytes or to microseconds.
 type Factor = (&'static str, i64);
 
-const MEMORY: &[Factor] = &[("B", 1), ("kB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30), ("TB", 1 << 40)];
-const TIME: &[Factor] =
-    &[("us", 1), ("ms", 1_000), ("s", 1_000_000), ("min", 60_000_000), ("h", 3_600_000_000), ("d", 86_400_000_000)];
+const MEMORY: &[Factor] = &[
+    ("B", 1),
+    ("kB", 1 << 10),
+    ("MB", 1 << 20),
+    ("GB", 1 << 30),
+    ("TB", 1 << 40),
+];
+const TIME: &[Factor] = &[
+    ("us", 1),
+    ("ms", 1_000),
+    ("s", 1_000_000),
+    ("min", 60_000_000),
+    ("h", 3_600_000_000),
+    ("d", 86_400_000_000),
+];
 
 /// The form in which a value is kept: numbers in the base unit, words spelled as in the table.
 ///
@@ -45,9 +57,9 @@ pub fn canonical(setting: &Setting, value: &str) -> SqlResult<String> {
         }
         Kind::Enum(words) => match words.iter().find(|word| word.eq_ignore_ascii_case(value)) {
             Some(word) => Ok((*word).to_owned()),
-            None => enum_alias(words, value).map(str::to_owned).ok_or_else(|| {
-                invalid_value(setting, value).hint(format!("Available values: {}.", words.join(", ")))
-            }),
+            None => enum_alias(words, value)
+                .map(str::to_owned)
+                .ok_or_else(|| invalid_value(setting, value).hint(format!("Available values: {}.", words.join(", ")))),
         },
         Kind::Text | Kind::List | Kind::Names => Ok(value.to_owned()),
     }
@@ -55,12 +67,15 @@ pub fn canonical(setting: &Setting, value: &str) -> SqlResult<String> {
 
 /// What SHOW prints for a kept value: numbers in the largest unit that loses nothing.
 pub fn shown(setting: &Setting, value: &str) -> String {
-    let (Kind::Integer(_, _, unit) | Kind::Real(_, _, unit)) = setting.kind else { return value.to_owned() };
+    let (Kind::Integer(_, _, unit) | Kind::Real(_, _, unit)) = setting.kind else {
+        return value.to_owned();
+    };
     let (Some((base, units)), Ok(number)) = (base_of(unit), value.parse::<i64>()) else {
         return match (base_of(unit), value.parse::<f64>()) {
-            (Some((base, units)), Ok(_)) => {
-                units.iter().find(|(_, factor)| *factor == base).map_or(value.to_owned(), |(name, _)| format!("{value}{name}"))
-            }
+            (Some((base, units)), Ok(_)) => units
+                .iter()
+                .find(|(_, factor)| *factor == base)
+                .map_or(value.to_owned(), |(name, _)| format!("{value}{name}")),
             _ => value.to_owned(),
         };
     };
@@ -72,7 +87,9 @@ pub fn shown(setting: &Setting, value: &str) -> String {
         .iter()
         .rev()
         .find(|(_, factor)| total % i128::from(*factor) == 0)
-        .map_or(value.to_owned(), |(name, factor)| format!("{}{name}", total / i128::from(*factor)))
+        .map_or(value.to_owned(), |(name, factor)| {
+            format!("{}{name}", total / i128::from(*factor))
+        })
 }
 
 /// PostgreSQL's booleans: true, false, yes, no, on, off and their unique beginnings, 1 and 0.
@@ -109,7 +126,9 @@ fn enum_alias(words: &[&'static str], value: &str) -> Option<&'static str> {
 
 fn number(setting: &Setting, value: &str, unit: Unit) -> SqlResult<f64> {
     let text = value.trim();
-    let digits = text.find(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E' | 'x' | 'X')).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E' | 'x' | 'X'))
+        .unwrap_or(text.len());
     let (mut digits, mut suffix) = (&text[..digits], text[digits..].trim());
     // An exponent letter directly before the unit's end belongs to the number only if digits follow it.
     if let Some(stripped) = digits.strip_suffix(['e', 'E']) {
@@ -124,7 +143,9 @@ fn number(setting: &Setting, value: &str, unit: Unit) -> SqlResult<f64> {
     if suffix.is_empty() {
         return Ok(number);
     }
-    let Some((base, units)) = base_of(unit) else { return Err(invalid_value(setting, value)) };
+    let Some((base, units)) = base_of(unit) else {
+        return Err(invalid_value(setting, value));
+    };
     match units.iter().find(|(name, _)| *name == suffix) {
         Some((_, factor)) => Ok(number * *factor as f64 / base as f64),
         None => {
@@ -203,19 +224,25 @@ mod tests {
             set("extra_float_digits", "4").unwrap_err(),
             "4 is outside the valid range for parameter \"extra_float_digits\" (-15 .. 3)"
         );
-        assert_eq!(set("enable_sort", "maybe").unwrap_err(), "parameter \"enable_sort\" requires a Boolean value");
-        assert_eq!(set("bytea_output", "x").unwrap_err(), "invalid value for parameter \"bytea_output\": \"x\"");
-        assert_eq!(set("work_mem", "4 parsecs").unwrap_err(), "invalid value for parameter \"work_mem\": \"4 parsecs\"");
+        assert_eq!(
+            set("enable_sort", "maybe").unwrap_err(),
+            "parameter \"enable_sort\" requires a Boolean value"
+        );
+        assert_eq!(
+            set("bytea_output", "x").unwrap_err(),
+            "invalid value for parameter \"bytea_output\": \"x\""
+        );
+        assert_eq!(
+            set("work_mem", "4 parsecs").unwrap_err(),
+            "invalid value for parameter \"work_mem\": \"4 parsecs\""
+        );
     }
 
     #[test]
     fn booleans_take_unique_beginnings() {
-        assert_eq!([boolean("t"), boolean("YES"), boolean("of"), boolean("o"), boolean("2")], [
-            Some(true),
-            Some(true),
-            Some(false),
-            None,
-            None
-        ]);
+        assert_eq!(
+            [boolean("t"), boolean("YES"), boolean("of"), boolean("o"), boolean("2")],
+            [Some(true), Some(true), Some(false), None, None]
+        );
     }
 }
