@@ -105,14 +105,17 @@ impl Interval {
 
     /// Some interval of a normalised length.
     pub fn from_normalized(length: i128) -> Option<Self> {
-        let micros_per_day = i128::from(MICROS_PER_DAY);
-        let (days, micros) = (length / micros_per_day, length % micros_per_day);
-        let (months, rest) = (days / i128::from(DAYS_PER_MONTH), days % i128::from(DAYS_PER_MONTH));
-        let fits_days = i32::try_from(days);
-        match fits_days {
-            Ok(days) => Some(Self::new(0, days, micros as i64)),
-            Err(_) => Some(Self::new(months.try_into().ok()?, rest as i32, micros as i64)),
-        }
+        let clamp = |value: i128| value.clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32;
+        let total_days = length / i128::from(MICROS_PER_DAY);
+        let fits = i128::from(clamp(total_days)) == total_days;
+        let months = if fits {
+            0
+        } else {
+            clamp(total_days / i128::from(DAYS_PER_MONTH))
+        };
+        let days = clamp(total_days - i128::from(months) * i128::from(DAYS_PER_MONTH));
+        let micros = length - Self::new(months, days, 0).normalized();
+        Some(Self::new(months, days, micros.try_into().ok()?))
     }
 }
 

@@ -7,8 +7,6 @@ use super::{
     DISPLAY_SCALE_MAX, Numeric, NumericError, NumericResult, RESULT_SCALE_MAX, SIGNIFICANT_DIGITS_MIN, integer,
 };
 
-/// log10(e), as PostgreSQL writes it.
-const LOG10_E: f64 = 0.434_294_481_903_252;
 /// PostgreSQL gives up above three times this many digits.
 const WEIGHT_DIGITS_MAX: f64 = 32_767.0 * 4.0;
 
@@ -91,7 +89,7 @@ impl Numeric {
             }
             return Ok(Numeric::small(0, DISPLAY_SCALE_MAX as u32));
         }
-        let weight = rough * LOG10_E;
+        let weight = rough * std::f64::consts::LOG10_E;
         let scale = (SIGNIFICANT_DIGITS_MIN - weight as i64)
             .max(i64::from(self.scale()))
             .max(i64::from(exponent.scale()))

@@ -7,8 +7,6 @@ use super::{
     DISPLAY_SCALE_MAX, Numeric, NumericError, NumericResult, RESULT_SCALE_MAX, SIGNIFICANT_DIGITS_MIN, integer,
 };
 
-/// log10(e), as PostgreSQL writes it.
-const LOG10_E: f64 = 0.434_294_481_903_252;
 /// Digits computed beyond those that are kept.
 const GUARD_DIGITS: i64 = 12;
 
@@ -61,7 +59,7 @@ impl Numeric {
             });
         }
         let limit = RESULT_SCALE_MAX as f64;
-        let weight = (self.to_f64_lossy() * LOG10_E).clamp(-limit, limit) as i64;
+        let weight = (self.to_f64_lossy() * std::f64::consts::LOG10_E).clamp(-limit, limit) as i64;
         let scale = (SIGNIFICANT_DIGITS_MIN - weight)
             .max(i64::from(self.scale()))
             .clamp(0, DISPLAY_SCALE_MAX);
@@ -80,7 +78,7 @@ impl Numeric {
         let Some((mantissa, own_scale)) = self.big_parts() else {
             return Ok(Numeric::NAN);
         };
-        let weight = (estimate * LOG10_E).abs() as i64 + 1;
+        let weight = (estimate * std::f64::consts::LOG10_E).abs() as i64 + 1;
         // For a negative exponent 1 / e^|x| is computed: its digits are those of e^|x|, fewer by twice the weight.
         let digits = if estimate < 0.0 {
             (scale - weight).max(0) + 2
