@@ -162,6 +162,9 @@ impl From<storage::jsonb::JsonError> for SqlError {
         if let Some(hint) = error.hint {
             raised = raised.hint(hint);
         }
+        if let Some(context) = error.context {
+            raised = raised.context(|| context);
+        }
         raised
     }
 }

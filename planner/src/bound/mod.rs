@@ -13,6 +13,7 @@
 pub mod expr;
 pub mod modify;
 pub mod rel;
+pub mod shape;
 pub mod visit;
 
 pub use expr::*;

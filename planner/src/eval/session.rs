@@ -142,7 +142,13 @@ pub trait SessionView: Send + Sync {
     }
 
     /// Types of the live columns of a row type, or `None` if the OID is none.
-    fn composite_fields(&self, _row_type: u32) -> Option<Arc<[Type]>> {
+    fn composite_fields(&self, row_type: u32) -> Option<Arc<[Type]>> {
+        self.composite_columns(row_type)
+            .map(|columns| columns.iter().map(|(_, ty)| *ty).collect())
+    }
+
+    /// Names and types of the live columns of a row type, or `None` if the OID is none.
+    fn composite_columns(&self, _row_type: u32) -> Option<Arc<[(String, Type)]>> {
         None
     }
 

@@ -21,6 +21,7 @@ mod datetime;
 mod define;
 mod float;
 mod integer;
+pub mod json;
 mod numeric;
 pub mod operator;
 mod registry;
@@ -117,6 +118,11 @@ pub struct CallContext<'a> {
 pub trait Accumulator: Send {
     /// Adds one row's arguments (the executor already applied FILTER, DISTINCT, ORDER BY; strict NULLs are skipped by it).
     fn add(&mut self, args: &[Datum]) -> SqlResult<()>;
+    /// As [`Accumulator::add`], for aggregates whose result depends on the session (json_agg of a timestamptz). Executors
+    /// call this one.
+    fn add_with(&mut self, _session: &dyn crate::eval::SessionView, args: &[Datum]) -> SqlResult<()> {
+        self.add(args)
+    }
     /// The result; may be called repeatedly (window frames that only grow).
     fn finish(&self) -> SqlResult<Datum>;
     /// Tells the (descending, NULLs first) of each key of WITHIN GROUP, before the first row.
@@ -145,4 +151,10 @@ static FAMILIES: &[&[Function]] = &[
     numeric::FUNCTIONS,
     text::FUNCTIONS,
     datetime::FUNCTIONS,
+    json::access::FUNCTIONS,
+    json::aggregate::FUNCTIONS,
+    json::change::FUNCTIONS,
+    json::construct::FUNCTIONS,
+    json::convert::FUNCTIONS,
+    json::expand::FUNCTIONS,
 ];

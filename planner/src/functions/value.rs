@@ -41,6 +41,10 @@ pub struct Uuid(pub [u8; 16]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Padded<'a>(pub &'a str);
 
+/// The text of a json.
+#[derive(Clone, Copy, Debug)]
+pub struct Json<'a>(pub &'a str);
+
 /// A record's fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a>(pub &'a [Datum]);
@@ -87,6 +91,7 @@ arguments! {
     Interval, "interval": Datum::Interval(value) => *value;
     Uuid, "uuid": Datum::Uuid(value) => Uuid(*value);
     Oid, "oid": Datum::Oid(value) => Oid(*value);
+    Json<'a>, "json": Datum::Json(value) => Json(value);
     &'a Jsonb, "jsonb": Datum::Jsonb(value) => value;
     &'a Array, "array": Datum::Array(value) => value;
     &'a Arc<Array>, "array": Datum::Array(value) => value;
