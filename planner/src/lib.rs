@@ -12,6 +12,7 @@ pub mod error;
 pub mod eval;
 pub mod functions;
 pub mod parse;
+pub mod relational;
 pub mod statement;
 pub mod system;
 pub mod types;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use storage::Datum;
+use tokio_util::sync::CancellationToken;
 use txn::{Node, Transaction};
 
 use crate::catalog::Catalog;
@@ -97,6 +98,8 @@ pub struct StatementContext {
     pub session: Arc<dyn SessionView>,
     /// Parameter values.
     pub parameters: Arc<[Datum]>,
+    /// Cancels the statement: by the client, `statement_timeout`, or the loss of the client.
+    pub cancel: CancellationToken,
 }
 
 /// The planner of a node.

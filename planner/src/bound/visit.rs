@@ -294,6 +294,118 @@ pub fn window_exprs<'r>(call: &'r WindowCall, visit: &mut dyn FnMut(&'r Expr)) {
     }
 }
 
+/// As [`for_each_input`], mutably.
+pub fn for_each_input_mut(rel: &mut Rel, visit: &mut dyn FnMut(&mut Rel)) {
+    match rel {
+        Rel::OneRow
+        | Rel::Scan(_)
+        | Rel::SystemScan(_)
+        | Rel::Values { .. }
+        | Rel::FunctionScan { .. }
+        | Rel::CteRef { .. } => {}
+        Rel::Filter { input, .. }
+        | Rel::Project { input, .. }
+        | Rel::ProjectSet { input, .. }
+        | Rel::Aggregate { input, .. }
+        | Rel::Window { input, .. }
+        | Rel::Sort { input, .. }
+        | Rel::Limit { input, .. }
+        | Rel::Distinct { input, .. }
+        | Rel::LockRows { input, .. } => visit(input),
+        Rel::Join { left, right, .. } | Rel::SetOperation { left, right, .. } => {
+            visit(left);
+            visit(right);
+        }
+        Rel::With { ctes, body } => {
+            for cte in ctes.iter_mut() {
+                visit(&mut cte.rel);
+                if let Some(recursive) = &mut cte.recursive {
+                    visit(&mut recursive.rel);
+                }
+            }
+            visit(body);
+        }
+        Rel::Modify(modify) => match &mut modify.kind {
+            ModifyKind::Insert { source, .. } => visit(&mut source.rel),
+            ModifyKind::Update { source, .. } | ModifyKind::Delete { source, .. } => visit(source),
+        },
+    }
+}
+
+/// As [`for_each_own_expr`], mutably.
+pub fn for_each_own_expr_mut(rel: &mut Rel, visit: &mut dyn FnMut(&mut Expr)) {
+    match rel {
+        Rel::OneRow
+        | Rel::Scan(_)
+        | Rel::SystemScan(_)
+        | Rel::CteRef { .. }
+        | Rel::SetOperation { .. }
+        | Rel::With { .. }
+        | Rel::LockRows { .. } => {}
+        Rel::Values { rows, .. } => rows.iter_mut().flatten().for_each(visit),
+        Rel::FunctionScan { calls, .. } => calls.iter_mut().flat_map(|(call, _)| &mut call.args).for_each(visit),
+        Rel::Filter { predicate, .. } => visit(predicate),
+        Rel::Project { columns, .. } => columns.iter_mut().for_each(|(_, value)| visit(value)),
+        Rel::ProjectSet { calls, .. } => calls.iter_mut().flat_map(|(call, _)| &mut call.args).for_each(visit),
+        Rel::Join { on, .. } => on.iter_mut().for_each(visit),
+        Rel::Aggregate { groups, aggregates, .. } => {
+            groups.iter_mut().for_each(|(_, value)| visit(value));
+            aggregates
+                .iter_mut()
+                .for_each(|(_, call)| aggregate_exprs_mut(call, visit));
+        }
+        Rel::Window { calls, .. } => calls.iter_mut().for_each(|(_, call)| window_exprs_mut(call, visit)),
+        Rel::Sort { keys, .. } => keys.iter_mut().for_each(|key| visit(&mut key.expr)),
+        Rel::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).for_each(visit),
+        Rel::Distinct { on, .. } => on.iter_mut().flatten().for_each(visit),
+        Rel::Modify(modify) => {
+            modify.returning.iter_mut().for_each(|(_, value)| visit(value));
+            match &mut modify.kind {
+                ModifyKind::Insert {
+                    defaults, on_conflict, ..
+                } => {
+                    defaults.iter_mut().for_each(|(_, value)| visit(value));
+                    if let Some(ConflictUpdate {
+                        assignments, predicate, ..
+                    }) = on_conflict.as_mut().and_then(|conflict| conflict.update.as_mut())
+                    {
+                        assignments
+                            .iter_mut()
+                            .for_each(|assignment| visit(&mut assignment.value));
+                        predicate.iter_mut().for_each(visit);
+                    }
+                }
+                ModifyKind::Update {
+                    assignments, recheck, ..
+                } => {
+                    assignments
+                        .iter_mut()
+                        .for_each(|assignment| visit(&mut assignment.value));
+                    recheck.iter_mut().for_each(visit);
+                }
+                ModifyKind::Delete { recheck, .. } => recheck.iter_mut().for_each(visit),
+            }
+        }
+    }
+}
+
+fn aggregate_exprs_mut(call: &mut AggregateCall, visit: &mut dyn FnMut(&mut Expr)) {
+    call.args.iter_mut().for_each(&mut *visit);
+    call.order.iter_mut().for_each(|key| visit(&mut key.expr));
+    call.filter.iter_mut().for_each(visit);
+}
+
+fn window_exprs_mut(call: &mut WindowCall, visit: &mut dyn FnMut(&mut Expr)) {
+    aggregate_exprs_mut(&mut call.call, visit);
+    call.partition.iter_mut().for_each(&mut *visit);
+    call.order.iter_mut().for_each(|key| visit(&mut key.expr));
+    for bound in [&mut call.frame.start, &mut call.frame.end] {
+        if let FrameBound::Preceding(offset) | FrameBound::Following(offset) = bound {
+            visit(offset);
+        }
+    }
+}
+
 impl Expr {
     /// The columns it names, those inside of its subqueries included.
     pub fn columns(&self) -> AHashSet<ColumnId> {

@@ -73,11 +73,12 @@ impl<'a> Compiler<'a> {
 
     /// Compiles an expression whose value is only compared and hashed (sort, group and join keys).
     pub fn compile_key(&mut self, expr: &Expr) -> SqlResult<Program> {
-        let mut program = self.compile(expr)?;
-        if expr.ty.oid == oid::BPCHAR {
-            program.root = Node::TrimBlanks(Box::new(program.root));
-        }
-        Ok(program)
+        let program = self.compile(expr)?;
+        Ok(if expr.ty.oid == oid::BPCHAR {
+            program.trimmed()
+        } else {
+            program
+        })
     }
 
     fn boxed(&mut self, expr: &Expr) -> SqlResult<Box<Node>> {

@@ -21,6 +21,15 @@ impl Layout {
         layout
     }
 
+    /// A layout in which columns have given slots; the slots between them belong to no column.
+    pub fn with_slots(columns: impl IntoIterator<Item = (ColumnId, usize)>) -> Self {
+        let slots: AHashMap<ColumnId, usize> = columns.into_iter().collect();
+        Self {
+            columns: slots.keys().copied().collect(),
+            slots,
+        }
+    }
+
     /// Adds a column and returns its slot. A column added twice is found at its first slot.
     pub fn push(&mut self, column: ColumnId) -> usize {
         let slot = self.columns.len();

@@ -58,6 +58,12 @@ impl Program {
         }
     }
 
+    /// The same value without the trailing blanks that bpchar's equality ignores.
+    pub fn trimmed(mut self) -> Self {
+        self.root = Node::TrimBlanks(Box::new(self.root));
+        self
+    }
+
     /// A program with a constant value.
     pub fn literal(value: Datum, ty: Type) -> Self {
         Self {

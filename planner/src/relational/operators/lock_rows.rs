@@ -1,0 +1,177 @@
+//! FOR UPDATE and its kin: locks the rows that come by, and looks again at those that changed meanwhile.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use storage::Datum;
+use txn::{Isolation, Key, LockName, LockRequest, LockWait, Mode, RowPart};
+
+use crate::bound::{LockWait as WaitClause, RelationRef, RowLockStrength};
+use crate::eval::Layout;
+use crate::relational::batch::Batch;
+use crate::relational::plan::{Operator, Plan};
+use crate::relational::runtime::{Frame, Runtime};
+use crate::{SqlError, SqlResult, SqlState};
+
+/// Compiled row locks.
+#[derive(Debug)]
+pub struct LockRowsPlan {
+    /// Input.
+    pub input: Arc<dyn Plan>,
+    /// Locks per row.
+    pub locks: Vec<LockProgram>,
+}
+
+/// A compiled row lock.
+#[derive(Debug)]
+pub struct LockProgram {
+    /// Table.
+    pub table: RelationRef,
+    /// Slot of the row's key.
+    pub slot: usize,
+    /// Column of the row's key.
+    pub row_key: crate::bound::ColumnId,
+    /// Strength.
+    pub strength: RowLockStrength,
+    /// What to do when it is held.
+    pub wait: WaitClause,
+}
+
+impl LockProgram {
+    fn request(&self, key: &Key) -> LockRequest {
+        let (part, mode) = match self.strength {
+            RowLockStrength::Update => (RowPart::Row, Mode::Exclusive),
+            RowLockStrength::NoKeyUpdate => (RowPart::Data, Mode::Exclusive),
+            RowLockStrength::Share => (RowPart::Row, Mode::Shared),
+            RowLockStrength::KeyShare => (RowPart::Identity, Mode::Shared),
+        };
+        LockRequest {
+            name: LockName::Row {
+                table: self.table.id,
+                key: key.clone(),
+                part,
+            },
+            mode,
+            add: None,
+        }
+    }
+}
+
+impl Plan for LockRowsPlan {
+    fn layout(&self) -> &Layout {
+        self.input.layout()
+    }
+
+    fn open(self: Arc<Self>, runtime: &Arc<Runtime>, frame: &Frame) -> SqlResult<Box<dyn Operator>> {
+        let input = self.input.clone().open(runtime, frame)?;
+        Ok(Box::new(LockRows {
+            plan: self,
+            runtime: runtime.clone(),
+            frame: frame.clone(),
+            input,
+        }))
+    }
+
+    fn inputs(&self) -> Vec<Arc<dyn Plan>> {
+        vec![self.input.clone()]
+    }
+}
+
+struct LockRows {
+    plan: Arc<LockRowsPlan>,
+    runtime: Arc<Runtime>,
+    frame: Frame,
+    input: Box<dyn Operator>,
+}
+
+#[async_trait]
+impl Operator for LockRows {
+    async fn next(&mut self, rows_max: usize) -> SqlResult<Option<Batch>> {
+        loop {
+            // One row at a time: a row beyond a LIMIT must not be locked.
+            let Some(batch) = self.input.next(rows_max.min(1)).await? else {
+                return Ok(None);
+            };
+            let mut out = Batch::new(batch.width());
+            for row in batch.rows() {
+                if let Some(row) = self.lock(row).await? {
+                    out.push(row);
+                }
+            }
+            if !out.is_empty() {
+                return Ok(Some(out));
+            }
+            self.runtime.breathe().await?;
+        }
+    }
+}
+
+impl LockRows {
+    /// Locks a row and gives it back as it is now, or `None` if it is skipped, gone, or no longer qualifies.
+    async fn lock(&mut self, row: &[Datum]) -> SqlResult<Option<Vec<Datum>>> {
+        let plan = self.plan.clone();
+        let mut changed = false;
+        let mut replaced = Vec::new();
+        for lock in &plan.locks {
+            // The nullable side of an outer join has no row to lock.
+            let Datum::Bytea(key) = &row[lock.slot] else { continue };
+            let wait = match lock.wait {
+                WaitClause::Wait => LockWait::Wait(lock_timeout(&self.runtime)),
+                WaitClause::NoWait => LockWait::NoWait,
+                WaitClause::SkipLocked => LockWait::Skip,
+            };
+            let granted = self
+                .runtime
+                .source
+                .lock(vec![lock.request(key)], wait)
+                .await
+                .map_err(
+                    |error| match (lock.wait, error.code() == SqlState::LOCK_NOT_AVAILABLE) {
+                        (WaitClause::NoWait, true) => SqlError::new(
+                            SqlState::LOCK_NOT_AVAILABLE,
+                            format!("could not obtain lock on row in relation \"{}\"", lock.table.name),
+                        ),
+                        _ => error,
+                    },
+                )?;
+            if !granted {
+                return Ok(None);
+            }
+            let newest = self.runtime.source.read_locked(lock.table.id, key, &[]).await?;
+            let Some(stored) = newest.row else {
+                if self.runtime.source.isolation() != Isolation::ReadCommitted {
+                    return Err(SqlError::new(
+                        SqlState::SERIALIZATION_FAILURE,
+                        "could not serialize access due to concurrent delete",
+                    ));
+                }
+                return Ok(None);
+            };
+            changed |= newest.changed;
+            replaced.push((lock.row_key, key.clone(), stored));
+        }
+        if !changed {
+            return Ok(Some(row.to_vec()));
+        }
+        // EvalPlanQual: the same query over just these rows, in their newest state.
+        let mut frame = self.frame.clone();
+        frame.replaced = Some(Arc::new(replaced));
+        let mut again = plan.input.clone().open(&self.runtime, &frame)?;
+        Ok(again.next(1).await?.map(|batch| batch.row(0).to_vec()))
+    }
+}
+
+/// `lock_timeout`, if it is set.
+pub(crate) fn lock_timeout(runtime: &Runtime) -> Option<std::time::Duration> {
+    let text = runtime.session.setting("lock_timeout")?;
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
+    let value: u64 = digits.parse().ok()?;
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit()).trim();
+    let milliseconds = match unit {
+        "s" => value * 1000,
+        "min" => value * 60_000,
+        "h" => value * 3_600_000,
+        _ => value,
+    };
+    (milliseconds > 0).then(|| std::time::Duration::from_millis(milliseconds))
+}

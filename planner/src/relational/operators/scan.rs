@@ -1,0 +1,199 @@
+//! Scan of a stored table: by range of its key, by single keys, or through an index; filters before it copies.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use storage::{Datum, Row};
+use txn::transaction::{EntryStream, RowStream};
+use txn::{Key, KeyRange};
+
+use crate::SqlResult;
+use crate::bound::{ColumnId, RelationRef};
+use crate::eval::{Layout, Program};
+use crate::relational::access::{Access, Target};
+use crate::relational::batch::Batch;
+use crate::relational::evaluator::{Evaluator, SubPlans};
+use crate::relational::plan::{Operator, Plan};
+use crate::relational::runtime::{Frame, Runtime};
+
+/// A compiled scan.
+#[derive(Debug)]
+pub struct ScanPlan {
+    /// The table.
+    pub table: RelationRef,
+    /// Name in the query, for EXPLAIN.
+    pub alias: String,
+    /// Output.
+    pub layout: Layout,
+    /// Where each output column is in the extended stored row: the table's columns, then the row's key, then tableoid.
+    pub slots: Vec<usize>,
+    /// Values of columns that rows written before the column existed lack.
+    pub missing: Vec<Datum>,
+    /// Which rows are read.
+    pub access: Access,
+    /// Conditions over the extended stored row, in order.
+    pub filter: Vec<Program>,
+    /// Subqueries of the conditions.
+    pub subplans: SubPlans,
+    /// Column by which row locks name this scan.
+    pub row_key: Option<ColumnId>,
+}
+
+impl Plan for ScanPlan {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn open(self: Arc<Self>, runtime: &Arc<Runtime>, frame: &Frame) -> SqlResult<Box<dyn Operator>> {
+        let evaluator = Evaluator::new(runtime, frame, &self.subplans);
+        Ok(Box::new(ScanOperator {
+            plan: self,
+            evaluator,
+            state: State::Closed,
+            pending: Vec::new().into_iter(),
+        }))
+    }
+
+    fn inputs(&self) -> Vec<Arc<dyn Plan>> {
+        Vec::new()
+    }
+}
+
+struct ScanOperator {
+    plan: Arc<ScanPlan>,
+    evaluator: Evaluator,
+    state: State,
+    pending: std::vec::IntoIter<(Key, Row)>,
+}
+
+enum State {
+    Closed,
+    Rows(RowStream),
+    /// Single keys, still to be read.
+    Keys(std::vec::IntoIter<Key>),
+    Entries(EntryStream),
+    Done,
+}
+
+#[async_trait]
+impl Operator for ScanOperator {
+    async fn next(&mut self, rows_max: usize) -> SqlResult<Option<Batch>> {
+        let plan = self.plan.clone();
+        let mut batch = Batch::with_capacity(plan.layout.width(), rows_max.min(64));
+        loop {
+            while let Some((key, row)) = self.pending.next() {
+                let row = plan.extend(key, row);
+                let mut passes = true;
+                for condition in &plan.filter {
+                    if !self.evaluator.is_true(condition, &row).await? {
+                        passes = false;
+                        break;
+                    }
+                }
+                if passes {
+                    batch.push(plan.slots.iter().map(|slot| row[*slot].clone()));
+                    if batch.len() == rows_max {
+                        return Ok(Some(batch));
+                    }
+                }
+            }
+            self.evaluator.runtime.breathe().await?;
+            match self.fetch(rows_max).await? {
+                Some(rows) => self.pending = rows.into_iter(),
+                None if batch.is_empty() => return Ok(None),
+                None => return Ok(Some(batch)),
+            }
+            if !batch.is_empty() && self.pending.len() == 0 {
+                return Ok(Some(batch));
+            }
+        }
+    }
+}
+
+/// Keys read at once when an index names them one by one.
+const KEYS_PER_FETCH: usize = 256;
+
+impl ScanOperator {
+    async fn fetch(&mut self, rows_max: usize) -> SqlResult<Option<Vec<(Key, Row)>>> {
+        if let State::Closed = self.state {
+            self.state = self.start()?;
+        }
+        let table = self.plan.table.id;
+        let source = self.evaluator.runtime.source.clone();
+        let fetched = match &mut self.state {
+            State::Closed | State::Done => None,
+            State::Rows(stream) => stream.next().await.transpose()?,
+            State::Keys(keys) => match keys.next() {
+                None => None,
+                Some(first) => {
+                    let mut rows = Vec::new();
+                    for key in std::iter::once(first).chain(keys.take(rows_max.min(KEYS_PER_FETCH) - 1)) {
+                        if let Some(row) = source.get(table, &key).await? {
+                            rows.push((key, row));
+                        }
+                    }
+                    Some(rows)
+                }
+            },
+            State::Entries(entries) => match entries.next().await.transpose()? {
+                None => None,
+                Some(entries) => {
+                    let mut rows = Vec::with_capacity(entries.len());
+                    for (_, key) in entries {
+                        if let Some(row) = source.get(table, &key).await? {
+                            rows.push((key, row));
+                        }
+                    }
+                    Some(rows)
+                }
+            },
+        };
+        if fetched.is_none() {
+            self.state = State::Done;
+        }
+        Ok(fetched)
+    }
+
+    fn start(&mut self) -> SqlResult<State> {
+        let plan = &self.plan;
+        if let (Some(replaced), Some(row_key)) = (&self.evaluator.frame.replaced, plan.row_key) {
+            if let Some((_, key, row)) = replaced.iter().find(|(column, ..)| *column == row_key) {
+                self.pending = vec![(key.clone(), row.clone())].into_iter();
+                return Ok(State::Done);
+            }
+        }
+        let runtime = &self.evaluator.runtime;
+        let targets = plan
+            .access
+            .targets(&plan.table, &runtime.eval_context(&self.evaluator.frame))?;
+        Ok(match targets {
+            Target::Nothing => State::Done,
+            Target::Range(range) => State::Rows(runtime.source.scan(plan.table.id, range, false)),
+            Target::Keys(keys) => State::Keys(keys.into_iter()),
+            Target::IndexRange { index, global, range } => {
+                State::Entries(runtime.source.scan_index(plan.table.id, index, global, range, false))
+            }
+        })
+    }
+}
+
+impl ScanPlan {
+    /// The stored row in full width, with its key and the table's oid behind.
+    fn extend(&self, key: Key, mut row: Row) -> Row {
+        let width = self.missing.len();
+        if row.len() < width {
+            row.extend_from_slice(&self.missing[row.len()..]);
+        }
+        row.truncate(width);
+        row.push(Datum::Bytea(Bytes::clone(&key)));
+        row.push(Datum::Oid(self.table.id));
+        row
+    }
+}
+
+/// A range over everything.
+pub fn everything() -> KeyRange {
+    KeyRange::default()
+}

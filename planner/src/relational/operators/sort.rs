@@ -1,0 +1,176 @@
+//! Sort: ORDER BY, and the first rows of it when a LIMIT stands above.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use storage::Datum;
+
+use crate::SqlResult;
+use crate::eval::order::compare;
+use crate::eval::{Layout, Program};
+use crate::relational::batch::{BATCH_ROWS, Batch};
+use crate::relational::evaluator::{Evaluator, SubPlans};
+use crate::relational::operators::limit::row_count;
+use crate::relational::plan::{Operator, Plan};
+use crate::relational::runtime::{Frame, Reservation, Runtime};
+
+/// A compiled sort key.
+#[derive(Clone, Debug)]
+pub struct KeyProgram {
+    /// Value sorted by.
+    pub value: Program,
+    /// DESC
+    pub descending: bool,
+    /// NULLS FIRST
+    pub nulls_first: bool,
+}
+
+/// Compares two keys made by the same programs.
+pub fn compare_keys(left: &[Datum], right: &[Datum], keys: &[KeyProgram]) -> Ordering {
+    for ((left, right), key) in left.iter().zip(right).zip(keys) {
+        let ordering = match (left.is_null(), right.is_null()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => {
+                if key.nulls_first {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+            (false, true) => {
+                if key.nulls_first {
+                    Ordering::Greater
+                } else {
+                    Ordering::Less
+                }
+            }
+            (false, false) if key.descending => compare(right, left),
+            (false, false) => compare(left, right),
+        };
+        if ordering != Ordering::Equal {
+            return ordering;
+        }
+    }
+    Ordering::Equal
+}
+
+/// A compiled sort.
+#[derive(Debug)]
+pub struct SortPlan {
+    /// Input.
+    pub input: Arc<dyn Plan>,
+    /// Keys.
+    pub keys: Vec<KeyProgram>,
+    /// LIMIT and OFFSET of the limit right above: no more rows than their sum are kept.
+    pub top: Option<(Program, Option<Program>)>,
+    /// Subqueries of all of these.
+    pub subplans: SubPlans,
+}
+
+impl Plan for SortPlan {
+    fn layout(&self) -> &Layout {
+        self.input.layout()
+    }
+
+    fn open(self: Arc<Self>, runtime: &Arc<Runtime>, frame: &Frame) -> SqlResult<Box<dyn Operator>> {
+        let input = self.input.clone().open(runtime, frame)?;
+        let evaluator = Evaluator::new(runtime, frame, &self.subplans);
+        let reservation = Reservation::new(runtime);
+        Ok(Box::new(SortOperator {
+            plan: self,
+            input: Some(input),
+            evaluator,
+            sorted: Vec::new().into_iter(),
+            reservation,
+        }))
+    }
+
+    fn inputs(&self) -> Vec<Arc<dyn Plan>> {
+        vec![self.input.clone()]
+    }
+}
+
+/// A row behind its keys.
+struct KeyedRow {
+    keys: Box<[Datum]>,
+    row: Box<[Datum]>,
+}
+
+struct SortOperator {
+    plan: Arc<SortPlan>,
+    input: Option<Box<dyn Operator>>,
+    evaluator: Evaluator,
+    sorted: std::vec::IntoIter<KeyedRow>,
+    reservation: Reservation,
+}
+
+#[async_trait]
+impl Operator for SortOperator {
+    async fn next(&mut self, rows_max: usize) -> SqlResult<Option<Batch>> {
+        if let Some(input) = self.input.take() {
+            self.sorted = self.sort(input).await?.into_iter();
+        }
+        self.evaluator.runtime.check()?;
+        let count = self.sorted.len().min(rows_max);
+        if count == 0 {
+            return Ok(None);
+        }
+        let mut batch = Batch::with_capacity(self.plan.layout().width(), count);
+        for keyed in self.sorted.by_ref().take(count) {
+            batch.push(keyed.row.into_vec());
+        }
+        Ok(Some(batch))
+    }
+}
+
+impl SortOperator {
+    async fn sort(&mut self, mut input: Box<dyn Operator>) -> SqlResult<Vec<KeyedRow>> {
+        let plan = self.plan.clone();
+        let keep = match &plan.top {
+            Some((limit, offset)) => {
+                let offset = row_count(&mut self.evaluator, offset.as_ref(), true)
+                    .await?
+                    .unwrap_or(0);
+                let limit = row_count(&mut self.evaluator, Some(limit), false).await?;
+                limit.and_then(|limit| usize::try_from(limit.checked_add(offset)?).ok())
+            }
+            None => None,
+        };
+        if keep == Some(0) {
+            return Ok(Vec::new());
+        }
+        let mut rows: Vec<KeyedRow> = Vec::new();
+        while let Some(batch) = input.next(BATCH_ROWS).await? {
+            for row in batch.rows() {
+                let mut keys = Vec::with_capacity(plan.keys.len());
+                for key in &plan.keys {
+                    keys.push(self.evaluator.eval(&key.value, row).await?);
+                }
+                rows.push(KeyedRow {
+                    keys: keys.into(),
+                    row: row.into(),
+                });
+            }
+            match keep {
+                // Sorting whenever the buffer has doubled keeps it small at the price of one more comparison per row.
+                Some(keep) if rows.len() >= keep.saturating_mul(2).max(BATCH_ROWS) => {
+                    sort_rows(&mut rows, &plan.keys);
+                    rows.truncate(keep);
+                }
+                Some(_) => {}
+                None => self.reservation.grow(batch.size() * 2)?,
+            }
+            self.evaluator.runtime.breathe().await?;
+        }
+        sort_rows(&mut rows, &plan.keys);
+        if let Some(keep) = keep {
+            rows.truncate(keep);
+        }
+        Ok(rows)
+    }
+}
+
+fn sort_rows(rows: &mut [KeyedRow], keys: &[KeyProgram]) {
+    rows.sort_by(|left, right| compare_keys(&left.keys, &right.keys, keys));
+}

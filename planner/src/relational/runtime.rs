@@ -1,0 +1,209 @@
+//! Runtime: what the operators of one statement share; Frame: what changes between runs of a subplan.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ahash::AHashMap;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use parking_lot::Mutex;
+use storage::{Datum, Row};
+use tokio_util::sync::CancellationToken;
+use txn::Key;
+
+use crate::bound::{ColumnId, CteId, Modify};
+use crate::eval::{EvalContext, SessionView, SubqueryRows};
+use crate::relational::QueryScope;
+use crate::relational::operators::cte::CteBuffer;
+use crate::relational::source::RowSource;
+use crate::{SqlError, SqlResult, SqlState};
+
+/// Rows of a running query, in batches.
+pub type RowBatches = BoxStream<'static, SqlResult<Vec<Vec<Datum>>>>;
+
+/// Runs data-modifying statements inside of queries.
+#[async_trait]
+pub trait ModifyHook: Send + Sync {
+    /// Runs the statement once, to its end or as its rows are drawn; gives its RETURNING rows. The source is run through
+    /// `scope`, which knows the CTEs around it.
+    async fn execute(&self, modify: &Arc<Modify>, scope: &QueryScope) -> SqlResult<RowBatches>;
+}
+
+/// Refuses data-modifying statements: for queries that cannot hold any.
+pub struct NoModify;
+
+#[async_trait]
+impl ModifyHook for NoModify {
+    async fn execute(&self, _: &Arc<Modify>, _: &QueryScope) -> SqlResult<RowBatches> {
+        Err(SqlError::unsupported("a data-modifying statement here"))
+    }
+}
+
+/// What the operators of one statement share.
+pub struct Runtime {
+    /// Where scans read.
+    pub source: Arc<dyn RowSource>,
+    /// Session facts.
+    pub session: Arc<dyn SessionView>,
+    /// Parameter values.
+    pub parameters: Arc<[Datum]>,
+    /// Cancels the statement.
+    pub cancel: CancellationToken,
+    /// Memory of the statement.
+    pub budget: Arc<Budget>,
+    /// Runs data-modifying statements.
+    pub modify: Arc<dyn ModifyHook>,
+    /// Rows of subqueries and spools that depend on nothing but the statement, by plan number.
+    pub(crate) once: Mutex<AHashMap<usize, SubqueryRows>>,
+}
+
+impl Runtime {
+    /// Fails if the statement was cancelled.
+    pub fn check(&self) -> SqlResult<()> {
+        if self.cancel.is_cancelled() {
+            return Err(SqlError::new(
+                SqlState::QUERY_CANCELED,
+                "canceling statement due to user request",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Called between batches and in long loops: fails if cancelled, and lets other tasks of the thread run.
+    pub async fn breathe(&self) -> SqlResult<()> {
+        tokio::task::consume_budget().await;
+        self.check()
+    }
+
+    /// What programs may look at.
+    pub fn eval_context<'a>(&'a self, frame: &'a Frame) -> EvalContext<'a> {
+        EvalContext {
+            session: &*self.session,
+            parameters: &self.parameters,
+            outer: &frame.outer,
+        }
+    }
+}
+
+/// What changes between runs of a (sub)plan.
+#[derive(Clone, Default)]
+pub struct Frame {
+    /// Values of outer columns.
+    pub outer: Arc<[Datum]>,
+    /// CTEs in scope.
+    pub(crate) ctes: CteScope,
+    /// Rows that stand for whole scans while a locked row is evaluated again.
+    pub(crate) replaced: Option<Arc<ReplacedRows>>,
+}
+
+impl Frame {
+    /// The same scope with other outer values.
+    pub fn with_outer(&self, outer: Vec<Datum>) -> Frame {
+        Frame {
+            outer: outer.into(),
+            ctes: self.ctes.clone(),
+            replaced: self.replaced.clone(),
+        }
+    }
+}
+
+/// For scans (named by their row key column): the one row they give.
+pub(crate) type ReplacedRows = Vec<(ColumnId, Key, Row)>;
+
+/// The CTEs a plan may refer to, innermost first.
+#[derive(Clone, Default)]
+pub(crate) struct CteScope(Option<Arc<CteLink>>);
+
+struct CteLink {
+    id: CteId,
+    buffer: Arc<CteBuffer>,
+    parent: CteScope,
+}
+
+impl CteScope {
+    pub(crate) fn with(&self, id: CteId, buffer: Arc<CteBuffer>) -> CteScope {
+        CteScope(Some(Arc::new(CteLink {
+            id,
+            buffer,
+            parent: self.clone(),
+        })))
+    }
+
+    pub(crate) fn find(&self, id: CteId) -> Option<&Arc<CteBuffer>> {
+        let mut scope = self;
+        while let Some(link) = &scope.0 {
+            if link.id == id {
+                return Some(&link.buffer);
+            }
+            scope = &link.parent;
+        }
+        None
+    }
+}
+
+/// Memory a statement may hold in its operators.
+#[derive(Debug)]
+pub struct Budget {
+    used: AtomicUsize,
+    bytes_max: usize,
+}
+
+impl Budget {
+    /// A budget of so many bytes.
+    pub fn new(bytes_max: usize) -> Arc<Budget> {
+        Arc::new(Budget {
+            used: AtomicUsize::new(0),
+            bytes_max,
+        })
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// A part of a [`Budget`], given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// An empty reservation.
+    pub fn new(runtime: &Runtime) -> Self {
+        Self {
+            budget: runtime.budget.clone(),
+            bytes: 0,
+        }
+    }
+
+    /// Takes more bytes.
+    ///
+    /// # Errors
+    /// 53200 beyond the budget.
+    pub fn grow(&mut self, bytes: usize) -> SqlResult<()> {
+        let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        if before + bytes > self.budget.bytes_max {
+            return Err(SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory").detail(format!(
+                "The statement needs more than {} bytes for its working set.",
+                self.budget.bytes_max
+            )));
+        }
+        Ok(())
+    }
+
+    /// Gives all bytes back.
+    pub fn release(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

@@ -1,0 +1,76 @@
+//! RowSource: where scans read. The transaction in production, tables in memory in tests.
+
+use async_trait::async_trait;
+use storage::{Path, Row};
+use txn::transaction::{EntryStream, RowStream};
+use txn::{IndexId, Isolation, Key, KeyRange, LockRequest, LockWait, LockedRow, TableId};
+
+use crate::SqlResult;
+use crate::catalog::{Relation, SystemRows};
+use crate::statement::StatementContext;
+
+/// What operators read through and lock with.
+#[async_trait]
+pub trait RowSource: Send + Sync {
+    /// Rows of a table in key order, as the statement's snapshot and the transaction's own earlier writes have them.
+    fn scan(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream;
+    /// Entries of an index in value order; they may be stale, so the row they name is checked again.
+    fn scan_index(&self, table: TableId, index: IndexId, global: bool, range: KeyRange, reverse: bool) -> EntryStream;
+    /// One row.
+    async fn get(&self, table: TableId, key: &Key) -> SqlResult<Option<Row>>;
+    /// Rows of a relation that the server computes.
+    async fn system_rows(&self, relation: &Relation) -> SqlResult<SystemRows>;
+    /// Takes locks, all or (with [`LockWait::Skip`], answered by `false`) none.
+    async fn lock(&self, requests: Vec<LockRequest>, wait: LockWait) -> SqlResult<bool>;
+    /// The newest state of a row whose lock is held.
+    async fn read_locked(&self, table: TableId, key: &Key, read_paths: &[Path]) -> SqlResult<LockedRow>;
+    /// Isolation level of the transaction.
+    fn isolation(&self) -> Isolation;
+}
+
+/// The transaction of a statement as a source.
+pub struct TransactionSource {
+    context: StatementContext,
+}
+
+impl TransactionSource {
+    /// A source over a statement's transaction.
+    pub fn new(context: &StatementContext) -> Self {
+        Self {
+            context: context.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl RowSource for TransactionSource {
+    fn scan(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream {
+        self.context.transaction.scan(table, range, reverse)
+    }
+
+    fn scan_index(&self, table: TableId, index: IndexId, global: bool, range: KeyRange, reverse: bool) -> EntryStream {
+        self.context
+            .transaction
+            .scan_index(table, index, global, range, reverse)
+    }
+
+    async fn get(&self, table: TableId, key: &Key) -> SqlResult<Option<Row>> {
+        Ok(self.context.transaction.get(table, key).await?)
+    }
+
+    async fn system_rows(&self, relation: &Relation) -> SqlResult<SystemRows> {
+        crate::system::rows(relation, &self.context).await
+    }
+
+    async fn lock(&self, requests: Vec<LockRequest>, wait: LockWait) -> SqlResult<bool> {
+        Ok(self.context.transaction.lock(requests, wait).await?)
+    }
+
+    async fn read_locked(&self, table: TableId, key: &Key, read_paths: &[Path]) -> SqlResult<LockedRow> {
+        Ok(self.context.transaction.read_locked(table, key, read_paths).await?)
+    }
+
+    fn isolation(&self) -> Isolation {
+        self.context.transaction.isolation()
+    }
+}
