@@ -1,7 +1,9 @@
 //! SessionView: what an expression may know of the session it runs in.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use storage::Datum;
 
 use crate::types::calendar::{EPOCH_DIFFERENCE_SECONDS, MICROS_PER_SECOND};
 use crate::types::{Style, oid};
@@ -150,6 +152,23 @@ pub trait SessionView: Send + Sync {
     /// Names and types of the live columns of a row type, or `None` if the OID is none.
     fn composite_columns(&self, _row_type: u32) -> Option<Arc<[(String, Type)]>> {
         None
+    }
+
+    /// A function that only the catalogs can answer (`pg_get_viewdef`, `has_table_privilege`, …), by name; the variants of
+    /// the arguments tell overloads apart.
+    fn catalog_call(&self, function: &str, _args: &[Datum]) -> SqlResult<Datum> {
+        Err(SqlError::unsupported(format_args!("function {function} here")))
+    }
+
+    /// As [`SessionView::catalog_call`], for functions that return rows.
+    fn catalog_rows(&self, function: &str, _args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+        Err(SqlError::unsupported(format_args!("function {function} here")))
+    }
+
+    /// Sleeps, unless the statement is cancelled meanwhile (`pg_sleep`).
+    fn sleep(&self, duration: Duration) -> SqlResult<()> {
+        std::thread::sleep(duration);
+        Ok(())
     }
 
     /// OID of the current user's role, for `regrole` and privileges.

@@ -13,6 +13,7 @@
 use std::fmt;
 
 mod aggregate;
+pub mod array;
 mod boolean;
 mod call;
 pub mod cast;
@@ -25,6 +26,8 @@ pub mod json;
 mod numeric;
 pub mod operator;
 mod registry;
+mod series;
+mod system;
 mod text;
 pub mod value;
 
@@ -144,13 +147,16 @@ impl fmt::Debug for Function {
 /// Every family's table.
 static FAMILIES: &[&[Function]] = &[
     aggregate::FUNCTIONS,
+    array::FUNCTIONS,
     boolean::FUNCTIONS,
     compare::FUNCTIONS,
+    datetime::FUNCTIONS,
     float::FUNCTIONS,
     integer::FUNCTIONS,
     numeric::FUNCTIONS,
+    series::FUNCTIONS,
+    system::FUNCTIONS,
     text::FUNCTIONS,
-    datetime::FUNCTIONS,
     json::access::FUNCTIONS,
     json::aggregate::FUNCTIONS,
     json::change::FUNCTIONS,

@@ -1,5 +1,8 @@
 //! Quoting, and putting values together: concat, concat_ws, format, parse_ident.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use storage::{Array, Datum};
 
 use super::text_of;
@@ -8,12 +11,27 @@ use crate::functions::call::argument;
 use crate::types::{self, Type, array, oid};
 use crate::{SqlError, SqlResult, SqlState};
 
-/// Words that cannot stand for a name without quotes: PostgreSQL's reserved, type and function, and column name keywords.
+/// Every keyword as `word:category`, with `-` behind those that cannot be a bare label. Categories are those of
+/// `pg_get_keywords`: (U)nreserved, (C)olumn name, (T)ype or function name, (R)eserved.
 const KEYWORDS: &str = include_str!("keywords.txt");
+
+/// Every keyword: the word, its category, and whether it can be a label without AS.
+pub fn keywords() -> impl Iterator<Item = (&'static str, char, bool)> {
+    KEYWORDS.split_ascii_whitespace().filter_map(|entry| {
+        let (word, rest) = entry.split_once(':')?;
+        Some((word, rest.chars().next()?, !rest.ends_with('-')))
+    })
+}
 
 /// Whether a name is a keyword that needs quotes.
 pub fn is_keyword(name: &str) -> bool {
-    KEYWORDS.split_ascii_whitespace().any(|keyword| keyword == name)
+    static RESERVED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+        keywords()
+            .filter(|(_, category, _)| *category != 'U')
+            .map(|(word, _, _)| word)
+            .collect()
+    });
+    RESERVED.contains(name)
 }
 
 /// `quote_ident`: quotes a name if it needs them.
