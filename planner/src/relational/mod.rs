@@ -19,6 +19,7 @@ pub mod accumulate;
 pub mod batch;
 mod build;
 pub mod evaluator;
+pub mod keyed;
 pub mod operators;
 pub mod plan;
 pub mod rewrite;
@@ -26,6 +27,10 @@ pub mod runtime;
 pub mod scope;
 pub mod source;
 
+pub use keyed::KeyedPlan;
 pub use runtime::{ModifyHook, NoModify, RowBatches, Runtime};
-pub use scope::{QueryPlan, QueryScope, RowEvaluator, plan_query, run};
+pub use scope::{CompiledExprs, QueryPlan, QueryScope, RowEvaluator, plan_query, run};
 pub use source::{RowSource, TransactionSource};
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Plan and Operator: a compiled relation, and one run of it.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub trait Plan: Send + Sync + fmt::Debug {
     fn open(self: Arc<Self>, runtime: &Arc<Runtime>, frame: &Frame) -> SqlResult<Box<dyn Operator>>;
     /// Its inputs, in EXPLAIN's order.
     fn inputs(&self) -> Vec<Arc<dyn Plan>>;
+    /// The plan itself, for who looks at its kind (EXPLAIN, the keyed path, the columnar engine).
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// One run of a plan.

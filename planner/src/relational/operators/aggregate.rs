@@ -57,6 +57,10 @@ impl Plan for AggregatePlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.input.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct AggregateOperator {

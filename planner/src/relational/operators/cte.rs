@@ -133,6 +133,10 @@ impl Plan for WithPlan {
             .chain([self.body.clone()])
             .collect()
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct With {
@@ -184,6 +188,10 @@ impl Plan for CteScanPlan {
 
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         Vec::new()
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 }
 

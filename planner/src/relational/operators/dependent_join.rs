@@ -64,6 +64,10 @@ impl Plan for DependentJoinPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.left.clone(), self.right.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct DependentJoin {

@@ -46,6 +46,10 @@ impl Plan for DistinctPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.input.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct DistinctOperator {

@@ -73,6 +73,10 @@ impl Plan for HashJoinPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.left.clone(), self.right.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 /// The right side by key.

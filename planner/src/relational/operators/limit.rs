@@ -49,6 +49,10 @@ impl Plan for LimitPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.input.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct LimitOperator {

@@ -75,6 +75,10 @@ impl Plan for LockRowsPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.input.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct LockRows {

@@ -46,6 +46,10 @@ impl Plan for ModifyPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         Vec::new()
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct ModifyOperator {

@@ -55,6 +55,10 @@ impl Plan for NestedLoopPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.left.clone(), self.right.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct NestedLoop {

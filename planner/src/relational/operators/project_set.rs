@@ -132,6 +132,10 @@ impl Plan for ProjectSetPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.input.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 /// Input rows drawn at once: each usually gives several.

@@ -55,6 +55,10 @@ impl Plan for RecursivePlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.start.clone(), self.step.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct Recursive {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use storage::{Datum, Row};
+use txn::Key;
 use txn::transaction::{EntryStream, RowStream};
-use txn::{Key, KeyRange};
 
 use crate::SqlResult;
 use crate::bound::{ColumnId, RelationRef};
@@ -58,6 +58,10 @@ impl Plan for ScanPlan {
 
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         Vec::new()
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 }
 
@@ -181,7 +185,7 @@ impl ScanOperator {
 
 impl ScanPlan {
     /// The stored row in full width, with its key and the table's oid behind.
-    fn extend(&self, key: Key, mut row: Row) -> Row {
+    pub fn extend(&self, key: Key, mut row: Row) -> Row {
         let width = self.missing.len();
         if row.len() < width {
             row.extend_from_slice(&self.missing[row.len()..]);
@@ -191,9 +195,4 @@ impl ScanPlan {
         row.push(Datum::Oid(self.table.id));
         row
     }
-}
-
-/// A range over everything.
-pub fn everything() -> KeyRange {
-    KeyRange::default()
 }

@@ -53,6 +53,10 @@ impl Plan for SetOperationPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.left.clone(), self.right.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct SetOperation {

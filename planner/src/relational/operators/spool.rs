@@ -54,6 +54,10 @@ impl Plan for SpoolPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         vec![self.input.clone()]
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct Reader {

@@ -47,6 +47,10 @@ impl Plan for SystemScanPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         Vec::new()
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct SystemScanOperator {

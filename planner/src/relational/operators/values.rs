@@ -39,6 +39,10 @@ impl Plan for ValuesPlan {
     fn inputs(&self) -> Vec<Arc<dyn Plan>> {
         Vec::new()
     }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 struct ValuesOperator {

@@ -1,0 +1,100 @@
+//! Keyed reads: a query that names one row by its whole primary key goes straight to the transaction.
+//!
+//! The plan is the relational one, looked at: a projection over a scan whose access path is one key. So there is nothing
+//! the keyed path could do differently but skip the operators around it.
+
+use storage::{Datum, Row};
+use txn::Key;
+
+use crate::SqlResult;
+use crate::eval::{EvalContext, EvalState, Program};
+use crate::relational::QueryPlan;
+use crate::relational::access::{Access, Target};
+use crate::relational::operators::project::ProjectPlan;
+use crate::relational::operators::scan::ScanPlan;
+use crate::relational::plan::Plan;
+use crate::statement::StatementContext;
+
+/// A query for one row by primary key; borrowed from its plan.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyedPlan<'p> {
+    scan: &'p ScanPlan,
+    /// Output values over the scan's row; `None` if that row is the output.
+    values: Option<&'p [Program]>,
+}
+
+impl<'p> KeyedPlan<'p> {
+    /// Looks whether a plan is a keyed read.
+    pub fn of(plan: &'p QueryPlan) -> Option<KeyedPlan<'p>> {
+        let top: &'p dyn Plan = &*plan.plan;
+        let keyed = match top.as_any().downcast_ref::<ProjectPlan>() {
+            Some(project) => {
+                let scan = project.input.as_any().downcast_ref::<ScanPlan>()?;
+                let is_simple = !project.values.iter().any(Program::has_subquery);
+                is_simple.then_some(KeyedPlan {
+                    scan,
+                    values: Some(&project.values),
+                })?
+            }
+            None => KeyedPlan {
+                scan: top.as_any().downcast_ref::<ScanPlan>()?,
+                values: None,
+            },
+        };
+        let Access::Index(access) = &keyed.scan.access else {
+            return None;
+        };
+        let index = keyed.scan.table.indexes.iter().find(|index| index.id == access.index)?;
+        let is_whole = index.primary
+            && access.equal.len() == index.keys.len()
+            && !keyed.scan.filter.iter().any(Program::has_subquery);
+        is_whole.then_some(keyed)
+    }
+
+    /// Table that is read.
+    pub fn table(&self) -> u32 {
+        self.scan.table.id
+    }
+
+    /// Key of the row, or `None` if no row can qualify.
+    pub fn key(&self, context: &EvalContext<'_>) -> SqlResult<Option<Key>> {
+        match self.scan.access.targets(&self.scan.table, context)? {
+            Target::Keys(keys) => Ok(keys.into_iter().next()),
+            _ => Ok(None),
+        }
+    }
+
+    /// The output row made of the stored row, if it qualifies.
+    pub fn output(&self, key: Key, row: Row, context: &EvalContext<'_>) -> SqlResult<Option<Vec<Datum>>> {
+        let row = self.scan.extend(key, row);
+        let mut state = EvalState::default();
+        for condition in &self.scan.filter {
+            if !condition.is_true(&row, context, &mut state)? {
+                return Ok(None);
+            }
+        }
+        let scanned: Vec<Datum> = self.scan.slots.iter().map(|slot| row[*slot].clone()).collect();
+        match self.values {
+            None => Ok(Some(scanned)),
+            Some(values) => values
+                .iter()
+                .map(|value| value.eval_with(&scanned, context, &mut state))
+                .collect::<SqlResult<_>>()
+                .map(Some),
+        }
+    }
+
+    /// Runs the query: no row, or one.
+    pub async fn run(&self, context: &StatementContext) -> SqlResult<Option<Vec<Datum>>> {
+        let eval = EvalContext {
+            session: &*context.session,
+            parameters: &context.parameters,
+            outer: &[],
+        };
+        let Some(key) = self.key(&eval)? else { return Ok(None) };
+        match context.transaction.get(self.scan.table.id, &key).await? {
+            Some(row) => self.output(key, row, &eval),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests over tables in memory.
+
+mod memory;
+mod plans;
