@@ -70,13 +70,13 @@ impl LockTable {
 
     /// Begins to use the path classes of a table: what is being written is marked, and who waits to write will mark too.
     /// The root stays without holder if there is no writer; the caller then locks something below it or prunes it.
-    pub(super) fn open_classes(&mut self, table: TableId) {
+    pub(super) fn open_classes(&mut self, table: TableId) -> NodeId {
         let name = LockName::Table(table);
         let table_node = self.tree.child_or_insert(ROOT, &names::segments(&name)[0]);
-        if self.tree.child(table_node, &names::CLASS).is_some() {
-            return;
+        if let Some(root) = self.tree.child(table_node, &names::CLASS) {
+            return root;
         }
-        self.tree.child_or_insert(table_node, &names::CLASS);
+        let root = self.tree.child_or_insert(table_node, &names::CLASS);
         let mut writes: Vec<(OwnerId, NodeId)> = Vec::new();
         for (owner, state) in self.owners.iter() {
             for hold in self.holds.of(state.first_hold) {
@@ -100,5 +100,6 @@ impl LockTable {
         for ticket in waiting {
             self.replan(ticket, &[]);
         }
+        root
     }
 }

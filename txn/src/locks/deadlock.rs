@@ -87,14 +87,22 @@ impl LockTable {
         }
     }
 
-    /// A cycle through a ticket, beginning with it.
+    /// A cycle through the owner of a ticket.
     fn find_cycle(&self, start: Ticket) -> Option<Vec<Link>> {
         let target = self.tickets[&start].owner;
         if !self.is_awaited(target) {
             return None;
         }
         let mut seen: AHashSet<OwnerId> = AHashSet::new();
-        let mut stack = vec![(self.links(start), 0)];
+        let links_of = |owner: OwnerId| -> Vec<Link> {
+            self.owners[owner]
+                .tickets
+                .iter()
+                .flat_map(|&ticket| self.links(ticket))
+                .collect()
+        };
+        // All its waits, not the new one alone: as an upgrade that may stand before someone an older wait stands behind.
+        let mut stack = vec![(links_of(target), 0)];
         while let Some((links, next)) = stack.last_mut() {
             let Some(&link) = links.get(*next) else {
                 stack.pop();
@@ -106,12 +114,7 @@ impl LockTable {
                 return Some(stack.iter().map(|(links, next)| links[next - 1]).collect());
             }
             if seen.insert(owner) {
-                let links = self.owners[owner]
-                    .tickets
-                    .iter()
-                    .flat_map(|&ticket| self.links(ticket))
-                    .collect();
-                stack.push((links, 0));
+                stack.push((links_of(owner), 0));
             }
         }
         None

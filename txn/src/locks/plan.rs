@@ -54,8 +54,19 @@ impl LockTable {
     /// Nodes in `front` count as held before: their owner has just given something back there.
     pub(super) fn plan(&mut self, owner: OwnerId, requests: &[LockRequest], front: &[NodeId]) -> Plan {
         let mut plan = Plan::default();
+        // First, because the batch's own writes must then mark their classes.
+        let mut roots: SmallVec<[NodeId; 1]> = SmallVec::new();
+        for request in requests {
+            if let LockName::PathClass { table, .. } = request.name {
+                roots.push(self.open_classes(table));
+            }
+        }
         for (at, request) in requests.iter().enumerate() {
             self.plan_one(owner, at, request, front, &mut plan);
+        }
+        for root in roots {
+            // A class that is wanted has a node below the root; a root without one is not needed.
+            self.tree.prune(root);
         }
         plan
     }
@@ -79,9 +90,12 @@ impl LockTable {
             parent = node;
         }
         let node = self.tree.child_or_insert(parent, leaf);
-        let held = self.holds.effective(&self.tree, node, owner);
-        if modes == ModeSet::A || !held.covers(modes) {
+        let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
+        let (explicit, held) = hold.map_or_else(Default::default, |hold| (hold.explicit, hold.effective()));
+        if !held.covers(modes) {
             plan.want(node, modes, !held.is_empty() || front.contains(&node));
+        }
+        if modes == ModeSet::A || !explicit.covers(modes) {
             plan.explicit.push(Explicit {
                 node,
                 modes,
@@ -104,19 +118,18 @@ impl LockTable {
         }
     }
 
-    /// Makes the plan of a waiting ticket again; it keeps its place.
+    /// Makes the plan of a waiting ticket again; it keeps its places, and stands in front at the nodes of `front`.
     pub(super) fn replan(&mut self, ticket: Ticket, front: &[NodeId]) {
         let mut waiting = self.dequeue(ticket);
-        let upgraded = waiting
-            .plan
-            .wants
-            .iter()
-            .filter(|want| want.upgrade)
-            .map(|want| want.node);
-        let upgraded: Vec<NodeId> = upgraded.chain(front.iter().copied()).collect();
         let old = std::mem::take(&mut waiting.plan);
-        waiting.plan = self.plan(waiting.owner, &waiting.requests, &upgraded);
+        waiting.plan = self.plan(waiting.owner, &waiting.requests, front);
+        for want in &mut waiting.plan.wants {
+            if let Some(old) = old.wants.iter().find(|old| old.node == want.node) {
+                want.upgrade = old.upgrade || front.contains(&want.node);
+            }
+        }
         self.enqueue(ticket, waiting);
+        self.recheck.push(ticket);
         for want in &old.wants {
             self.touch(want.node);
             self.tree.prune(want.node);
@@ -196,6 +209,12 @@ impl LockTable {
                 self.cede(owner, node);
             }
         }
+        if !ceded.front.is_empty() {
+            // Its other waits counted on the intentions that went with the A.
+            for ticket in self.owners[owner].tickets.clone() {
+                self.replan(ticket, &ceded.front);
+            }
+        }
         ceded
     }
 
@@ -212,8 +231,7 @@ impl LockTable {
                 None => return !reads_above && request.add.is_some() && !names::is_truncated(&request.name),
             }
         }
-        let held = self.holds.effective(&self.tree, node, owner);
-        self.modes_at(node, ModeSet::A, held, reads_above, request, values) == ModeSet::A
+        self.modes_at(owner, node, ModeSet::A, reads_above, request, values) == ModeSet::A
     }
 
     fn adds_at(&self, owner: OwnerId, node: NodeId) -> bool {
@@ -244,7 +262,7 @@ impl LockTable {
     pub(super) fn regain(&mut self, owner: OwnerId, values: &dyn Values) -> bool {
         for hold in self.owners[owner].adds.clone() {
             let (node, ceded) = (self.holds[hold].node, self.holds[hold].ceded);
-            if !ceded || self.holds[hold].explicit.contains(ModeSet::X) {
+            if !ceded || self.holds[hold].explicit.contains(ModeSet::X) || self.awaits(owner, node) {
                 continue;
             }
             let value = number(&self.tree.name(node), values);
@@ -254,6 +272,15 @@ impl LockTable {
             self.hold_again(owner, hold);
         }
         true
+    }
+
+    /// Whether a wait of an owner is for a lock at this very node.
+    fn awaits(&self, owner: OwnerId, node: NodeId) -> bool {
+        let tickets = self.owners[owner]
+            .tickets
+            .iter()
+            .map(|ticket| &self.tickets[ticket].plan.explicit);
+        tickets.flatten().any(|item| item.node == node)
     }
 
     /// Makes a ceded A a held one.
@@ -320,7 +347,9 @@ impl LockTable {
             let together = adds.iter().filter(|(other, _)| *other == node);
             let together = together.filter_map(|(_, request)| waiting.requests[*request].add.as_ref());
             let value = number(&waiting.requests[request].name, values);
-            if !self.adds.allows(node, together, value.as_ref()) {
+            let hold = self.holds.find(&self.tree, node, waiting.owner);
+            let ceded = hold.is_some_and(|hold| self.holds[hold].ceded);
+            if ceded || !self.adds.allows(node, together, value.as_ref()) {
                 full.push(request);
             }
         }
@@ -346,8 +375,9 @@ impl LockTable {
             front.extend(self.front_of(node));
             self.cede(owner, node);
         }
-        self.replan(ticket, &front);
-        self.recheck.push(ticket);
+        for ticket in self.owners[owner].tickets.clone() {
+            self.replan(ticket, &front);
+        }
     }
 
     /// Ends a wait without a grant. A conversion tries to hold again what it gave back; if it cannot, its transaction has
@@ -357,7 +387,7 @@ impl LockTable {
             return false;
         };
         self.withdraw(ticket);
-        if self.owners[owner].tickets.is_empty() && !self.regain(owner, values) && !self.owners[owner].doomed {
+        if !self.regain(owner, values) && !self.owners[owner].doomed {
             self.owners[owner].doomed = true;
             let txn = self.owners[owner].owner.txn;
             self.events.push(Event::Aborted {

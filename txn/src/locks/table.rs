@@ -228,6 +228,11 @@ impl LockTable {
         }
         self.escalate_pending();
         self.forget_idle(owner);
+        if !self.owners[owner].tickets.is_empty() {
+            // As an upgrade it may have passed somebody whom another wait of the same transaction stands behind.
+            self.recheck.extend(self.owners[owner].tickets.iter().copied());
+        }
+        self.wake(values);
         Outcome::Granted { exclusive }
     }
 

@@ -34,21 +34,36 @@ impl Attempt {
 }
 
 impl LockTable {
-    /// Takes one lock if nobody is in the way. With `hold` false it is only looked whether it could be.
+    /// Takes one lock if nobody is in the way. With `holds` false it is only looked whether it could be.
     pub(super) fn try_take(
         &mut self,
         owner: OwnerId,
         step: u64,
         request: &LockRequest,
-        hold: bool,
+        holds: bool,
+        values: &dyn Values,
+    ) -> Attempt {
+        let LockName::PathClass { table, .. } = request.name else {
+            return self.try_take_one(owner, step, request, holds, values);
+        };
+        let root = self.open_classes(table);
+        let attempt = self.try_take_one(owner, step, request, holds, values);
+        // Nobody needs the classes if the lock was covered or refused.
+        self.tree.prune(root);
+        attempt
+    }
+
+    fn try_take_one(
+        &mut self,
+        owner: OwnerId,
+        step: u64,
+        request: &LockRequest,
+        holds: bool,
         values: &dyn Values,
     ) -> Attempt {
         let Some(wanted) = wanted(request) else {
             return Attempt::Blocked;
         };
-        if let LockName::PathClass { table, .. } = request.name {
-            self.open_classes(table);
-        }
         let segments = names::segments(&request.name);
         let (leaf, above) = segments.split_last().expect("a name has a table");
         let mut parent = ROOT;
@@ -69,19 +84,23 @@ impl LockTable {
             parent = node;
         }
         let node = self.tree.child_or_insert(parent, leaf);
-        let held = self.holds.effective(&self.tree, node, owner);
-        let modes = self.modes_at(node, wanted, held, reads_above, request, values);
+        let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
+        let (explicit, held) = hold.map_or_else(Default::default, |hold| (hold.explicit, hold.effective()));
+        let modes = self.modes_at(owner, node, wanted, reads_above, request, values);
         let adds = modes == ModeSet::A;
         let attempt = if !adds && self.overlaps_adds(owner, &request.name) {
             Attempt::Converts
-        } else if !adds && held.covers(modes) {
+        } else if !adds && explicit.covers(modes) {
+            // An intention that happens to be as strong is not enough: it goes with the lock below that it is for.
             return Attempt::taken(wanted, modes);
-        } else if self.is_blocked(owner, node, modes, held) || (hold && !self.may_mark(owner, node, modes)) {
+        } else if !held.covers(modes) && self.is_blocked(owner, node, modes, held) {
+            Attempt::Blocked
+        } else if holds && !self.may_mark(owner, node, modes) {
             Attempt::Blocked
         } else {
             Attempt::taken(wanted, modes)
         };
-        if !hold || matches!(attempt, Attempt::Blocked | Attempt::Converts) {
+        if !holds || matches!(attempt, Attempt::Blocked | Attempt::Converts) {
             self.tree.prune(node);
             return attempt;
         }
@@ -93,9 +112,9 @@ impl LockTable {
     /// little room up to the limits is an X (DESIGN L5).
     pub(super) fn modes_at(
         &self,
+        owner: OwnerId,
         node: NodeId,
         wanted: ModeSet,
-        held: ModeSet,
         reads_above: bool,
         request: &LockRequest,
         values: &dyn Values,
@@ -103,7 +122,9 @@ impl LockTable {
         if wanted != ModeSet::A {
             return wanted;
         }
-        let alone = !reads_above && (held - ModeSet::A).is_empty() && !names::is_truncated(&request.name);
+        let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
+        let only_adds = hold.is_none_or(|hold| !hold.ceded && (hold.effective() - ModeSet::A).is_empty());
+        let alone = !reads_above && only_adds && !names::is_truncated(&request.name);
         let value = || number(&request.name, values);
         match &request.add {
             Some(add) if alone && self.adds.allows(node, [add], value().as_ref()) => ModeSet::A,

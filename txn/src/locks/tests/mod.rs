@@ -1,1 +1,4 @@
-//! Tests of the lock table.
+//! Tests of the lock table: golden scripts, and random schedules against a list of locks that is compared pair by pair.
+
+mod oracle;
+mod script;
