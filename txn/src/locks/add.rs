@@ -33,7 +33,8 @@ pub(super) struct Adds {
 }
 
 struct Record {
-    items: SmallVec<[Sum; 1]>,
+    /// With the savepoint counter of each, in order.
+    items: SmallVec<[(u64, Sum); 1]>,
     min: Option<Numeric>,
     max: Option<Numeric>,
     held: bool,
@@ -91,7 +92,7 @@ impl Record {
     fn total(&self) -> Sum {
         self.items
             .iter()
-            .fold(Sum::default(), |sum, item| sum.plus(item).unwrap_or(sum))
+            .fold(Sum::default(), |sum, (_, item)| sum.plus(item).unwrap_or(sum))
     }
 }
 
@@ -133,7 +134,7 @@ impl Adds {
     }
 
     /// Records an increment of a hold.
-    pub(super) fn push(&mut self, hold: HoldId, node: NodeId, add: &AddIncrement) {
+    pub(super) fn push(&mut self, hold: HoldId, node: NodeId, step: u64, add: &AddIncrement) {
         let item = Sum::of(&add.by);
         let record = self.records.entry(hold).or_insert_with(|| Record {
             items: SmallVec::new(),
@@ -143,7 +144,12 @@ impl Adds {
         });
         let sum = self.sums.entry(node).or_default();
         *sum = sum.plus(&item).expect("checked by allows");
-        record.items.push(item);
+        let at = record
+            .items
+            .iter()
+            .rposition(|(before, _)| *before <= step)
+            .map_or(0, |at| at + 1);
+        record.items.insert(at, (step, item));
     }
 
     /// Takes a record out of the sums; it stays known.
@@ -175,7 +181,7 @@ impl Adds {
         let Some(record) = self.records.get_mut(&hold) else {
             return false;
         };
-        let undone = record.items.pop();
+        let undone = record.items.pop().map(|(_, item)| item);
         let (held, left) = (record.held, !record.items.is_empty());
         if let Some(undone) = undone.filter(|_| held) {
             self.subtract(node, &undone);

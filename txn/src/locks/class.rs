@@ -16,7 +16,7 @@ use super::names;
 use super::owner::OwnerId;
 use super::table::LockTable;
 use super::tree::{Kind, NodeId, ROOT};
-use crate::{LockName, TableId};
+use crate::{LockName, LockRequest, TableId};
 
 /// Classes from the root to one of a path.
 pub(super) type Chain = SmallVec<[NodeId; 12]>;
@@ -68,9 +68,21 @@ impl LockTable {
         self.change(owner, class, |hold| hold.below = hold.below.wrapping_add_signed(by));
     }
 
+    /// Begins to use the path classes that a batch names, before any of it is taken or planned: its own writes must mark
+    /// them too. The caller prunes the roots when the batch is done.
+    pub(super) fn open_classes_of(&mut self, requests: &[LockRequest]) -> SmallVec<[NodeId; 1]> {
+        let mut roots = SmallVec::new();
+        for request in requests {
+            if let LockName::PathClass { table, .. } = request.name {
+                roots.push(self.open_classes(table));
+            }
+        }
+        roots
+    }
+
     /// Begins to use the path classes of a table: what is being written is marked, and who waits to write will mark too.
     /// The root stays without holder if there is no writer; the caller then locks something below it or prunes it.
-    pub(super) fn open_classes(&mut self, table: TableId) -> NodeId {
+    fn open_classes(&mut self, table: TableId) -> NodeId {
         let name = LockName::Table(table);
         let table_node = self.tree.child_or_insert(ROOT, &names::segments(&name)[0]);
         if let Some(root) = self.tree.child(table_node, &names::CLASS) {

@@ -5,13 +5,13 @@
 //! lock covers every traded one, marks path classes as a whole, and takes the place of the oldest of them for savepoints.
 //! An attempt that fails is made again after a tenth as many locks more.
 
+use super::Event;
 use super::mode::ModeSet;
 use super::names;
 use super::owner::{OwnerId, Taken};
 use super::queue::Rank;
 use super::table::LockTable;
-use super::tree::{Kind, NodeId, ROOT};
-use super::{Event, TxnId};
+use super::tree::{Kind, NodeId};
 
 impl LockTable {
     /// Notes that an owner has taken one more lock in a row.
@@ -61,11 +61,14 @@ impl LockTable {
             let hold = &self.holds[hold];
             let fine = !hold.explicit.is_empty() || hold.ceded;
             if fine && self.tree.is_within(hold.node, target) {
-                writes |= hold.explicit.writes();
+                writes |= hold.explicit.writes() || hold.ceded;
                 if hold.node != target {
                     traded.push(hold.node);
                 }
             }
+        }
+        if traded.is_empty() {
+            return;
         }
         let at_table = self.tree[target].kind == Kind::Table;
         let modes = match (at_table, writes) {
@@ -74,12 +77,17 @@ impl LockTable {
             (false, true) => ModeSet::X,
             (false, false) => ModeSet::S,
         };
-        if !self.may_escalate(owner, target, modes) {
+        // Without waiting, and without passing anybody who waits.
+        if !self.may_hold(owner, target, modes, Rank::LAST) {
             self.stats.escalations_refused += 1;
             return;
         }
+        let before = self
+            .holds
+            .find(&self.tree, target, owner)
+            .map_or(ModeSet::NONE, |hold| self.holds[hold].explicit);
         self.strengthen(owner, target, modes);
-        self.rewrite_log(owner, target, modes);
+        self.rewrite_log(owner, target, modes, before);
         let count = traded.len();
         for node in traded {
             let Some(hold) = self.holds.find(&self.tree, node, owner) else {
@@ -104,49 +112,29 @@ impl LockTable {
         self.events.push(Event::Escalated { txn, name, mode, count });
     }
 
-    /// Whether the coarse lock can be had without waiting and without passing anybody who waits.
-    fn may_escalate(&mut self, owner: OwnerId, target: NodeId, modes: ModeSet) -> bool {
-        let rank = Rank {
-            upgrade: false,
-            seq: u64::MAX,
-            age: (u64::MAX, TxnId(u64::MAX)),
-        };
-        if !self.may_hold(owner, target, modes) {
-            return false;
-        }
-        let path = self.tree.steps_below(target, ROOT);
-        path.iter().all(|&step| {
-            let at_table = self.tree[step].kind == Kind::Table;
-            let modes = if step == target {
-                modes
-            } else {
-                modes.intention(at_table)
-            };
-            !self.any_blocker(owner, step, modes, rank, &[], |_| true)
-        })
-    }
-
-    /// Puts the coarse lock in the place of the first lock it replaces.
-    fn rewrite_log(&mut self, owner: OwnerId, target: NodeId, modes: ModeSet) {
+    /// Logs the coarse lock in the place of the first lock it replaces, as far as it is not logged before that.
+    fn rewrite_log(&mut self, owner: OwnerId, target: NodeId, modes: ModeSet, before: ModeSet) {
         let tree = &self.tree;
-        let log = &mut self.owners[owner].log;
-        let before = log.len();
-        let mut coarse = false;
-        log.retain_mut(|taken| {
-            if taken.node == target || !tree.is_within(taken.node, target) {
-                return true;
+        let state = &mut self.owners[owner];
+        let length = state.log.len();
+        let mut first = None;
+        state.log.retain(|taken| {
+            let traded = taken.node != target && tree.is_within(taken.node, target);
+            if traded {
+                first = first.or(Some(taken.step));
             }
-            if coarse {
-                return false;
-            }
-            coarse = true;
-            *taken = Taken {
-                step: taken.step,
-                node: target,
-                modes,
-            };
-            true
+            !traded
         });
-        self.log_entries -= before - self.owners[owner].log.len();
+        if let Some(step) = first {
+            let new = (modes - before) | state.reclaim(step, target, modes);
+            if !new.is_empty() {
+                state.record(Taken {
+                    step,
+                    node: target,
+                    modes: new,
+                });
+            }
+        }
+        self.log_entries = self.log_entries + self.owners[owner].log.len() - length;
     }
 }

@@ -90,6 +90,30 @@ pub(super) struct OwnerState {
     pub(super) live: bool,
 }
 
+impl OwnerState {
+    /// Logs a lock, in its place: a wait that lasted over later commands is undone with its own.
+    pub(super) fn record(&mut self, taken: Taken) {
+        let at = self
+            .log
+            .iter()
+            .rposition(|before| before.step <= taken.step)
+            .map_or(0, |at| at + 1);
+        self.log.insert(at, taken);
+    }
+
+    /// Takes modes at a node out of log entries of later commands: they are logged for an earlier one from now on.
+    pub(super) fn reclaim(&mut self, step: u64, node: NodeId, modes: ModeSet) -> ModeSet {
+        let mut reclaimed = ModeSet::NONE;
+        for taken in self.log.iter_mut().rev().take_while(|taken| taken.step > step) {
+            if taken.node == node && taken.modes != ModeSet::A && taken.modes.intersects(modes) {
+                reclaimed |= taken.modes - (taken.modes - modes);
+                taken.modes = taken.modes - modes;
+            }
+        }
+        reclaimed
+    }
+}
+
 /// All owners of a table.
 #[derive(Default)]
 pub(super) struct Owners {

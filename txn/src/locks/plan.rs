@@ -6,9 +6,11 @@
 
 use smallvec::SmallVec;
 
+use super::hold::Hold;
 use super::mode::ModeSet;
 use super::names;
 use super::owner::{OwnerId, Ticket};
+use super::queue::Rank;
 use super::table::LockTable;
 use super::take::{number, wanted};
 use super::tree::{Kind, NodeId, ROOT};
@@ -54,19 +56,8 @@ impl LockTable {
     /// Nodes in `front` count as held before: their owner has just given something back there.
     pub(super) fn plan(&mut self, owner: OwnerId, requests: &[LockRequest], front: &[NodeId]) -> Plan {
         let mut plan = Plan::default();
-        // First, because the batch's own writes must then mark their classes.
-        let mut roots: SmallVec<[NodeId; 1]> = SmallVec::new();
-        for request in requests {
-            if let LockName::PathClass { table, .. } = request.name {
-                roots.push(self.open_classes(table));
-            }
-        }
         for (at, request) in requests.iter().enumerate() {
             self.plan_one(owner, at, request, front, &mut plan);
-        }
-        for root in roots {
-            // A class that is wanted has a node below the root; a root without one is not needed.
-            self.tree.prune(root);
         }
         plan
     }
@@ -79,10 +70,7 @@ impl LockTable {
         for segment in above {
             let node = self.tree.child_or_insert(parent, segment);
             let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
-            let (explicit, held) = hold.map_or_else(Default::default, |hold| (hold.explicit, hold.effective()));
-            if explicit.covers_below(modes) {
-                return;
-            }
+            let held = hold.map_or(ModeSet::NONE, Hold::effective);
             let intention = modes.intention(parent == ROOT);
             if !held.covers(intention) {
                 plan.want(node, intention, !held.is_empty() || front.contains(&node));
@@ -91,17 +79,16 @@ impl LockTable {
         }
         let node = self.tree.child_or_insert(parent, leaf);
         let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
-        let (explicit, held) = hold.map_or_else(Default::default, |hold| (hold.explicit, hold.effective()));
+        let held = hold.map_or(ModeSet::NONE, Hold::effective);
         if !held.covers(modes) {
             plan.want(node, modes, !held.is_empty() || front.contains(&node));
         }
-        if modes == ModeSet::A || !explicit.covers(modes) {
-            plan.explicit.push(Explicit {
-                node,
-                modes,
-                request: at,
-            });
-        }
+        // Even if something covers it now: that may be of a later command, and be rolled back before this one.
+        plan.explicit.push(Explicit {
+            node,
+            modes,
+            request: at,
+        });
         let root = if modes.changes_here() {
             self.class_root(node)
         } else {
@@ -187,8 +174,8 @@ impl LockTable {
         let mut ceded = Ceded::default();
         for at in 0..requests.len() {
             let request = &requests[at];
-            let reads = request.mode != Mode::Add || !self.add_has_room(owner, request, values);
-            if !reads {
+            let sees = wanted(request).is_some_and(ModeSet::is_shared);
+            if !sees && (request.mode != Mode::Add || self.add_has_room(owner, request, values)) {
                 continue;
             }
             if request.mode == Mode::Add {
@@ -266,21 +253,29 @@ impl LockTable {
                 continue;
             }
             let value = number(&self.tree.name(node), values);
-            if !self.adds.fits_again(hold, node, value.as_ref()) || !self.may_hold(owner, node, ModeSet::A) {
+            if !self.adds.fits_again(hold, node, value.as_ref()) || !self.may_hold(owner, node, ModeSet::A, Rank::FIRST)
+            {
                 return false;
             }
             self.hold_again(owner, hold);
+            // Whoever came to wait meanwhile has one more holder in the way.
+            for place in self.front_of(node) {
+                let queue = self.queues.get(&place).into_iter().flatten();
+                self.recheck.extend(queue.map(|queued| queued.ticket));
+            }
         }
         true
     }
 
-    /// Whether a wait of an owner is for a lock at this very node.
+    /// Whether a wait of an owner is for X at this very node.
     fn awaits(&self, owner: OwnerId, node: NodeId) -> bool {
         let tickets = self.owners[owner]
             .tickets
             .iter()
             .map(|ticket| &self.tickets[ticket].plan.explicit);
-        tickets.flatten().any(|item| item.node == node)
+        tickets
+            .flatten()
+            .any(|item| item.node == node && item.modes.contains(ModeSet::X))
     }
 
     /// Makes a ceded A a held one.
@@ -291,28 +286,24 @@ impl LockTable {
         self.holds[hold].ceded = false;
     }
 
-    /// Whether no holder is in the way of an owner's modes at a node, its ancestors and its class. Waiters are passed.
-    pub(super) fn may_hold(&mut self, owner: OwnerId, node: NodeId, modes: ModeSet) -> bool {
+    /// Whether no holder is in the way of an owner's modes at a node, its ancestors and its class; waiters are passed, or
+    /// not, as `rank` says.
+    pub(super) fn may_hold(&mut self, owner: OwnerId, node: NodeId, modes: ModeSet, rank: Rank) -> bool {
         let mut places: SmallVec<[(NodeId, ModeSet); 16]> = SmallVec::new();
         for step in self.tree.steps_below(node, ROOT) {
             let at_table = self.tree[step].kind == Kind::Table;
             places.push((step, if step == node { modes } else { modes.intention(at_table) }));
         }
-        let mut chain = None;
+        let mut class = None;
         if let Some(root) = self.class_root(node).filter(|_| modes.changes_here()) {
-            let classes = self.class_chain(root, node);
-            places.extend(LockTable::class_modes(&classes));
-            chain = classes.last().copied();
+            let chain = self.class_chain(root, node);
+            places.extend(LockTable::class_modes(&chain));
+            class = chain.last().copied();
         }
-        let free = places.into_iter().all(|(place, modes)| {
-            let rank = super::queue::Rank {
-                upgrade: true,
-                seq: 0,
-                age: (0, super::TxnId(0)),
-            };
-            !self.any_blocker(owner, place, modes, rank, &[], |blocker| blocker.ticket.is_none())
-        });
-        if let Some(class) = chain {
+        let free = places
+            .into_iter()
+            .all(|(place, modes)| !self.any_blocker(owner, place, modes, rank, &[], |_| true));
+        if let Some(class) = class {
             self.tree.prune(class);
         }
         free

@@ -55,6 +55,21 @@ pub(super) struct Rank {
     pub(super) age: (u64, TxnId),
 }
 
+impl Rank {
+    /// Before everybody who waits.
+    pub(super) const FIRST: Rank = Rank {
+        upgrade: true,
+        seq: 0,
+        age: (0, TxnId(0)),
+    };
+    /// Behind everybody who waits.
+    pub(super) const LAST: Rank = Rank {
+        upgrade: false,
+        seq: u64::MAX,
+        age: (u64::MAX, TxnId(u64::MAX)),
+    };
+}
+
 /// Something that stands against a request.
 #[derive(Clone, Copy)]
 pub(super) struct Blocker {

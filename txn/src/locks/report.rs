@@ -174,7 +174,7 @@ impl LockTable {
                 continue;
             };
             assert!(
-                self.may_hold(id, node, modes),
+                self.may_hold(id, node, modes, super::queue::Rank::FIRST),
                 "prepared transactions hold compatible locks"
             );
             self.take(id, 0, node, modes, lock.add.as_ref().filter(|_| modes == ModeSet::A));

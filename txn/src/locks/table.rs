@@ -197,6 +197,18 @@ impl LockTable {
             return Outcome::Refused(refusal);
         }
         let owner = self.owners.find_or_insert(&request.owner);
+        let roots = self.open_classes_of(request.locks);
+        let outcome = self.request_whole(owner, &request, values);
+        for root in roots {
+            // Nobody needs the classes if their locks were covered or refused.
+            self.tree.prune(root);
+        }
+        self.forget_idle(owner);
+        self.wake(values);
+        outcome
+    }
+
+    fn request_whole(&mut self, owner: OwnerId, request: &Request<'_>, values: &dyn Values) -> Outcome {
         let logged = self.owners[owner].log.len();
         let hold = request.wait != WaitMode::Instant;
         let mut exclusive = Vec::new();
@@ -207,32 +219,23 @@ impl LockTable {
                 attempt @ (Attempt::Blocked | Attempt::Converts) => {
                     self.undo(owner, logged);
                     self.growth.clear();
-                    let outcome = if attempt == Attempt::Blocked && request.wait == WaitMode::NoWait {
-                        Outcome::Refused(Refusal::NotAvailable {
+                    if attempt == Attempt::Blocked && request.wait == WaitMode::NoWait {
+                        return Outcome::Refused(Refusal::NotAvailable {
                             name: lock.name.clone(),
                             mode: lock.mode,
-                        })
-                    } else {
-                        self.queue_up(owner, &request, at, values)
-                    };
-                    self.forget_idle(owner);
-                    return outcome;
+                        });
+                    }
+                    return self.queue_up(owner, request, at, values);
                 }
             }
             if self.size() > self.config.memory_bytes_max {
                 self.undo(owner, logged);
                 self.growth.clear();
-                self.forget_idle(owner);
                 return self.out_of_memory();
             }
         }
-        self.escalate_pending();
-        self.forget_idle(owner);
-        if !self.owners[owner].tickets.is_empty() {
-            // As an upgrade it may have passed somebody whom another wait of the same transaction stands behind.
-            self.recheck.extend(self.owners[owner].tickets.iter().copied());
-        }
-        self.wake(values);
+        // As an upgrade it may have passed somebody whom another wait of the same transaction stands behind.
+        self.recheck.extend(self.owners[owner].tickets.iter().copied());
         Outcome::Granted { exclusive }
     }
 
@@ -263,6 +266,8 @@ impl LockTable {
     fn queue_up(&mut self, owner: OwnerId, request: &Request<'_>, stopped: usize, values: &dyn Values) -> Outcome {
         let mut requests = request.locks.to_vec();
         let ceded = self.cede_overlapped(owner, &mut requests, values);
+        // Undoing what was taken may have closed the classes again.
+        let roots = self.open_classes_of(&requests);
         let plan = self.plan(owner, &requests, &ceded.front);
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
@@ -279,11 +284,13 @@ impl LockTable {
             passes: Default::default(),
         };
         self.enqueue(ticket, waiting);
+        for root in roots {
+            self.tree.prune(root);
+        }
         if self.is_grantable(ticket, values) {
             self.grant(ticket, values);
         } else if request.wait == WaitMode::NoWait || self.size() > self.config.memory_bytes_max {
             self.end_wait(ticket, values);
-            self.wake(values);
             if request.wait != WaitMode::NoWait {
                 return self.out_of_memory();
             }

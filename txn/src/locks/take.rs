@@ -43,24 +43,6 @@ impl LockTable {
         holds: bool,
         values: &dyn Values,
     ) -> Attempt {
-        let LockName::PathClass { table, .. } = request.name else {
-            return self.try_take_one(owner, step, request, holds, values);
-        };
-        let root = self.open_classes(table);
-        let attempt = self.try_take_one(owner, step, request, holds, values);
-        // Nobody needs the classes if the lock was covered or refused.
-        self.tree.prune(root);
-        attempt
-    }
-
-    fn try_take_one(
-        &mut self,
-        owner: OwnerId,
-        step: u64,
-        request: &LockRequest,
-        holds: bool,
-        values: &dyn Values,
-    ) -> Attempt {
         let Some(wanted) = wanted(request) else {
             return Attempt::Blocked;
         };
@@ -88,7 +70,7 @@ impl LockTable {
         let (explicit, held) = hold.map_or_else(Default::default, |hold| (hold.explicit, hold.effective()));
         let modes = self.modes_at(owner, node, wanted, reads_above, request, values);
         let adds = modes == ModeSet::A;
-        let attempt = if !adds && self.overlaps_adds(owner, &request.name) {
+        let attempt = if modes.is_shared() && self.overlaps_adds(owner, &request.name) {
             Attempt::Converts
         } else if !adds && explicit.covers(modes) {
             // An intention that happens to be as strong is not enough: it goes with the lock below that it is for.
@@ -136,7 +118,7 @@ impl LockTable {
     pub(super) fn take(&mut self, owner: OwnerId, step: u64, node: NodeId, modes: ModeSet, add: Option<&AddIncrement>) {
         let hold = self.holds.find(&self.tree, node, owner);
         let explicit = hold.map_or(ModeSet::NONE, |hold| self.holds[hold].explicit);
-        let new = modes - explicit;
+        let mut new = modes - explicit;
         if !new.is_empty() {
             let hold = self.strengthen(owner, node, new);
             if let Some(row) = self.tree.above(node, Kind::Row) {
@@ -147,11 +129,14 @@ impl LockTable {
             }
         }
         if let (Some(add), Some(hold)) = (add, self.holds.find(&self.tree, node, owner)) {
-            self.adds.push(hold, node, add);
+            self.adds.push(hold, node, step, add);
+        }
+        if self.owners[owner].log.last().is_some_and(|taken| taken.step > step) {
+            new |= self.owners[owner].reclaim(step, node, modes - new);
         }
         if !new.is_empty() || add.is_some() {
             let modes = if add.is_some() { ModeSet::A } else { new };
-            self.owners[owner].log.push(Taken { step, node, modes });
+            self.owners[owner].record(Taken { step, node, modes });
             self.log_entries += 1;
         }
     }

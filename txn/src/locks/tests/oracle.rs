@@ -328,11 +328,21 @@ fn covers(held: &(LockName, Mode), lost: &(LockName, Mode)) -> bool {
                 )
             )
             || matches!((mode, wanted), (Mode::Add, Mode::IntentionExclusive)));
-    let table = matches!((&held.0, &lost.0), (LockName::Table(_), LockName::Table(_)))
+    same || (above && (all || (reads && !writes(wanted))))
+}
+
+/// Whether all modes held at the table together keep out whatever a lost one kept out.
+fn table_covers(held: &[(LockName, Mode)], lost: &(LockName, Mode)) -> bool {
+    let modes: Vec<Mode> = held
+        .iter()
+        .filter(|(name, _)| matches!(name, LockName::Table(_)))
+        .map(|(_, mode)| *mode)
+        .collect();
+    let kept_out = |other| modes.iter().any(|&mode| !table_modes_meet(mode, other));
+    matches!(lost.0, LockName::Table(_))
         && TABLE_MODES
             .iter()
-            .all(|&other| table_modes_meet(wanted, other) || !table_modes_meet(mode, other));
-    same || table || (above && (all || (reads && !writes(wanted))))
+            .all(|&other| table_modes_meet(lost.1, other) || kept_out(other))
 }
 
 struct Numbers;
@@ -617,10 +627,8 @@ impl World {
                 .collect();
             if !self.waiting.values().any(|(waiter, _)| waiter == txn) {
                 for (_, lock, _) in locks {
-                    assert!(
-                        held.iter().any(|held| covers(held, lock)),
-                        "t{txn} lost {lock:?}, has {held:?}"
-                    );
+                    let covered = held.iter().any(|held| covers(held, lock)) || table_covers(&held, lock);
+                    assert!(covered, "t{txn} lost {lock:?}, has {held:?}");
                 }
             }
             assert!(
