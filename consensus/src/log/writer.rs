@@ -74,8 +74,27 @@ struct Queue {
     failure: Option<EngineError>,
 }
 
+/// Where rounds are written to.
+pub(crate) trait Sink: Send + Sync + 'static {
+    /// Writes a batch to the log family; on return it can be read.
+    fn write(&self, batch: Batch) -> Result<(), EngineError>;
+    /// Makes what was written durable.
+    fn sync(&self) -> Result<(), EngineError>;
+}
+
+impl Sink for Engine {
+    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        Engine::write(self, batch, Durability::Logged)
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        self.sync_log()
+    }
+}
+
 struct Shared {
     engine: Arc<Engine>,
+    sink: Arc<dyn Sink>,
     queue: Mutex<Queue>,
     wake: Condvar,
     on_fatal: FatalHandler,
@@ -93,9 +112,19 @@ impl LogWriter {
     /// # Errors
     /// The thread cannot be started.
     pub fn start(engine: Arc<Engine>, on_fatal: FatalHandler) -> Result<Arc<LogWriter>, EngineError> {
+        Self::start_on(engine.clone(), engine, on_fatal)
+    }
+
+    /// Starts a writer that writes elsewhere than it reads: a device that fails, in tests.
+    pub(crate) fn start_on(
+        engine: Arc<Engine>,
+        sink: Arc<dyn Sink>,
+        on_fatal: FatalHandler,
+    ) -> Result<Arc<LogWriter>, EngineError> {
         let queue = Mutex::new(Queue::default());
         let shared = Arc::new(Shared {
             engine,
+            sink,
             queue,
             wake: Condvar::new(),
             on_fatal,
@@ -196,7 +225,7 @@ impl Shared {
     fn try_write(&self, round: &[Request], scratch: &mut Vec<u8>) -> Result<(), EngineError> {
         let batch = self.batch(round, scratch)?;
         if !batch.is_empty() {
-            self.engine.write(batch, Durability::Logged)?;
+            self.sink.write(batch)?;
         }
         // Written is readable; entries may leave memory from here on.
         for request in round {
@@ -212,7 +241,7 @@ impl Shared {
             }
         }
         if round.iter().any(Request::needs_sync) {
-            self.engine.sync_log()?;
+            self.sink.sync()?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod cluster;
 mod restart;
 mod single;
+mod speed;
 mod suite;
 mod writer;
 

@@ -1,12 +1,18 @@
 //! The log writer: order, what is readable, and what it says when storage fails.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openraft::entry::RaftEntry;
 use openraft::storage::IOFlushed;
 use openraft::type_config::TypeConfigExt;
 use openraft::vote::RaftVote;
+use parking_lot::Mutex;
+use storage::engine::Batch;
+use storage::{Engine, EngineError};
 
+use crate::log::writer::Sink;
 use crate::log::{GroupLog, LogWriter};
 use crate::types::{Command, Entry, GroupId, Payload, TypeConfig, Vote, log_id};
 
@@ -14,7 +20,7 @@ fn entry(term: u64, index: u64, bytes: usize) -> Entry {
     Entry::new(log_id(term, index), Payload::Normal(Command(vec![b'x'; bytes].into())))
 }
 
-fn open(engine: Arc<storage::Engine>) -> Arc<LogWriter> {
+fn open(engine: Arc<Engine>) -> Arc<LogWriter> {
     LogWriter::start(engine, Arc::new(|error| panic!("{error}"))).unwrap()
 }
 
@@ -111,4 +117,107 @@ async fn a_purge_beyond_the_end_moves_the_end() {
     drop((log, writer));
     let log = GroupLog::open(GroupId(1), open(engine), usize::MAX).unwrap();
     assert_eq!(log.ends(), (Some(log_id(3, 9)), Some(log_id(3, 10))));
+}
+
+/// A device that does what the test says.
+struct Device {
+    engine: Arc<Engine>,
+    /// Errors of the next writes and syncs, in order.
+    errors: Mutex<VecDeque<EngineError>>,
+    /// Syncs wait while it is held.
+    gate: Mutex<()>,
+    syncs: AtomicUsize,
+}
+
+impl Device {
+    fn new(engine: Arc<Engine>, errors: impl IntoIterator<Item = EngineError>) -> Arc<Device> {
+        let errors = Mutex::new(errors.into_iter().collect());
+        Arc::new(Device {
+            engine,
+            errors,
+            gate: Mutex::new(()),
+            syncs: AtomicUsize::new(0),
+        })
+    }
+}
+
+impl Sink for Device {
+    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        Sink::write(&*self.engine, batch)
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        let _gate = self.gate.lock();
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        match self.errors.lock().pop_front() {
+            Some(error) => Err(error),
+            None => Sink::sync(&*self.engine),
+        }
+    }
+}
+
+#[tokio::test]
+async fn c3_a_callback_comes_only_after_the_sync_that_covers_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = super::engine(directory.path());
+    let device = Device::new(engine.clone(), []);
+    let writer = LogWriter::start_on(engine, device.clone(), Arc::new(|error| panic!("{error}"))).unwrap();
+    let first = GroupLog::open(GroupId(1), writer.clone(), usize::MAX).unwrap();
+    let second = GroupLog::open(GroupId(2), writer, usize::MAX).unwrap();
+    let gate = device.gate.lock();
+    let (done, mut early) = TypeConfig::oneshot();
+    first.append(vec![entry(1, 0, 10)], IOFlushed::signal(done)).unwrap();
+    // What both groups ask for during the sync is one round.
+    let mut late = Vec::new();
+    for index in 1..50 {
+        for log in [&first, &second] {
+            let (done, receiver) = TypeConfig::oneshot();
+            log.append(vec![entry(1, index, 10)], IOFlushed::signal(done)).unwrap();
+            late.push(receiver);
+        }
+    }
+    assert_eq!(first.read(0..100, usize::MAX).unwrap().len(), 50, "readable at once");
+    assert!(early.try_recv().is_err(), "not durable yet");
+    drop(gate);
+    early.await.unwrap().unwrap();
+    for receiver in late {
+        receiver.await.unwrap().unwrap();
+    }
+    let syncs = device.syncs.load(Ordering::SeqCst);
+    assert!(syncs <= 2, "99 appends took {syncs} syncs");
+}
+
+#[tokio::test]
+async fn c5_a_full_device_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = super::engine(directory.path());
+    let device = Device::new(
+        engine.clone(),
+        [EngineError::NoSpace("full".into()), EngineError::NoSpace("full".into())],
+    );
+    let writer = LogWriter::start_on(engine, device.clone(), Arc::new(|error| panic!("{error}"))).unwrap();
+    let log = GroupLog::open(GroupId(1), writer, usize::MAX).unwrap();
+    append(&log, vec![entry(1, 0, 10)]).await;
+    assert_eq!(device.syncs.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn c5_a_broken_device_stops_the_log_and_tells_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = super::engine(directory.path());
+    let device = Device::new(engine.clone(), [EngineError::Io("input/output error".into())]);
+    let told = Arc::new(AtomicUsize::new(0));
+    let on_fatal = {
+        let told = told.clone();
+        Arc::new(move |_| drop(told.fetch_add(1, Ordering::SeqCst)))
+    };
+    let writer = LogWriter::start_on(engine, device, on_fatal).unwrap();
+    let log = GroupLog::open(GroupId(1), writer.clone(), usize::MAX).unwrap();
+    let (done, receiver) = TypeConfig::oneshot();
+    log.append(vec![entry(1, 0, 10)], IOFlushed::signal(done)).unwrap();
+    assert!(receiver.await.unwrap().is_err());
+    let refused = log.append(vec![entry(1, 1, 10)], IOFlushed::noop());
+    assert!(matches!(refused, Err(EngineError::Io(_))), "{refused:?}");
+    drop((log, writer));
+    assert_eq!(told.load(Ordering::SeqCst), 1);
 }
