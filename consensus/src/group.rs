@@ -152,21 +152,33 @@ impl Group {
     /// Puts a command into the log, behind all that were proposed here before, and returns at once: the future resolves
     /// when the command is applied on this node.
     pub fn propose(&self, command: Bytes) -> Proposal {
-        self.submit(None, command)
+        self.submit(None, command, false)
+            .unwrap_or_else(|error| Proposal(ProposalState::Refused(Some(error))))
     }
 
     /// As [`propose`](Self::propose), but refuses with [`ConsensusError::NotLeader`] unless this node leads in `term`.
     pub fn propose_in(&self, term: u64, command: Bytes) -> Proposal {
-        self.submit(Some(term), command)
+        self.submit(Some(term), command, false)
+            .unwrap_or_else(|error| Proposal(ProposalState::Refused(Some(error))))
     }
 
-    fn submit(&self, term: Option<u64>, command: Bytes) -> Proposal {
-        let refused = |error| Proposal(ProposalState::Refused(Some(error)));
-        if self.engine.below_reserve() {
-            return refused(ConsensusError::DiskFull);
+    /// As [`propose_in`](Self::propose_in), but says at once when a command is refused: then it has no place in the log, and
+    /// a proposer that numbers its commands need not count it. A *promised* command, which finishes something that was
+    /// answered already or makes room, may use the free-space reserve.
+    ///
+    /// # Errors
+    /// [`ConsensusError::DiskFull`], [`ConsensusError::NotLeader`], [`ConsensusError::Overloaded`] or
+    /// [`ConsensusError::Stopped`].
+    pub fn try_propose_in(&self, term: u64, command: Bytes, is_promised: bool) -> Result<Proposal, ConsensusError> {
+        self.submit(Some(term), command, is_promised)
+    }
+
+    fn submit(&self, term: Option<u64>, command: Bytes, is_promised: bool) -> Result<Proposal, ConsensusError> {
+        if !is_promised && self.engine.below_reserve() {
+            return Err(ConsensusError::DiskFull);
         }
         if self.shared.is_transferring() {
-            return refused(ConsensusError::NotLeader { leader: None });
+            return Err(ConsensusError::NotLeader { leader: None });
         }
         let (done, receiver) = oneshot::channel();
         let mut request = self.raft.write(Command(command)).responder(Completion(done));
@@ -176,9 +188,9 @@ impl Group {
         // Polled once: it takes its place in openraft's queue, or the queue is full. Order is the order of these calls.
         // Unconstrained: tokio's budget would make a task that proposes a lot look as if the queue were full.
         match tokio::task::unconstrained(request.into_future()).now_or_never() {
-            Some(Ok(())) => Proposal(ProposalState::Waiting(receiver)),
-            Some(Err(fatal)) => refused(self.fatal(fatal)),
-            None => refused(ConsensusError::Overloaded),
+            Some(Ok(())) => Ok(Proposal(ProposalState::Waiting(receiver))),
+            Some(Err(fatal)) => Err(self.fatal(fatal)),
+            None => Err(ConsensusError::Overloaded),
         }
     }
 

@@ -85,6 +85,30 @@ pub(crate) enum Body {
     },
 }
 
+impl Body {
+    /// Whether the command finishes what was promised, or makes room: then it may use the free-space reserve.
+    pub(crate) fn is_promised(&self) -> bool {
+        match self {
+            Body::Decide {
+                decision: Decision::Abort,
+                ..
+            }
+            | Body::Finish { .. }
+            | Body::Forget { .. }
+            | Body::Collect { .. }
+            | Body::Bound { .. } => true,
+            Body::OnePhase { .. }
+            | Body::Prepare { .. }
+            | Body::Decide {
+                decision: Decision::Commit(_),
+                ..
+            }
+            | Body::Fold { .. }
+            | Body::Sequence { .. } => false,
+        }
+    }
+}
+
 /// What was decided about a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Decision {

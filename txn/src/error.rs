@@ -4,7 +4,7 @@ use consensus::ConsensusError;
 use storage::{EngineError, StorageError};
 
 /// Why a transaction could not go on, and what its owner should do.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TxnError {
     /// Something this transaction read or wants to write changed since its snapshot, or its locks were lost. 40001: rerun.
     #[error("could not serialize access due to concurrent update")]

@@ -16,11 +16,14 @@ use storage::version::{Chain, Consolidation, Version, consolidation};
 use crate::buffer::{Clear, FinalWrites};
 use crate::command::{Decision, Epoch, Outcome, Timestamp, TransactionId, Write, Writes};
 use crate::node::NodeInner;
-use crate::placement::ShardId;
+use crate::placement::{META, ShardId};
+use crate::shard::Awaited;
 use crate::state::{Phase, ShardUse, State};
 use crate::transaction::Inner;
 use crate::{Isolation, RowWrite, TxnError, reading};
 
+/// Time between attempts to tell a participant whose queue is full.
+const FINISH_RETRY: std::time::Duration = std::time::Duration::from_millis(5);
 /// Largest encoded version; a larger row is refused before anything is proposed.
 const VERSION_BYTES_MAX: usize = 1 << 30;
 
@@ -210,11 +213,7 @@ async fn two_phases(
     mut parts: Parts,
     shards: SmallVec<[ShardUse; 2]>,
 ) -> Result<Timestamp, TxnError> {
-    // The anchor's writes travel with the decision and are logged once, so the largest part makes the best anchor.
-    let largest = (0..parts.len())
-        .max_by_key(|index| size(&parts[*index].1))
-        .expect("there are at least two parts");
-    let (anchor_id, anchor_writes) = parts.swap_remove(largest);
+    let (anchor_id, anchor_writes) = parts.swap_remove(anchor_of(&parts));
     let participants: Vec<ShardId> = parts.iter().map(|(shard, _)| *shard).collect();
     let mut votes = Vec::with_capacity(parts.len());
     let mut refused = None;
@@ -261,7 +260,7 @@ async fn two_phases(
         Err(error) => {
             // Nobody has written a decision and nobody but this task would: the participants may forget at once.
             for shard in prepared {
-                drop(node.shard(shard)?.finish(id, Decision::Abort)?);
+                drop(finish(&node, shard, id, Decision::Abort).await?);
             }
             return Err(error);
         }
@@ -274,13 +273,35 @@ async fn two_phases(
     node.crash_point("decided").await;
     let mut finished = Vec::with_capacity(prepared.len());
     for shard in prepared {
-        finished.push(node.shard(shard)?.finish(id, decision)?);
+        finished.push(finish(&node, shard, id, decision).await?);
     }
     node.clone().forget_when_finished(id, anchor_id, finished);
     match decision {
         Decision::Commit(timestamp) => Ok(timestamp),
         Decision::Abort => Err(TxnError::locks_lost()),
     }
+}
+
+/// Tells a participant, again and again while its queue is full: what was decided must reach it.
+async fn finish(node: &NodeInner, id: ShardId, txn: TransactionId, decision: Decision) -> Result<Awaited, TxnError> {
+    let shard = node.shard(id)?;
+    let term = shard.core().epoch.term;
+    loop {
+        match shard.finish(txn, decision) {
+            Err(TxnError::Unavailable) if shard.leads_in(term) => tokio::time::sleep(FINISH_RETRY).await,
+            finished => return finished,
+        }
+    }
+}
+
+/// The part whose shard decides. The meta group if it takes part, so that a registry change is applied, and its version
+/// announced, when the client hears of the commit. Otherwise the largest: its writes travel with the decision and are
+/// logged once.
+fn anchor_of(parts: &Parts) -> usize {
+    let is_better = |index: &usize| (parts[*index].0 == META, size(&parts[*index].1));
+    (0..parts.len())
+        .max_by_key(is_better)
+        .expect("there are at least two parts")
 }
 
 fn size(writes: &Writes) -> usize {

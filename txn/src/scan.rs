@@ -22,6 +22,15 @@ use crate::shard::Shard;
 use crate::transaction::{EntryStream, Inner, RowStream};
 use crate::{IndexId, Key, KeyRange, TableId, TxnError};
 
+/// What a scan looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// The statement's snapshot.
+    Snapshot,
+    /// Everything committed when the scan is made.
+    Newest,
+}
+
 /// Rows of the first batch; each further one is twice as long.
 const BATCH_COUNT_MIN: usize = 64;
 /// Rows of a batch at most.
@@ -227,10 +236,15 @@ struct Scan<T: Item> {
 }
 
 impl<T: Item> Scan<T> {
-    fn new(inner: Arc<Inner>, source: Source) -> Scan<T> {
+    fn new(inner: Arc<Inner>, source: Source, at: At) -> Scan<T> {
         let (at, command) = {
             let mut state = inner.state.lock();
-            let at = inner.snapshot(&mut state);
+            // Drawn now, a timestamp is above everything proposed so far; what is below it is waited for (T3).
+            let snapshot = inner.snapshot(&mut state);
+            let at = match at {
+                At::Snapshot => snapshot,
+                At::Newest => snapshot.and_then(|_| inner.node.draw()),
+            };
             state.open_scans += 1;
             (at, state.command)
         };
@@ -384,29 +398,26 @@ fn stream<T: Item>(scan: Scan<T>) -> futures::stream::BoxStream<'static, Result<
 }
 
 /// Rows in key order.
-pub(crate) fn rows(inner: Arc<Inner>, table: TableId, range: KeyRange, reverse: bool) -> RowStream {
+pub(crate) fn rows(inner: Arc<Inner>, table: TableId, range: KeyRange, reverse: bool, at: At) -> RowStream {
     let (from, to) = mvcc::row_range(table, range.from.as_deref(), range.to.as_deref());
-    stream(Scan::<(Key, Row)>::new(
-        inner,
-        Source {
-            table,
-            index: None,
-            from,
-            to,
-            range,
-            direction: direction(reverse),
-        },
-    ))
+    let source = Source {
+        table,
+        index: None,
+        from,
+        to,
+        range,
+        direction: direction(reverse),
+    };
+    stream(Scan::<(Key, Row)>::new(inner, source, at))
 }
 
-/// Index entries in value order.
+/// Entries of an index (table, index, whether it is global) in value order.
 pub(crate) fn entries(
     inner: Arc<Inner>,
-    table: TableId,
-    index: IndexId,
-    _global: bool,
+    (table, index, _global): (TableId, IndexId, bool),
     range: KeyRange,
     reverse: bool,
+    at: At,
 ) -> EntryStream {
     let (from, to) = mvcc::entry_range(index, range.from.as_deref(), range.to.as_deref());
     let source = Source {
@@ -417,7 +428,7 @@ pub(crate) fn entries(
         range,
         direction: direction(reverse),
     };
-    stream(Scan::<(Key, Key)>::new(inner, source))
+    stream(Scan::<(Key, Key)>::new(inner, source, at))
 }
 
 fn direction(reverse: bool) -> Direction {

@@ -174,7 +174,7 @@ impl Transaction {
 
     /// Scans rows in key order at the statement's snapshot with own writes on top.
     pub fn scan(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream {
-        scan::rows(self.inner.clone(), table, range, reverse)
+        scan::rows(self.inner.clone(), table, range, reverse, scan::At::Snapshot)
     }
 
     /// Scans index entries in value order at the snapshot with own writes on top; entries may be stale by one check: the
@@ -187,7 +187,30 @@ impl Transaction {
         range: KeyRange,
         reverse: bool,
     ) -> EntryStream {
-        scan::entries(self.inner.clone(), table, index, global, range, reverse)
+        scan::entries(
+            self.inner.clone(),
+            (table, index, global),
+            range,
+            reverse,
+            scan::At::Snapshot,
+        )
+    }
+
+    /// As [`scan`](Self::scan), but reads the newest committed state instead of the snapshot: for constraint checks, under
+    /// locks that keep it as it is.
+    pub fn scan_newest(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream {
+        scan::rows(self.inner.clone(), table, range, reverse, scan::At::Newest)
+    }
+
+    /// As [`scan_index`](Self::scan_index), but reads the newest committed state instead of the snapshot.
+    pub fn scan_index_newest(&self, table: TableId, index: IndexId, global: bool, range: KeyRange) -> EntryStream {
+        scan::entries(
+            self.inner.clone(),
+            (table, index, global),
+            range,
+            false,
+            scan::At::Newest,
+        )
     }
 
     /// Takes all locks in one request per shard, sorted; on return all are held, or none of the new ones (`Skip`: `false`).

@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use consensus::{Group, Proposal};
+use consensus::{Group, Proposal, Role};
 use parking_lot::Mutex;
 use storage::mvcc::Clears;
 use tokio::sync::oneshot;
@@ -155,6 +155,7 @@ impl Shard {
         completes: Option<TransactionId>,
     ) -> Result<(u64, Awaited), TxnError> {
         let sequence = core.sequence + 1;
+        let is_promised = body.is_promised();
         let command = Command {
             epoch: core.epoch,
             sequence,
@@ -162,7 +163,7 @@ impl Shard {
         }
         .encode()?;
         // Under the mutex, so that the log has the order of the sequence.
-        let proposal = self.group.propose_in(core.epoch.term, command);
+        let proposal = self.group.try_propose_in(core.epoch.term, command, is_promised)?;
         core.sequence = sequence;
         core.proposals.push_back(InFlight {
             sequence,
@@ -267,6 +268,12 @@ impl Shard {
                 "a commit this transaction has seen was lost with its leader",
             )),
         }
+    }
+
+    /// Whether this node still leads in a term.
+    pub(crate) fn leads_in(&self, term: u64) -> bool {
+        let now = self.group.current_leadership();
+        now.term == term && now.role == Role::Serving
     }
 
     /// Notes that a transaction has seen the effects of a proposal.
