@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use planner::catalog::{Relation, RelationKind};
 use planner::eval::SessionView;
+use planner::functions::quote_identifier;
 use planner::{SqlError, SqlResult, SqlState, Type};
 
 use super::guard::guard;
@@ -122,18 +123,17 @@ fn table_query(
     columns: Option<&[String]>,
 ) -> String {
     let listed: Vec<String> = match (columns, relation) {
-        (Some(columns), _) => columns.iter().map(|column| quoted(column)).collect(),
+        (Some(columns), _) => columns.iter().map(|column| quote_identifier(column)).collect(),
         (None, Some(relation)) => relation
             .live_columns()
             .filter(|(_, column)| !column.generated)
-            .map(|(_, column)| quoted(&column.name))
+            .map(|(_, column)| quote_identifier(&column.name))
             .collect(),
         (None, None) => vec!["*".into()],
     };
-    let table = schema.map_or_else(|| quoted(name), |schema| format!("{}.{}", quoted(schema), quoted(name)));
+    let table = schema.map_or_else(
+        || quote_identifier(name),
+        |schema| format!("{}.{}", quote_identifier(schema), quote_identifier(name)),
+    );
     format!("SELECT {} FROM {table}", listed.join(", "))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -195,11 +195,10 @@ impl Connection {
             }
             Executed::Suspended => self.outbox.output.portal_suspended(),
         }
-        // What it began goes on until Sync, unless the statement itself ended or opened a block.
-        if self.session.is_in_transaction() {
+        let is_over = is_alone && matches!(executed, Executed::Complete(_));
+        if !is_over {
+            // What it began goes on until Sync.
             self.session.begin_implicit();
-            self.session.put_portal(name, portal);
-        } else if matches!(executed, Executed::Suspended) {
             self.session.put_portal(name, portal);
         }
         Ok(())

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use crate::session::registry::Registry;
@@ -22,6 +24,24 @@ pub struct Pages {
     pub metrics: PrometheusHandle,
     /// Sessions.
     pub registry: Arc<Registry>,
+}
+
+/// The process's metrics. There is one recorder, however many nodes a test starts.
+///
+/// # Errors
+/// When something else in the process records metrics.
+pub fn metrics() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut handle = HANDLE.lock();
+    match &*handle {
+        Some(handle) => Ok(handle.clone()),
+        None => {
+            let new = PrometheusBuilder::new()
+                .install_recorder()
+                .context("cannot install the metrics recorder")?;
+            Ok(handle.insert(new).clone())
+        }
+    }
 }
 
 /// Serves the pages until the process ends.
@@ -52,7 +72,7 @@ async fn ready(State(pages): State<Pages>) -> impl IntoResponse {
 }
 
 async fn metrics_page(State(pages): State<Pages>) -> impl IntoResponse {
-    metrics::gauge!("cambium_connections").set(pages.registry.count() as f64);
+    ::metrics::gauge!("cambium_connections").set(pages.registry.count() as f64);
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         pages.metrics.render(),

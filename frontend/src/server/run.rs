@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use anyhow::{Result, anyhow, bail};
 use planner::statement::Planner;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use txn::{DeadlockPolicy, Node, NodeConfig};
 
 use super::options::{Auth, Deadlock, Start, addresses};
@@ -30,53 +30,92 @@ const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// # Errors
 /// With a sentence for the operator when it cannot start.
 pub async fn run(start: Start) -> Result<()> {
-    if let Some(peer) = &start.join {
-        bail!("--join {peer}: clusters are not supported yet; start without --join for a single node");
-    }
-    // Ports first: a second server on the same machine fails before it touches the data directory.
-    let sql = bind("sql", &start.sql).await?;
-    let http = bind("http", &start.http).await?;
-    let tls = match (&start.tls_cert, &start.tls_key) {
-        (Some(certificate), Some(key)) => Some(Tls::new(certificate, key)?),
-        _ => None,
-    };
-    let registry = Arc::new(Registry::new(start.max_connections));
-    let is_ready = Arc::new(AtomicBool::new(false));
-    let metrics = PrometheusBuilder::new()
-        .install_recorder()
-        .context("cannot install the metrics recorder")?;
-    let pages = http::Pages {
-        is_ready: is_ready.clone(),
-        metrics,
-        registry: registry.clone(),
-    };
-    tokio::spawn(http::serve(http, pages));
-    let node = Node::open(config(&start)).await.map_err(|error| anyhow!("{error}"))?;
-    let planner = Planner::open(node.clone()).await.map_err(|error| anyhow!("{error}"))?;
-    let address = sql.local_addr()?;
-    let services = Arc::new(Services {
-        planner,
-        registry: registry.clone(),
-        notifier: Arc::new(Notifier::default()),
-    });
-    let server = Arc::new(Server {
-        services,
-        authentication: authentication(&start, address),
-        tls,
-    });
     let mut stop = StopSignals::new()?;
-    let accepting = tokio::spawn(accept(sql, server.clone()));
-    is_ready.store(true, Ordering::Release);
-    announce(address, &start);
+    let running = Running::start(&start).await?;
+    announce(running.sql, &start);
     stop.wait().await;
     tracing::info!("shutting down");
-    is_ready.store(false, Ordering::Release);
-    accepting.abort();
-    if tokio::time::timeout(DRAIN_TIMEOUT, registry.close()).await.is_err() {
-        tracing::warn!(count = registry.count(), "sessions did not end in time");
-    }
-    node.shutdown().await;
+    running.stop().await;
     Ok(())
+}
+
+/// A node that serves clients.
+pub struct Running {
+    /// Where PostgreSQL clients connect.
+    pub sql: SocketAddr,
+    /// Where pages are served.
+    pub http: SocketAddr,
+    server: Arc<Server>,
+    is_ready: Arc<AtomicBool>,
+    accepting: JoinHandle<()>,
+    paging: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// With a sentence for the operator when it cannot start.
+    pub async fn start(start: &Start) -> Result<Running> {
+        if let Some(peer) = &start.join {
+            bail!("--join {peer}: clusters are not supported yet; start without --join for a single node");
+        }
+        // Ports first: a second server on the same machine fails before it touches the data directory.
+        let sql = bind("sql", &start.sql).await?;
+        let http = bind("http", &start.http).await?;
+        let (sql_address, http_address) = (sql.local_addr()?, http.local_addr()?);
+        let tls = match (&start.tls_cert, &start.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls::new(certificate, key)?),
+            _ => None,
+        };
+        let registry = Arc::new(Registry::new(start.max_connections));
+        let is_ready = Arc::new(AtomicBool::new(false));
+        let pages = http::Pages {
+            is_ready: is_ready.clone(),
+            metrics: http::metrics()?,
+            registry: registry.clone(),
+        };
+        let paging = tokio::spawn(http::serve(http, pages));
+        let node = Node::open(config(start)).await.map_err(|error| anyhow!("{error}"))?;
+        let planner = Planner::open(node).await.map_err(|error| anyhow!("{error}"))?;
+        let services = Arc::new(Services {
+            planner,
+            registry,
+            notifier: Arc::new(Notifier::default()),
+        });
+        let server = Arc::new(Server {
+            services,
+            authentication: authentication(start, sql_address),
+            tls,
+        });
+        let accepting = tokio::spawn(accept(sql, server.clone()));
+        is_ready.store(true, Ordering::Release);
+        Ok(Running {
+            sql: sql_address,
+            http: http_address,
+            server,
+            is_ready,
+            accepting,
+            paging,
+        })
+    }
+
+    /// What the node's sessions share.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.server.services
+    }
+
+    /// Ends all sessions and closes the data directory; everything committed is durable.
+    pub async fn stop(self) {
+        self.is_ready.store(false, Ordering::Release);
+        self.accepting.abort();
+        let registry = &self.server.services.registry;
+        if tokio::time::timeout(DRAIN_TIMEOUT, registry.close()).await.is_err() {
+            tracing::warn!(count = registry.count(), "sessions did not end in time");
+        }
+        self.server.services.planner.node.shutdown().await;
+        self.paging.abort();
+    }
 }
 
 fn config(start: &Start) -> NodeConfig {

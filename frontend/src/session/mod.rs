@@ -27,6 +27,7 @@ pub mod settings;
 pub mod shared;
 pub mod transaction;
 pub mod variables;
+pub mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -9,13 +9,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use planner::catalog::Catalog;
 use planner::eval::SessionView;
-use planner::types::Style;
-use planner::{Severity, SqlError, SqlResult, SqlState};
-use rand::{Rng, SeedableRng};
+use planner::{Severity, SqlError, SqlState};
 use tokio::sync::Notify;
 
 use super::notify::{Notice, Pending};
-use super::settings::{Scope, Settings};
+use super::settings::Settings;
 
 /// Who a session is; fixed once it is authenticated.
 #[derive(Clone, Debug)]
@@ -118,8 +116,8 @@ pub struct Shared {
     pub seeded: Mutex<Option<rand::rngs::StdRng>>,
     /// `currval` by sequence, and the sequence `nextval` was last called for.
     pub sequences: Mutex<Sequences>,
-    statement_time: AtomicI64,
-    transaction_time: AtomicI64,
+    pub(super) statement_time: AtomicI64,
+    pub(super) transaction_time: AtomicI64,
     is_cancelled: AtomicBool,
     is_terminated: AtomicBool,
     wake: Notify,
@@ -273,99 +271,6 @@ impl Shared {
             }
             _ => self.settings.lock().show(name),
         }
-    }
-}
-
-impl SessionView for Shared {
-    fn setting(&self, name: &str) -> Option<String> {
-        self.show(name)
-    }
-
-    fn notice(&self, severity: Severity, notice: SqlError) {
-        self.notices.lock().push(Notice {
-            severity,
-            report: notice,
-        });
-    }
-
-    fn notify(&self, channel: &str, payload: &str) -> SqlResult<()> {
-        super::notify::check(channel, payload)?;
-        self.pending
-            .lock()
-            .push(Pending::Notify(channel.to_owned(), payload.to_owned()));
-        Ok(())
-    }
-
-    fn current_database(&self) -> String {
-        self.identity.database.clone()
-    }
-
-    fn current_user(&self) -> String {
-        self.role.lock().0.clone()
-    }
-
-    fn session_user(&self) -> String {
-        self.identity.user.clone()
-    }
-
-    fn style(&self) -> Arc<Style> {
-        self.settings.lock().current().style.clone()
-    }
-
-    fn set_setting(&self, name: &str, value: Option<&str>, is_local: bool) -> SqlResult<String> {
-        let scope = if is_local { Scope::Local } else { Scope::Session };
-        let is_superuser = self.is_superuser();
-        let mut settings = self.settings.lock();
-        settings.begin_once();
-        settings.set(name, value, scope, is_superuser)?;
-        drop(settings);
-        Ok(self.show(name).unwrap_or_default())
-    }
-
-    fn transaction_timestamp(&self) -> i64 {
-        self.transaction_time.load(Ordering::Relaxed)
-    }
-
-    fn statement_timestamp(&self) -> i64 {
-        self.statement_time.load(Ordering::Relaxed)
-    }
-
-    fn current_schemas(&self, include_implicit: bool) -> Vec<String> {
-        let catalog = self.catalog.lock().clone();
-        let is_written = self.show("search_path").is_some_and(|path| path.contains("pg_catalog"));
-        catalog
-            .search_path(self)
-            .into_iter()
-            .filter(|schema| include_implicit || is_written || *schema != planner::catalog::PG_CATALOG)
-            .filter_map(|schema| catalog.schemas.get(&schema).map(|schema| schema.name.clone()))
-            .collect()
-    }
-
-    fn backend_pid(&self) -> i32 {
-        self.identity.id as i32
-    }
-
-    fn client_address(&self) -> Option<(String, u16)> {
-        self.identity
-            .client
-            .map(|address| (address.ip().to_string(), address.port()))
-    }
-
-    fn server_address(&self) -> Option<(String, u16)> {
-        self.identity
-            .server
-            .map(|address| (address.ip().to_string(), address.port()))
-    }
-
-    fn random(&self) -> f64 {
-        match self.seeded.lock().as_mut() {
-            Some(generator) => generator.random(),
-            None => rand::random(),
-        }
-    }
-
-    fn set_seed(&self, seed: f64) {
-        *self.seeded.lock() = Some(rand::rngs::StdRng::seed_from_u64(seed.to_bits()));
     }
 }
 

@@ -306,7 +306,6 @@ impl Session {
     }
 
     fn leave_block(&mut self, is_committed: bool) {
-        // SET outside a block has already happened for good; an implicit block of several statements is undone as one.
         self.shared.settings.lock().end(is_committed);
         self.block = Block::Idle;
         self.has_queried = false;
@@ -321,11 +320,9 @@ impl Session {
         }
     }
 
-    /// Settings changed from here on are undone if the implicit block fails.
+    /// Settings changed from here on are undone if what they are part of fails.
     pub(super) fn begin_settings(&mut self) {
-        if self.block == Block::Implicit {
-            self.shared.settings.lock().begin_once();
-        }
+        self.shared.settings.lock().begin_once();
     }
 
     async fn restore_last_savepoint(&mut self) -> SqlResult<()> {

@@ -31,6 +31,7 @@ mod system;
 mod text;
 pub mod value;
 
+pub use text::format::quote_identifier;
 pub use cast::{Cast, CastContext, CastMethod};
 pub use operator::Operator;
 pub use registry::{

@@ -1,6 +1,7 @@
 //! SET, SHOW and RESET.
 
 use planner::SqlResult;
+use planner::functions::quote_identifier;
 
 use super::{Command, Parser, transaction};
 use crate::session::lexer::Kind;
@@ -64,7 +65,7 @@ pub fn set(parser: &mut Parser<'_>) -> SqlResult<Command> {
         parser.advance();
         return Ok(Command::Set {
             name: "search_path".into(),
-            value: SetValue::List(vec![quoted(&parser.text()?)]),
+            value: SetValue::List(vec![quote_identifier(&parser.text()?)]),
             scope,
         });
     }
@@ -159,7 +160,7 @@ fn list(parser: &mut Parser<'_>, name: &str) -> SqlResult<Vec<String>> {
     let mut values = Vec::new();
     loop {
         let value = constant(parser)?;
-        values.push(if holds_names { quoted(&value) } else { value });
+        values.push(if holds_names { quote_identifier(&value) } else { value });
         if !parser.take_symbol(',') {
             return Ok(values);
         }
@@ -235,19 +236,6 @@ fn role(parser: &mut Parser<'_>, absent: &str) -> SqlResult<Option<String>> {
     match parser.peek() {
         Some(Kind::Text(_)) => parser.text().map(|name| if name == absent { None } else { Some(name) }),
         _ => parser.name().map(Some),
-    }
-}
-
-/// An identifier as it must be written, as PostgreSQL's quote_identifier.
-fn quoted(name: &str) -> String {
-    let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if is_plain {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
     }
 }
 
