@@ -24,13 +24,16 @@ pub async fn guard<T>(
     work: impl Future<Output = Work<T>>,
 ) -> Work<T> {
     let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-    tokio::select! {
+    let reason = tokio::select! {
         biased;
-        result = &mut work => result.unwrap_or_else(|panic| Err(Stopped::Error(panicked(&*panic)))),
-        stop = shared.stopped() => Err(stopped(stop)),
-        () = timeout(deadline) => Err(Stopped::Error(timed_out())),
-        () = reader.lost() => Err(Stopped::Lost),
-    }
+        result = &mut work => return result.unwrap_or_else(|panic| Err(Stopped::Error(panicked(&*panic)))),
+        stop = shared.stopped() => stopped(stop),
+        () = timeout(deadline) => Stopped::Error(timed_out()),
+        () = reader.lost() => Stopped::Lost,
+    };
+    // Dropping the work stops what it does itself; tasks it has started are told.
+    shared.cancel.lock().cancel();
+    Err(reason)
 }
 
 /// Runs work that must not be interrupted: COMMIT and ROLLBACK.

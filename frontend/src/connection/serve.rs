@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::client::{Outbox, Reader};
-use super::startup::{self, Client, Negotiated};
+use super::startup::{self, Client};
 use super::{Stopped, Work, guard};
 use crate::server::Server;
 use crate::session::Session;
@@ -66,8 +66,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (mut client, parameters) = match startup::negotiate(stream, addresses, server).await {
-        Ok(Negotiated::Session(client, parameters)) => (client, parameters),
-        Ok(Negotiated::Cancelled) => return None,
+        Ok(Some(applicant)) => applicant,
+        Ok(None) => return None,
         Err((client, stopped)) => return refuse(client, stopped).await,
     };
     match startup::open(&mut client, parameters, server).await {

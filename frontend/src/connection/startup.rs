@@ -42,7 +42,7 @@ impl Drop for Place {
     }
 }
 
-/// Reads startup packets until one opens a session or asks to cancel another's statement.
+/// Reads startup packets until one opens a session; `None` if it only cancels another's statement.
 ///
 /// # Errors
 /// [`Stopped::Lost`], or a fatal error to tell.
@@ -50,7 +50,7 @@ pub async fn negotiate<S>(
     stream: S,
     addresses: (SocketAddr, SocketAddr),
     server: &Server,
-) -> Result<Negotiated, (Option<Client>, Stopped)>
+) -> Result<Option<Applicant>, (Option<Client>, Stopped)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -59,20 +59,15 @@ where
         match step(&mut client, server).await {
             Ok(Step::Again) => {}
             Ok(Step::Encrypt) => client = encrypt(client, server).await.map_err(|stopped| (None, stopped))?,
-            Ok(Step::Open(parameters)) => return Ok(Negotiated::Session(client, parameters)),
-            Ok(Step::Cancelled) => return Ok(Negotiated::Cancelled),
+            Ok(Step::Open(parameters)) => return Ok(Some((client, parameters))),
+            Ok(Step::Cancelled) => return Ok(None),
             Err(stopped) => return Err((Some(client), stopped)),
         }
     }
 }
 
-/// How negotiation ended.
-pub enum Negotiated {
-    /// A session is wanted, with these parameters.
-    Session(Client, Vec<(String, String)>),
-    /// A cancel request was delivered.
-    Cancelled,
-}
+/// A client that wants a session, and what it asks for.
+pub type Applicant = (Client, Vec<(String, String)>);
 
 enum Step {
     Again,

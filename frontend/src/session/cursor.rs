@@ -155,7 +155,7 @@ impl Cursor {
     }
 
     async fn absolute(&mut self, row: i64) -> SqlResult<Vec<Row>> {
-        if row <= self.at && row != self.at {
+        if row < self.at {
             self.check_scroll()?;
             self.at = row;
             return Ok(self.row_here().into_iter().collect());

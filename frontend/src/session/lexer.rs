@@ -52,7 +52,7 @@ impl<'a> Lexer<'a> {
     ///
     /// # Errors
     /// 42601 for a string, comment or identifier that does not end.
-    pub fn next(&mut self) -> SqlResult<Option<Token>> {
+    pub fn token(&mut self) -> SqlResult<Option<Token>> {
         self.skip_space()?;
         let start = self.position;
         let Some(first) = self.peek(0) else { return Ok(None) };
@@ -260,7 +260,7 @@ pub fn split(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut lexer = Lexer::new(text);
     let mut first: Option<usize> = None;
     loop {
-        match lexer.next() {
+        match lexer.token() {
             Ok(Some(Token {
                 kind: Kind::Symbol(';'),
                 start,
@@ -306,7 +306,7 @@ mod tests {
     fn tokens_are_postgresqls() {
         let mut lexer = Lexer::new("SET a.\"B\" = 1.5e3, $7 e'x\\n'");
         let mut kinds = Vec::new();
-        while let Some(token) = lexer.next().unwrap() {
+        while let Some(token) = lexer.token().unwrap() {
             kinds.push(token.kind);
         }
         assert_eq!(

@@ -7,6 +7,7 @@ use planner::statement::{Execution, Parsed, Prepared, StatementContext, Tag, Ver
 use planner::{SqlError, SqlResult, SqlState};
 use sqlparser::ast::{self, SetExpr};
 use storage::Datum;
+use tokio_util::sync::CancellationToken;
 
 use super::Session;
 use super::block::{self, Block};
@@ -77,11 +78,14 @@ impl Session {
         self.has_queried = true;
         transaction.begin_statement(true).await?;
         let catalog = self.catalog().await?;
+        let cancel = CancellationToken::new();
+        *self.shared.cancel.lock() = cancel.clone();
         Ok(StatementContext {
             transaction,
             catalog,
             session: self.shared.clone(),
             parameters,
+            cancel,
         })
     }
 

@@ -302,7 +302,7 @@ fn split_arguments(text: &str) -> SqlResult<Vec<&str>> {
     let mut pieces = Vec::new();
     let mut lexer = Lexer::new(text);
     let (mut depth, mut start) = (0_i32, 0);
-    while let Some(token) = lexer.next()? {
+    while let Some(token) = lexer.token()? {
         match token.kind {
             Kind::Symbol('(' | '[') => depth += 1,
             Kind::Symbol(')' | ']') => depth -= 1,

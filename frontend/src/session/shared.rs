@@ -11,6 +11,7 @@ use planner::catalog::Catalog;
 use planner::eval::SessionView;
 use planner::{Severity, SqlError, SqlState};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::notify::{Notice, Pending};
 use super::settings::Settings;
@@ -112,6 +113,8 @@ pub struct Shared {
     pub role: Mutex<(String, bool)>,
     /// Catalog of the running statement.
     pub catalog: Mutex<Arc<Catalog>>,
+    /// Cancels what the running statement has started elsewhere.
+    pub cancel: Mutex<CancellationToken>,
     /// Random numbers after `setseed`.
     pub seeded: Mutex<Option<rand::rngs::StdRng>>,
     /// `currval` by sequence, and the sequence `nextval` was last called for.
@@ -153,6 +156,7 @@ impl Shared {
             role: Mutex::new(role),
             catalog: Mutex::new(catalog),
             sequences: Mutex::default(),
+            cancel: Mutex::default(),
             seeded: Mutex::new(None),
             statement_time: AtomicI64::new(now),
             transaction_time: AtomicI64::new(now),

@@ -174,11 +174,11 @@ fn qualified(text: &str) -> Option<(Option<String>, String)> {
     let mut lexer = Lexer::new(text);
     let mut parts = Vec::new();
     loop {
-        match lexer.next().ok()??.kind {
+        match lexer.token().ok()??.kind {
             Kind::Word(name) | Kind::Quoted(name) => parts.push(name),
             _ => return None,
         }
-        match lexer.next().ok()? {
+        match lexer.token().ok()? {
             None => break,
             Some(token) if token.kind == Kind::Symbol('.') => {}
             Some(_) => return None,

@@ -1,5 +1,10 @@
 //! A client that speaks the protocol byte by byte, and a node to speak to.
-#![allow(dead_code, reason = "every test file uses a part of it")]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "every test file uses a part of it"
+)]
 
 use std::net::SocketAddr;
 

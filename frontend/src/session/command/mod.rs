@@ -229,7 +229,7 @@ fn is_ours(verb: &str) -> bool {
 /// The first word of a statement, folded. Session commands never begin with anything but a plain word, so that a glance
 /// at the first bytes keeps SELECTs off the slow path.
 fn first_word(text: &str) -> Option<String> {
-    match super::lexer::Lexer::new(text).next() {
+    match super::lexer::Lexer::new(text).token() {
         Ok(Some(super::lexer::Token {
             kind: super::lexer::Kind::Word(word),
             ..

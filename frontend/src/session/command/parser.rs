@@ -23,7 +23,7 @@ impl<'a> Parser<'a> {
     pub fn new(text: &'a str) -> SqlResult<Self> {
         let mut lexer = Lexer::new(text);
         let mut tokens = Vec::new();
-        while let Some(token) = lexer.next()? {
+        while let Some(token) = lexer.token()? {
             tokens.push(token);
         }
         Ok(Self { text, tokens, next: 0 })
