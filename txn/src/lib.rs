@@ -10,6 +10,7 @@
 
 mod buffer;
 mod command;
+pub mod commit;
 mod detection;
 pub mod error;
 mod finish;
