@@ -103,24 +103,25 @@ pub fn keys_with_garbage(
     let mut count = 0;
     while let Some((versioned, encoded)) = cursor.item() {
         count += 1;
-        if count > count_max {
+        // Records of the state machine lie between rows and entries or behind them.
+        let version = id_of(versioned).and_then(|_| split_version_key(versioned));
+        let is_new_key = version.is_none_or(|(key, _)| key != current.as_slice());
+        if count > count_max && is_new_key {
             return Ok((keys, Some(Bytes::copy_from_slice(versioned))));
         }
-        // Records of the state machine lie between rows and entries or behind them.
-        if id_of(versioned).is_some()
-            && let Some((key, timestamp)) = split_version_key(versioned)
-            && timestamp <= safe_point
-        {
-            if key != current.as_slice() {
+        if let Some((key, timestamp)) = version {
+            if is_new_key {
                 current.clear();
                 current.extend_from_slice(key);
                 is_past_base = false;
             }
-            let (is_base, is_absent) = kind_of(encoded)?;
-            if (is_past_base || is_absent) && keys.last().is_none_or(|last| last != key) {
-                keys.push(Bytes::copy_from_slice(key));
+            if timestamp <= safe_point {
+                let (is_base, is_absent) = kind_of(encoded)?;
+                if (is_past_base || is_absent) && keys.last().is_none_or(|last| last != key) {
+                    keys.push(Bytes::copy_from_slice(key));
+                }
+                is_past_base |= is_base;
             }
-            is_past_base |= is_base;
         }
         cursor.next();
     }

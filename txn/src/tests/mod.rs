@@ -2,6 +2,7 @@
 
 mod basics;
 mod concurrency;
+mod garbage;
 mod isolation;
 mod recovery;
 
