@@ -17,6 +17,8 @@ pub(crate) async fn get(inner: &Inner, table: TableId, key: &Key) -> Result<Opti
         }
         (inner.snapshot(&mut state)?, overlay)
     };
+    // Nothing below waits while the row lies in memory: other tasks of this thread must have their turn.
+    tokio::task::consume_budget().await;
     let shard = inner.node.shard(inner.node.placement.row(table, key))?;
     let base = shard.read_row(inner, table, key, snapshot).await?;
     let Some(overlay) = overlay else { return Ok(base) };

@@ -299,6 +299,8 @@ impl<T: Item> Scan<T> {
     /// The next batch; empty at the end.
     async fn next(&mut self) -> Result<Vec<T>, TxnError> {
         self.inner.interrupt.check()?;
+        // Nothing below waits while what is read lies in memory: other tasks of this thread must have their turn.
+        tokio::task::consume_budget().await;
         let at = self.at.clone()?;
         if !self.is_started {
             self.start(at).await?;
