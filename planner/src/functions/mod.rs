@@ -25,9 +25,12 @@ mod integer;
 pub mod json;
 mod numeric;
 pub mod operator;
+mod regex;
 mod registry;
 mod series;
 mod system;
+#[cfg(test)]
+mod tests;
 mod text;
 pub mod value;
 
@@ -155,6 +158,7 @@ static FAMILIES: &[&[Function]] = &[
     float::FUNCTIONS,
     integer::FUNCTIONS,
     numeric::FUNCTIONS,
+    regex::FUNCTIONS,
     series::FUNCTIONS,
     system::FUNCTIONS,
     text::FUNCTIONS,

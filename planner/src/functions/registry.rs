@@ -43,6 +43,11 @@ impl Registry {
             registry.by_name.entry(function.name).or_default().push(function);
             registry.by_oid.insert(function.oid, function);
         }
+        // An operator without its function would be found and then fail.
+        let by_oid = &registry.by_oid;
+        registry
+            .operators
+            .retain(|operator| by_oid.contains_key(&operator.function));
         for &operator in &registry.operators {
             registry
                 .operators_by_name

@@ -45,6 +45,19 @@ pub struct Padded<'a>(pub &'a str);
 #[derive(Clone, Copy, Debug)]
 pub struct Json<'a>(pub &'a str);
 
+/// A row's place: block and offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tid(pub u32, pub u16);
+
+impl<'a> Argument<'a> for Tid {
+    fn read(datum: &'a Datum) -> SqlResult<Self> {
+        let parts = datum.as_str().and_then(crate::types::binary::parse_tid);
+        parts
+            .map(|(block, offset)| Tid(block, offset))
+            .ok_or_else(|| mismatch("tid", datum))
+    }
+}
+
 /// A record's fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a>(pub &'a [Datum]);

@@ -51,7 +51,6 @@ pub fn parse(text: &str, element_type: u32, element: &mut dyn FnMut(&str) -> Sql
         element,
         elements: Vec::new(),
         lengths: Vec::new(),
-        ragged: false,
     };
     parser.skip_space();
     let declared = parser.bounds()?;
@@ -115,7 +114,6 @@ struct Parser<'a, 'f> {
     elements: Vec<Datum>,
     /// Length of each dimension, once one of its sub-arrays was read whole.
     lengths: Vec<Option<usize>>,
-    ragged: bool,
 }
 
 impl Parser<'_, '_> {
@@ -192,8 +190,7 @@ impl Parser<'_, '_> {
             return Err(too_many_dimensions(depth + 1));
         }
         if self.lengths.len() == depth {
-            if !self.elements.is_empty() || self.lengths.last().is_some_and(Option::is_some) && depth > 0 && self.ragged
-            {
+            if !self.elements.is_empty() {
                 return Err(self.mismatch());
             }
             self.lengths.push(None);
@@ -201,36 +198,36 @@ impl Parser<'_, '_> {
         self.rest = &self.rest[1..];
         let mut count = 0;
         self.skip_space();
-        if let Some(rest) = self.rest.strip_prefix('}') {
-            self.rest = rest;
-        } else {
-            loop {
-                self.skip_space();
-                if self.rest.starts_with('{') {
-                    if self.ragged && self.lengths.len() == depth + 1 {
-                        return Err(self.mismatch());
-                    }
-                    self.braces(depth + 1)?;
-                } else {
+        // Only the outermost braces may be empty.
+        if depth == 0 && self.rest.starts_with('}') {
+            self.rest = &self.rest[1..];
+            self.lengths[0] = Some(0);
+            return Ok(());
+        }
+        let holds_braces = self.rest.starts_with('{');
+        loop {
+            self.skip_space();
+            match (holds_braces, self.rest.starts_with('{')) {
+                (true, true) => self.braces(depth + 1)?,
+                (true, false) => return Err(self.fail(self.unexpected("Unexpected array element."))),
+                (false, true) => return Err(self.fail("Unexpected \"{\" character.")),
+                (false, false) => {
                     if self.lengths.len() > depth + 1 {
                         return Err(self.mismatch());
                     }
-                    self.ragged = true;
                     self.item()?;
                 }
-                count += 1;
-                self.skip_space();
-                let mut chars = self.rest.chars();
-                match chars.next() {
-                    Some(',') => self.rest = chars.as_str(),
-                    Some('}') => {
-                        self.rest = chars.as_str();
-                        break;
-                    }
-                    Some('{') => return Err(self.fail("Unexpected \"{\" character.")),
-                    Some(_) => return Err(self.fail("Unexpected array element.")),
-                    None => return Err(self.fail("Unexpected end of input.")),
+            }
+            count += 1;
+            self.skip_space();
+            let mut chars = self.rest.chars();
+            match chars.next() {
+                Some(',') => self.rest = chars.as_str(),
+                Some('}') => {
+                    self.rest = chars.as_str();
+                    break;
                 }
+                _ => return Err(self.fail(self.unexpected("Unexpected array element."))),
             }
         }
         match self.lengths[depth] {
@@ -239,6 +236,15 @@ impl Parser<'_, '_> {
                 self.lengths[depth] = Some(count);
                 Ok(())
             }
+        }
+    }
+
+    /// What is wrong with the next character, `otherwise` if it is no punctuation of arrays.
+    fn unexpected(&self, otherwise: &str) -> String {
+        match self.rest.chars().next() {
+            None => "Unexpected end of input.".to_owned(),
+            Some(c @ ('{' | '}' | ',')) => format!("Unexpected \"{c}\" character."),
+            Some(_) => otherwise.to_owned(),
         }
     }
 

@@ -374,7 +374,8 @@ pub fn utf8(bytes: &[u8]) -> SqlResult<&str> {
     }
 }
 
-fn parse_tid(text: &str) -> Option<(u32, u16)> {
+/// Block and offset of a tid's text.
+pub fn parse_tid(text: &str) -> Option<(u32, u16)> {
     let (block, offset) = text.strip_prefix('(')?.strip_suffix(')')?.split_once(',')?;
     Some((block.parse().ok()?, offset.parse().ok()?))
 }

@@ -5,10 +5,10 @@ mod table;
 
 use std::cmp::Ordering;
 
-use storage::{Array, Datum, Interval, Numeric};
+use storage::{Array, Datum, Interval, Jsonb, Numeric};
 
 use super::CallContext;
-use super::value::{Argument, Date, Oid, Padded, Record, Time, TimeTz, Timestamp, TimestampTz, Uuid};
+use super::value::{Argument, Date, Oid, Padded, Record, Tid, Time, TimeTz, Timestamp, TimestampTz, Uuid};
 use crate::types::calendar::{self, MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::types::datetime;
 use crate::{SqlError, SqlResult, SqlState};
@@ -41,6 +41,8 @@ ordered!(
     std::sync::Arc<str>,
     &[u8],
     &Numeric,
+    &Jsonb,
+    Tid,
     Oid,
     Uuid,
     Date,

@@ -8,11 +8,11 @@ use crate::functions::CallContext;
 use crate::functions::Function;
 use crate::functions::call::{binary, binary_with};
 use crate::functions::define::scalar;
-use crate::functions::value::{Date, Oid, Padded, Record, Time, TimeTz, Timestamp, TimestampTz, Uuid};
+use crate::functions::value::{Date, Oid, Padded, Record, Tid, Time, TimeTz, Timestamp, TimestampTz, Uuid};
 use crate::types::oid::*;
 use std::cmp::Ordering;
 use std::sync::Arc;
-use storage::{Array, Datum, Interval, Numeric};
+use storage::{Array, Datum, Interval, Jsonb, Numeric};
 
 #[rustfmt::skip]
 pub(in crate::functions) static FUNCTIONS: &[Function] = &[
@@ -330,4 +330,18 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(678, "oidvectorle", &[OIDVECTOR, OIDVECTOR], BOOL, |_, a| binary(|x: &Array, y: &Array| oid_vectors(x, y).is_le(), a)),
     scalar(681, "oidvectorgt", &[OIDVECTOR, OIDVECTOR], BOOL, |_, a| binary(|x: &Array, y: &Array| oid_vectors(x, y).is_gt(), a)),
     scalar(680, "oidvectorge", &[OIDVECTOR, OIDVECTOR], BOOL, |_, a| binary(|x: &Array, y: &Array| oid_vectors(x, y).is_ge(), a)),
+    scalar(4043, "jsonb_eq", &[JSONB, JSONB], BOOL, |_, a| binary(equal::<&Jsonb>, a)),
+    scalar(4038, "jsonb_ne", &[JSONB, JSONB], BOOL, |_, a| binary(not_equal::<&Jsonb>, a)),
+    scalar(4039, "jsonb_lt", &[JSONB, JSONB], BOOL, |_, a| binary(less::<&Jsonb>, a)),
+    scalar(4041, "jsonb_le", &[JSONB, JSONB], BOOL, |_, a| binary(less_or_equal::<&Jsonb>, a)),
+    scalar(4040, "jsonb_gt", &[JSONB, JSONB], BOOL, |_, a| binary(greater::<&Jsonb>, a)),
+    scalar(4042, "jsonb_ge", &[JSONB, JSONB], BOOL, |_, a| binary(greater_or_equal::<&Jsonb>, a)),
+    scalar(4044, "jsonb_cmp", &[JSONB, JSONB], INT4, |_, a| binary(order::<&Jsonb>, a)),
+    scalar(1292, "tideq", &[TID, TID], BOOL, |_, a| binary(equal::<Tid>, a)),
+    scalar(1265, "tidne", &[TID, TID], BOOL, |_, a| binary(not_equal::<Tid>, a)),
+    scalar(2791, "tidlt", &[TID, TID], BOOL, |_, a| binary(less::<Tid>, a)),
+    scalar(2793, "tidle", &[TID, TID], BOOL, |_, a| binary(less_or_equal::<Tid>, a)),
+    scalar(2790, "tidgt", &[TID, TID], BOOL, |_, a| binary(greater::<Tid>, a)),
+    scalar(2792, "tidge", &[TID, TID], BOOL, |_, a| binary(greater_or_equal::<Tid>, a)),
+    scalar(2794, "bttidcmp", &[TID, TID], INT4, |_, a| binary(order::<Tid>, a)),
 ];

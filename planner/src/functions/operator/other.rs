@@ -42,7 +42,6 @@ pub(super) static OPERATORS: &[Operator] = &[
     op(2751, "@>", ANYARRAY, ANYARRAY, BOOL, 2748, 2752, 0),
     op(3246, "@>", JSONB, JSONB, BOOL, 4046, 3250, 0),
     op(4012, "@?", JSONB, JSONPATH, BOOL, 4010, 0, 0),
-    op(3762, "@@", TEXT, TEXT, BOOL, 3760, 0, 0),
     op(4013, "@@", JSONB, JSONPATH, BOOL, 4011, 0, 0),
     op(3877, "^@", TEXT, TEXT, BOOL, 3696, 0, 0),
     op(2018, "||", BYTEA, BYTEA, BYTEA, 2011, 0, 0),

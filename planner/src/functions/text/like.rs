@@ -47,14 +47,14 @@ fn find(text: &[u8], pattern: &[u8], utf8: bool, equal: impl Fn(u8, u8) -> bool)
                 true
             }
             Some(b'\\') => match pattern.get(p + 1) {
-                // The pattern is only looked at as far as the text leads; a dangling escape behind is still an error.
-                None => return Err(dangling_escape()),
+                // The pattern is only looked at as far as the text leads.
+                None if t < text.len() => return Err(dangling_escape()),
                 Some(&byte) if t < text.len() && equal(text[t], byte) => {
                     t += 1;
                     p += 2;
                     true
                 }
-                Some(_) => false,
+                _ => false,
             },
             Some(&byte) if byte != b'_' && t < text.len() && equal(text[t], byte) => {
                 t += 1;
