@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,10 @@ use crate::leadership::{Leadership, Role, Shared};
 use crate::log::GroupLog;
 use crate::machine::StateMachine;
 use crate::transport::SnapshotPiece;
-use crate::types::{Command, CommittedLeaderId, Completion, GroupId, NodeId, TypeConfig};
+use crate::types::{Command, CommittedLeaderId, Completion, GroupId, InFlight, NodeId, TypeConfig};
+
+/// Bytes of commands of one group that are proposed and not yet applied, at most; openraft bounds only their number.
+const PROPOSED_BYTES_MAX: usize = 256 << 20;
 
 /// How long a shutdown waits for openraft's tasks to end.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,6 +95,7 @@ pub struct Group {
     pub(crate) shared: Arc<Shared>,
     pub(crate) log: Arc<GroupLog>,
     engine: Arc<Engine>,
+    proposed_bytes: Arc<AtomicUsize>,
     /// Votes are refused until then (C4): before it restarted, this node may have promised a leader a lease.
     pub(crate) refuse_votes_until: Option<Instant>,
     /// A snapshot being received.
@@ -130,6 +135,7 @@ impl Group {
             shared,
             log,
             engine,
+            proposed_bytes: Arc::default(),
             refuse_votes_until,
             incoming,
             tasks,
@@ -180,8 +186,14 @@ impl Group {
         if self.shared.is_transferring() {
             return Err(ConsensusError::NotLeader { leader: None });
         }
+        let max = if is_promised { usize::MAX } else { PROPOSED_BYTES_MAX };
+        let in_flight = InFlight::count(command.len(), &self.proposed_bytes, max).ok_or(ConsensusError::Overloaded)?;
         let (done, receiver) = oneshot::channel();
-        let mut request = self.raft.write(Command(command)).responder(Completion(done));
+        let completion = Completion {
+            done,
+            _in_flight: Some(in_flight),
+        };
+        let mut request = self.raft.write(Command(command)).responder(completion);
         if let Some(term) = term {
             request = request.with_leader(CommittedLeaderId::new(term));
         }
@@ -271,7 +283,7 @@ impl Group {
         built.map(|_| ()).map_err(|_| ConsensusError::Stopped)
     }
 
-    /// Adds a replica that receives the log and does not vote; returns once it has caught up.
+    /// Adds a replica that receives the log and does not vote; returns once it lags by few entries.
     ///
     /// # Errors
     /// [`ConsensusError::NotLeader`] or [`ConsensusError::Membership`].

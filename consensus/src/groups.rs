@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use openraft::{Config, SnapshotPolicy};
 use parking_lot::RwLock;
 use storage::{Engine, EngineError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::ConsensusError;
 use crate::group::{Group, GroupRaft, Incoming};
@@ -22,7 +22,8 @@ use crate::types::{GroupId, NodeId, TypeConfig};
 /// Key in the engine's local metadata of the node's number.
 const NODE_KEY: &[u8] = b"node";
 
-/// Entries behind a snapshot that stay in the log, so that a follower that lags a little needs no snapshot.
+/// Entries behind a snapshot that stay in the log, so that a follower that lags a little needs no snapshot; and how few a
+/// new replica may lag to count as caught up.
 const KEPT_ENTRIES: u64 = 64;
 
 /// Called once when storage fails: the node should stop.
@@ -136,6 +137,7 @@ impl Groups {
             // C5: by bytes of log, which we count.
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+            replication_lag_threshold: KEPT_ENTRIES,
             ..Config::default()
         };
         let config = config
@@ -245,7 +247,27 @@ impl Groups {
         }
     }
 
-    /// Stops all groups and writes what is queued. With `flush`, everything is made durable, so that the next start has
+    /// Removes a replica from this node: stops it, and deletes its log and its family. To be called only when the group's
+    /// members no longer include this node; a voter that forgot its vote could vote twice.
+    ///
+    /// # Errors
+    /// Storage failed; calling it again finishes.
+    pub async fn remove_group(&self, id: GroupId) -> Result<(), ConsensusError> {
+        let group = self.groups.write().remove(&id);
+        if let Some(group) = group {
+            group.shutdown().await;
+        }
+        let (done, receiver) = oneshot::channel();
+        // Through the writer: whatever it still has queued of the group comes first.
+        self.writer
+            .submit(crate::log::writer::Request::Forget { group: id, done })?;
+        receiver.await.map_err(|_| ConsensusError::Stopped)??;
+        let engine = self.engine.clone();
+        let dropped = tokio::task::spawn_blocking(move || engine.drop_family(id.0)).await;
+        Ok(dropped.map_err(|error| EngineError::Io(error.to_string()))??)
+    }
+
+    /// Stops all groups and writes what is queued. Must be called before the node is dropped, or the groups run on. With `flush`, everything is made durable, so that the next start has
     /// nothing to replay.
     ///
     /// # Errors

@@ -174,11 +174,13 @@ impl StateMachine {
     fn write(
         &mut self,
         entry: &Entry,
-        fill: impl Fn(&Self, &mut Batch) -> Result<Bytes, EngineError>,
+        fill: impl FnOnce(&Self, &mut Batch) -> Result<Bytes, EngineError>,
     ) -> Result<Bytes, EngineError> {
         let mut batch = Batch::new();
         let reply = fill(self, &mut batch)?;
         batch.put(&self.family, APPLIED_KEY, &codec::encode_log_id(&entry.log_id));
+        // The machine is asked once: it may remember that it was.
+        let data = batch.data();
         let mut result = self.engine.write(batch, Durability::Replayed);
         while let Err(error) = &result {
             if !error.is_retryable() {
@@ -186,11 +188,7 @@ impl StateMachine {
             }
             tracing::error!(group = %self.group, %error, "applying waits for space on the device");
             std::thread::sleep(FULL_DEVICE_RETRY);
-            // Made anew: RocksDB takes a batch and does not give it back. The machine reads the same state as before.
-            let mut batch = Batch::new();
-            fill(self, &mut batch)?;
-            batch.put(&self.family, APPLIED_KEY, &codec::encode_log_id(&entry.log_id));
-            result = self.engine.write(batch, Durability::Replayed);
+            result = self.engine.write(Batch::from_data(&data), Durability::Replayed);
         }
         self.applied = Some(entry.log_id);
         Ok(reply)

@@ -1,6 +1,8 @@
 //! What openraft is told about our types, and short names for the results.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use openraft::raft::responder::Responder;
@@ -45,12 +47,40 @@ impl fmt::Display for Command {
 pub struct Reply(pub Bytes);
 
 /// Hands the result of a proposal to its future. openraft's own logs a warning for every future nobody waits for.
-pub struct Completion<T>(pub(crate) oneshot::Sender<T>);
+pub struct Completion<T> {
+    pub(crate) done: oneshot::Sender<T>,
+    pub(crate) _in_flight: Option<InFlight>,
+}
+
+/// Bytes of a command between proposing and applying, counted until it is dropped.
+pub(crate) struct InFlight {
+    bytes: usize,
+    total: Arc<AtomicUsize>,
+}
+
+impl InFlight {
+    /// Counts the bytes; `None` if that would be more than `max` together.
+    pub(crate) fn count(bytes: usize, total: &Arc<AtomicUsize>, max: usize) -> Option<InFlight> {
+        let before = total.fetch_add(bytes, Ordering::Relaxed);
+        let counted = InFlight {
+            bytes,
+            total: total.clone(),
+        };
+        // One command alone may be larger than the bound.
+        (before == 0 || before + bytes <= max).then_some(counted)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 impl<T: Send + 'static> Responder<TypeConfig, T> for Completion<T> {
     fn on_complete(self, result: T) {
         // The proposer may have gone; the entry is applied all the same.
-        let _ = self.0.send(result);
+        let _ = self.done.send(result);
     }
 }
 

@@ -50,6 +50,11 @@ pub(crate) enum Request {
     Truncate { group: GroupId, from: u64 },
     /// Delete entries from one index up to a log id, inclusive.
     Purge { group: GroupId, from: u64, upto: LogId },
+    /// Delete everything of a group that is not open any more; answered once it is durable.
+    Forget {
+        group: GroupId,
+        done: oneshot::Sender<Result<(), EngineError>>,
+    },
     /// Save a committed id.
     Committed { group: GroupId, committed: LogId },
 }
@@ -59,7 +64,7 @@ impl Request {
         match self {
             // A lost truncation is found again: the leader repeats it before it appends. But it must not be overtaken, and
             // the callback of the append that follows covers it.
-            Request::Append { .. } | Request::Vote { .. } | Request::Truncate { .. } => true,
+            Request::Append { .. } | Request::Vote { .. } | Request::Truncate { .. } | Request::Forget { .. } => true,
             Request::Purge { .. } | Request::Committed { .. } => false,
         }
     }
@@ -271,6 +276,9 @@ impl Shared {
                     );
                     batch.delete_range(family, &from, &to);
                 }
+                Request::Forget { group, .. } => {
+                    batch.delete_range(family, &codec::vote_key(*group), &codec::entries_end(*group));
+                }
                 Request::Committed { group, committed } => {
                     batch.put(family, &codec::committed_key(*group), &codec::encode_log_id(committed));
                 }
@@ -290,7 +298,7 @@ impl Shared {
         for request in round.into_iter().chain(queued) {
             match request {
                 Request::Append { done, .. } => done.io_completed(Err(to_io(error.clone()))),
-                Request::Vote { done, .. } => drop(done.send(Err(error.clone()))),
+                Request::Vote { done, .. } | Request::Forget { done, .. } => drop(done.send(Err(error.clone()))),
                 Request::Truncate { .. } | Request::Purge { .. } | Request::Committed { .. } => {}
             }
         }
@@ -307,7 +315,7 @@ fn complete(round: Vec<Request>) {
         match request {
             Request::Append { tail, done, .. } => appends.entry(tail.id()).or_default().push(done),
             // Nobody waits any more if the receiver is gone.
-            Request::Vote { done, .. } => drop(done.send(Ok(()))),
+            Request::Vote { done, .. } | Request::Forget { done, .. } => drop(done.send(Ok(()))),
             Request::Truncate { .. } | Request::Purge { .. } | Request::Committed { .. } => {}
         }
     }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use openraft::raft::VoteRequest;
 use openraft::vote::RaftVote;
+use storage::{Engine, EngineError, EngineOptions};
 use tempfile::TempDir;
 
-use super::{Counting, PATIENCE, engine, options, serving, set, value, wait_for};
+use super::{Counting, PATIENCE, options, serving, set, value, wait_for};
 use crate::types::{TypeConfig, Vote};
 use crate::{
     ConsensusError, Group, GroupId, Groups, GroupsOptions, LocalTransport, Members, NodeId, Request, Response, Role,
@@ -53,7 +54,7 @@ impl Cluster {
             .directories
             .entry(id)
             .or_insert_with(|| tempfile::tempdir().unwrap());
-        let groups = Groups::open(engine(directory.path()), self.network.end(id), options).unwrap();
+        let groups = Groups::open(reopen(directory.path()).await, self.network.end(id), options).unwrap();
         self.network.connect(&groups);
         let machine = Arc::new(Counting::default());
         let group = groups.open_group(GROUP, machine.clone(), members).await.unwrap();
@@ -271,6 +272,7 @@ async fn replicas_are_added_and_removed() {
     }
     cluster.group(1).change_voters([1, 2, 3].into()).await.unwrap();
     assert_eq!(cluster.group(1).voters(), [1, 2, 3].into());
+    cluster.caught_up(3, 1).await;
     assert_eq!(value(cluster.group(3), "k").as_deref(), Some("v"));
     assert!(wait_for_lease(cluster.group(1)).await);
     // The gate is no longer always open: without the others it closes.
@@ -287,6 +289,29 @@ async fn replicas_are_added_and_removed() {
     cluster.group(leader).change_voters(rest.clone()).await.unwrap();
     assert_eq!(cluster.group(leader).voters(), rest);
     assert_eq!(cluster.group(leader).current_leadership().role, Role::Serving);
+    // The one that was removed is forgotten, and may come back as if it had never been there.
+    let removed = leader % 3 + 1;
+    cluster.nodes[&removed].groups.remove_group(GROUP).await.unwrap();
+    cluster.close(removed).await;
+    cluster.open(removed, Members::Unknown).await;
+    assert_eq!(cluster.group(removed).log.ends(), (None, None));
+    assert_eq!(value(cluster.group(removed), "k"), None);
+    cluster.group(leader).add_learner(removed).await.unwrap();
+    cluster.caught_up(removed, leader).await;
+    assert_eq!(value(cluster.group(removed), "k").as_deref(), Some("v"));
+}
+
+/// Opens a directory as soon as requests that others had in flight to the node have let go of it.
+async fn reopen(path: &std::path::Path) -> Arc<Engine> {
+    let opened = async {
+        loop {
+            match Engine::open(path, EngineOptions::default()) {
+                Err(EngineError::InUse { .. }) => tokio::task::yield_now().await,
+                result => break result.unwrap(),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, opened).await.unwrap()
 }
 
 async fn wait_for_lease(group: &Group) -> bool {

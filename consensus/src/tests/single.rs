@@ -80,6 +80,23 @@ async fn a_proposal_for_another_term_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_bytes_of_waiting_proposals_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Alone::open(directory.path());
+    let (group, _) = node.group(1).await;
+    let total = std::sync::Arc::default();
+    let large = crate::types::InFlight::count(100, &total, 50).expect("one alone is always taken");
+    assert!(crate::types::InFlight::count(1, &total, 50).is_none());
+    drop(large);
+    let small = crate::types::InFlight::count(30, &total, 50);
+    assert!(small.is_some() && crate::types::InFlight::count(30, &total, 50).is_none());
+    // Counted until applied, and no longer.
+    for _ in 0..10 {
+        group.propose(set("k", "x".repeat(60 << 20))).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_proposed_below_the_reserve() {
     let directory = tempfile::tempdir().unwrap();
     drop(Alone::open(directory.path()).group(1).await);

@@ -209,7 +209,9 @@ async fn c5_a_broken_device_stops_the_log_and_tells_once() {
     let told = Arc::new(AtomicUsize::new(0));
     let on_fatal = {
         let told = told.clone();
-        Arc::new(move |_| drop(told.fetch_add(1, Ordering::SeqCst)))
+        Arc::new(move |_| {
+            told.fetch_add(1, Ordering::SeqCst);
+        })
     };
     let writer = LogWriter::start_on(engine, device, on_fatal).unwrap();
     let log = GroupLog::open(GroupId(1), writer.clone(), usize::MAX).unwrap();

@@ -51,6 +51,21 @@ impl Batch {
         self.inner.size_in_bytes()
     }
 
+    /// The changes as bytes, from which [`from_data`](Self::from_data) makes the same batch: RocksDB takes a batch and does
+    /// not give it back when it fails.
+    pub fn data(&self) -> Vec<u8> {
+        self.inner.data().to_vec()
+    }
+
+    /// The batch that [`data`](Self::data) was taken of, in the same process.
+    pub fn from_data(data: &[u8]) -> Self {
+        let inner = WriteBatch::from_data(data);
+        Self {
+            count: inner.len(),
+            inner,
+        }
+    }
+
     pub(crate) fn into_inner(self) -> WriteBatch {
         self.inner
     }
