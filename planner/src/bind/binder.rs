@@ -132,8 +132,17 @@ impl<'a> Binder<'a> {
     ) -> OutputColumn {
         let id = ColumnId(self.columns.len() as u32);
         let level = self.level();
-        self.columns.push(ColumnFacts { level, table: table.cloned(), name: name.into(), origin });
-        OutputColumn { id, name: name.to_owned(), ty }
+        self.columns.push(ColumnFacts {
+            level,
+            table: table.cloned(),
+            name: name.into(),
+            origin,
+        });
+        OutputColumn {
+            id,
+            name: name.to_owned(),
+            ty,
+        }
     }
 
     /// Facts about a column id.

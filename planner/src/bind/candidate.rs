@@ -23,8 +23,10 @@ pub(super) enum NoChoice {
 
 /// Chooses the candidate whose arguments the inputs fit best without being exactly of its types.
 pub(super) fn choose<T: Clone>(inputs: &[u32], candidates: &[Candidate<T>]) -> Result<Candidate<T>, NoChoice> {
-    let fitting: Vec<&Candidate<T>> =
-        candidates.iter().filter(|candidate| can_coerce_all(inputs, &candidate.args)).collect();
+    let fitting: Vec<&Candidate<T>> = candidates
+        .iter()
+        .filter(|candidate| can_coerce_all(inputs, &candidate.args))
+        .collect();
     match fitting.as_slice() {
         [] => Err(NoChoice::Missing),
         [one] => Ok((*one).clone()),
@@ -40,10 +42,15 @@ fn best<'a, T>(
 ) -> Vec<&'a Candidate<T>> {
     let count = |candidate: &Candidate<T>| {
         let pairs = inputs.iter().zip(&candidate.args);
-        pairs.filter(|&(&input, &arg)| input != oid::UNKNOWN && matches(input, arg)).count()
+        pairs
+            .filter(|&(&input, &arg)| input != oid::UNKNOWN && matches(input, arg))
+            .count()
     };
     let most = candidates.iter().map(|candidate| count(candidate)).max().unwrap_or(0);
-    candidates.into_iter().filter(|candidate| count(candidate) == most).collect()
+    candidates
+        .into_iter()
+        .filter(|candidate| count(candidate) == most)
+        .collect()
 }
 
 fn select<'a, T>(inputs: &[u32], candidates: Vec<&'a Candidate<T>>) -> Option<&'a Candidate<T>> {
@@ -77,7 +84,10 @@ fn by_unknown_categories<'a, T>(inputs: &[u32], candidates: Vec<&'a Candidate<T>
         let mut slot: Option<(u8, bool)> = None;
         let mut conflict = false;
         for candidate in &candidates {
-            let (category, preferred) = (types::category(candidate.args[i]), types::is_preferred(candidate.args[i]));
+            let (category, preferred) = (
+                types::category(candidate.args[i]),
+                types::is_preferred(candidate.args[i]),
+            );
             match &mut slot {
                 None => slot = Some((category, preferred)),
                 Some((known, has_preferred)) if *known == category => *has_preferred |= preferred,
@@ -117,7 +127,10 @@ fn by_single_known_type<'a, T>(
         return None;
     }
     let mut fitting = candidates.into_iter().filter(|candidate| {
-        candidate.args.iter().all(|&arg| can_coerce(first, arg, CastContext::Implicit))
+        candidate
+            .args
+            .iter()
+            .all(|&arg| can_coerce(first, arg, CastContext::Implicit))
             && can_coerce_all(&vec![first; inputs.len()], &candidate.args)
     });
     let one = fitting.next()?;

@@ -94,8 +94,12 @@ pub(super) fn can_coerce(source: u32, target: u32, context: CastContext) -> bool
 
 /// [`can_coerce`] for a list of arguments, polymorphic ones checked together.
 pub(super) fn can_coerce_all(sources: &[u32], targets: &[u32]) -> bool {
-    let each = sources.iter().zip(targets).all(|(&source, &target)| can_coerce(source, target, CastContext::Implicit));
-    each && (!targets.iter().any(|&target| polymorphic::is_polymorphic(target)) || polymorphic::is_consistent(sources, targets))
+    let each = sources
+        .iter()
+        .zip(targets)
+        .all(|(&source, &target)| can_coerce(source, target, CastContext::Implicit));
+    each && (!targets.iter().any(|&target| polymorphic::is_polymorphic(target))
+        || polymorphic::is_consistent(sources, targets))
 }
 
 impl Binder<'_> {
@@ -105,7 +109,11 @@ impl Binder<'_> {
             return Ok(None);
         }
         let converted = self.coerce_type(expr, target, context)?;
-        Ok(Some(self.apply_modifier(converted, target, context == CastContext::Explicit)))
+        Ok(Some(self.apply_modifier(
+            converted,
+            target,
+            context == CastContext::Explicit,
+        )))
     }
 
     /// Converts implicitly where the caller knows that it is possible.
@@ -120,7 +128,11 @@ impl Binder<'_> {
     /// 42846
     pub(super) fn cannot_cast(&self, source: Type, target: Type, position: Option<u32>) -> SqlError {
         let (source, target) = (self.type_name(source), self.type_name(target));
-        SqlError::new(SqlState::CANNOT_COERCE, format!("cannot cast type {source} to {target}")).at(position)
+        SqlError::new(
+            SqlState::CANNOT_COERCE,
+            format!("cannot cast type {source} to {target}"),
+        )
+        .at(position)
     }
 
     /// Applies a modifier to a value that already has the type.
@@ -131,10 +143,21 @@ impl Binder<'_> {
         if let ExprKind::Literal(datum) = &expr.kind
             && let Ok(fitted) = types::apply_modifier(datum.clone(), target, explicit)
         {
-            return Expr { kind: ExprKind::Literal(fitted), ty: target, position: expr.position };
+            return Expr {
+                kind: ExprKind::Literal(fitted),
+                ty: target,
+                position: expr.position,
+            };
         }
         let position = expr.position;
-        Expr { kind: ExprKind::Coerce { base: Box::new(expr), explicit }, ty: target, position }
+        Expr {
+            kind: ExprKind::Coerce {
+                base: Box::new(expr),
+                explicit,
+            },
+            ty: target,
+            position,
+        }
     }
 
     /// Converts to the type without its modifier (except where reading a literal needs it).
@@ -144,7 +167,11 @@ impl Binder<'_> {
             return Ok(expr);
         }
         if target.oid == oid::ANY || polymorphic::is_polymorphic(target.oid) {
-            return if source == oid::UNKNOWN { self.unknown_to_text(expr) } else { Ok(expr) };
+            return if source == oid::UNKNOWN {
+                self.unknown_to_text(expr)
+            } else {
+                Ok(expr)
+            };
         }
         if source == oid::UNKNOWN {
             return self.coerce_unknown(expr, target);
@@ -165,16 +192,31 @@ impl Binder<'_> {
                 if function.args.len() > 2 {
                     args.push(literal(Datum::Bool(context == CastContext::Explicit), Type::BOOL));
                 }
-                Ok(Expr { kind: ExprKind::Call { function, args }, ty, position })
+                Ok(Expr {
+                    kind: ExprKind::Call { function, args },
+                    ty,
+                    position,
+                })
             }
             Some(Path::Array(from, to)) => self.coerce_array(expr, from, to, target, context),
-            Some(Path::Text) => Ok(Expr { kind: ExprKind::ConvertIo(Box::new(expr)), ty, position }),
+            Some(Path::Text) => Ok(Expr {
+                kind: ExprKind::ConvertIo(Box::new(expr)),
+                ty,
+                position,
+            }),
             None if is_row(source) && is_row(target.oid) => self.coerce_row(expr, target, context),
             None => Err(self.cannot_cast(expr.ty, target, position)),
         }
     }
 
-    fn coerce_array(&mut self, mut expr: Expr, from: u32, to: u32, target: Type, context: CastContext) -> SqlResult<Expr> {
+    fn coerce_array(
+        &mut self,
+        mut expr: Expr,
+        from: u32,
+        to: u32,
+        target: Type,
+        context: CastContext,
+    ) -> SqlResult<Expr> {
         let position = expr.position;
         let ty = Type::new(target.oid);
         // The elements of a constructor are converted where they stand.
@@ -184,16 +226,27 @@ impl Binder<'_> {
                 .into_iter()
                 .map(|element| self.coerce_type(element, element_type, context))
                 .collect::<SqlResult<Vec<Expr>>>()?;
-            return Ok(Expr { kind: ExprKind::Array { elements, nested }, ty, position });
+            return Ok(Expr {
+                kind: ExprKind::Array { elements, nested },
+                ty,
+                position,
+            });
         }
         if matches!(find_path(from, to, context), Some(Path::Relabel)) {
             expr.ty = ty;
             return Ok(expr);
         }
-        let placeholder = Expr { kind: ExprKind::Placeholder, ty: Type::new(from), position: None };
+        let placeholder = Expr {
+            kind: ExprKind::Placeholder,
+            ty: Type::new(from),
+            position: None,
+        };
         let element = self.coerce_type(placeholder, Type::new(to), context)?;
         Ok(Expr {
-            kind: ExprKind::ConvertArray { base: Box::new(expr), element: Box::new(element) },
+            kind: ExprKind::ConvertArray {
+                base: Box::new(expr),
+                element: Box::new(element),
+            },
             ty,
             position,
         })
@@ -231,14 +284,17 @@ impl Binder<'_> {
                 Some(field) => converted.push(field),
                 None => {
                     let (source, wanted) = (self.type_name(source), self.type_name(ty));
-                    return Err(self.cannot_cast(Type::RECORD, target, position).detail(format!(
-                        "Cannot cast type {source} to {wanted} in column {}.",
-                        i + 1
-                    )));
+                    return Err(self
+                        .cannot_cast(Type::RECORD, target, position)
+                        .detail(format!("Cannot cast type {source} to {wanted} in column {}.", i + 1)));
                 }
             }
         }
-        Ok(Expr { kind: ExprKind::Row(converted), ty: Type::new(target.oid), position })
+        Ok(Expr {
+            kind: ExprKind::Row(converted),
+            ty: Type::new(target.oid),
+            position,
+        })
     }
 
     /// Gives a literal, a parameter or NULL of unknown type its type.
@@ -250,7 +306,11 @@ impl Binder<'_> {
                 // Fields of an interval literal are read by its modifier; other modifiers are applied afterwards.
                 let reading = if target.oid == oid::INTERVAL { target } else { ty };
                 let datum = types::input(reading, &text, self.session).map_err(|error| error.at(position))?;
-                Ok(Expr { kind: ExprKind::Literal(datum), ty: reading, position })
+                Ok(Expr {
+                    kind: ExprKind::Literal(datum),
+                    ty: reading,
+                    position,
+                })
             }
             ExprKind::Parameter(index) => {
                 let known = match self.parameter(index) {
@@ -260,7 +320,11 @@ impl Binder<'_> {
                         ty
                     }
                 };
-                let parameter = Expr { kind: ExprKind::Parameter(index), ty: known, position };
+                let parameter = Expr {
+                    kind: ExprKind::Parameter(index),
+                    ty: known,
+                    position,
+                };
                 if known.oid == target.oid {
                     return Ok(parameter);
                 }
@@ -275,17 +339,33 @@ impl Binder<'_> {
                 }
                 self.coerce_type(parameter, target, CastContext::Implicit)
             }
-            ExprKind::Literal(Datum::Null) => Ok(Expr { kind: ExprKind::Literal(Datum::Null), ty, position }),
+            ExprKind::Literal(Datum::Null) => Ok(Expr {
+                kind: ExprKind::Literal(Datum::Null),
+                ty,
+                position,
+            }),
             kind => {
-                let base = Expr { kind, ty: Type::TEXT, position };
-                Ok(Expr { kind: ExprKind::ConvertIo(Box::new(base)), ty, position })
+                let base = Expr {
+                    kind,
+                    ty: Type::TEXT,
+                    position,
+                };
+                Ok(Expr {
+                    kind: ExprKind::ConvertIo(Box::new(base)),
+                    ty,
+                    position,
+                })
             }
         }
     }
 
     /// What stays unknown is text.
     pub(super) fn unknown_to_text(&mut self, expr: Expr) -> SqlResult<Expr> {
-        if expr.ty.oid == oid::UNKNOWN { self.coerce_unknown(expr, Type::TEXT) } else { Ok(expr) }
+        if expr.ty.oid == oid::UNKNOWN {
+            self.coerce_unknown(expr, Type::TEXT)
+        } else {
+            Ok(expr)
+        }
     }
 
     /// Converts a condition to boolean. `what` is `argument of WHERE` and the like.
@@ -315,5 +395,9 @@ impl Binder<'_> {
 
 /// A constant made by the binder.
 pub(super) fn literal(datum: Datum, ty: Type) -> Expr {
-    Expr { kind: ExprKind::Literal(datum), ty, position: None }
+    Expr {
+        kind: ExprKind::Literal(datum),
+        ty,
+        position: None,
+    }
 }

@@ -25,12 +25,11 @@ impl Binder<'_> {
     }
 
     /// As [`Self::common_type`]; the types that do not match if there is none.
-    pub(super) fn find_common_type(
-        &self,
-        inputs: &[(Type, Option<u32>)],
-    ) -> Result<Type, (Type, Type, Option<u32>)> {
+    pub(super) fn find_common_type(&self, inputs: &[(Type, Option<u32>)]) -> Result<Type, (Type, Type, Option<u32>)> {
         let mut known = inputs.iter().filter(|(ty, _)| ty.oid != oid::UNKNOWN);
-        let Some(&(mut best, _)) = known.next() else { return Ok(Type::TEXT) };
+        let Some(&(mut best, _)) = known.next() else {
+            return Ok(Type::TEXT);
+        };
         for &(ty, position) in known {
             if ty.oid == best.oid {
                 if ty.modifier != best.modifier {
@@ -60,7 +59,10 @@ impl Binder<'_> {
     pub(super) fn unify(&mut self, exprs: Vec<Expr>, what: &str) -> SqlResult<(Vec<Expr>, Type)> {
         let inputs: Vec<(Type, Option<u32>)> = exprs.iter().map(|expr| (expr.ty, expr.position)).collect();
         let ty = self.common_type(&inputs, what)?;
-        let exprs = exprs.into_iter().map(|expr| self.coerce_common(expr, ty, what)).collect::<SqlResult<_>>()?;
+        let exprs = exprs
+            .into_iter()
+            .map(|expr| self.coerce_common(expr, ty, what))
+            .collect::<SqlResult<_>>()?;
         Ok((exprs, ty))
     }
 

@@ -37,7 +37,11 @@ impl Binder<'_> {
                 .at(self.at(name.span)));
             }
         }
-        let order = if with.recursive { self.recursive_order(&with.cte_tables)? } else { (0..with.cte_tables.len()).collect() };
+        let order = if with.recursive {
+            self.recursive_order(&with.cte_tables)?
+        } else {
+            (0..with.cte_tables.len()).collect()
+        };
         let mut bound: Vec<Option<Cte>> = with.cte_tables.iter().map(|_| None).collect();
         for index in order {
             let item = &with.cte_tables[index];
@@ -52,14 +56,15 @@ impl Binder<'_> {
             .iter()
             .map(|item| {
                 let named = relations_in(&item.query);
-                (0..items.len()).filter(|&i| named.contains(&items[i].alias.name.value)).collect()
+                (0..items.len())
+                    .filter(|&i| named.contains(&items[i].alias.name.value))
+                    .collect()
             })
             .collect();
         let mut order: Vec<usize> = Vec::with_capacity(items.len());
         while order.len() < items.len() {
-            let ready = (0..items.len()).find(|i| {
-                !order.contains(i) && uses[*i].iter().all(|used| used == i || order.contains(used))
-            });
+            let ready = (0..items.len())
+                .find(|i| !order.contains(i) && uses[*i].iter().all(|used| used == i || order.contains(used)));
             let Some(ready) = ready else {
                 let first = (0..items.len()).find(|i| !order.contains(i)).unwrap_or(0);
                 return Err(SqlError::new(
@@ -103,15 +108,26 @@ impl Binder<'_> {
             columns,
             rel: query.rel,
             recursive,
-            materialized: item.materialized.as_ref().map(|m| matches!(m, sql::CteAsMaterialized::Materialized)),
+            materialized: item
+                .materialized
+                .as_ref()
+                .map(|m| matches!(m, sql::CteAsMaterialized::Materialized)),
             reference_count: 0,
         })
     }
 
     fn enter_cte(&mut self, name: &str, id: CteId, columns: &[OutputColumn], no_rows: bool) {
-        let columns =
-            columns.iter().map(|column| (column.name.clone(), column.ty, self.facts(column.id).origin)).collect();
-        self.ctes.push(CteEntry { name: name.to_owned(), id, columns, pending: false, no_rows });
+        let columns = columns
+            .iter()
+            .map(|column| (column.name.clone(), column.ty, self.facts(column.id).origin))
+            .collect();
+        self.ctes.push(CteEntry {
+            name: name.to_owned(),
+            id,
+            columns,
+            pending: false,
+            no_rows,
+        });
     }
 
     /// The columns of an item under its alias list's names.
@@ -151,9 +167,12 @@ impl Binder<'_> {
         };
         let tail_present = item.query.order_by.is_some() || item.query.limit_clause.is_some();
         let (left, all, right) = match &*item.query.body {
-            sql::SetExpr::SetOperation { left, op: sql::SetOperator::Union, set_quantifier, right } => {
-                (left, matches!(set_quantifier, sql::SetQuantifier::All), right)
-            }
+            sql::SetExpr::SetOperation {
+                left,
+                op: sql::SetOperator::Union,
+                set_quantifier,
+                right,
+            } => (left, matches!(set_quantifier, sql::SetQuantifier::All), right),
             _ => return Err(not_union()),
         };
         let recursion = |message: String| SqlError::new(SqlState::INVALID_RECURSION, message);
@@ -165,7 +184,11 @@ impl Binder<'_> {
             .at(self.at(name.span)));
         }
         if tail_present {
-            let clause = if item.query.order_by.is_some() { "ORDER BY" } else { "LIMIT" };
+            let clause = if item.query.order_by.is_some() {
+                "ORDER BY"
+            } else {
+                "LIMIT"
+            };
             return Err(SqlError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 format!("{clause} in a recursive query is not implemented"),
@@ -182,7 +205,10 @@ impl Binder<'_> {
         let (mut query, term) = result?;
         if !inner.is_empty() {
             let body = std::mem::replace(&mut query.rel, Rel::OneRow);
-            query.rel = Rel::With { ctes: inner, body: Box::new(body) };
+            query.rel = Rel::With {
+                ctes: inner,
+                body: Box::new(body),
+            };
         }
         let columns = self.cte_columns(item, &query)?;
         self.enter_cte(&name.value, id, &columns, false);
@@ -241,7 +267,11 @@ impl Binder<'_> {
 
     /// The WITH item a name means.
     pub(super) fn find_cte(&self, name: &str) -> Option<CteEntry> {
-        self.ctes.iter().rev().find(|entry| entry.name == name && !entry.pending).cloned()
+        self.ctes
+            .iter()
+            .rev()
+            .find(|entry| entry.name == name && !entry.pending)
+            .cloned()
     }
 
     /// A reference to a WITH item: fresh columns of it.
@@ -252,7 +282,13 @@ impl Binder<'_> {
             .iter()
             .map(|(name, ty, origin)| self.new_column_of(Some(alias), name, *ty, *origin))
             .collect();
-        (Rel::CteRef { cte: entry.id, columns: columns.clone() }, columns)
+        (
+            Rel::CteRef {
+                cte: entry.id,
+                columns: columns.clone(),
+            },
+            columns,
+        )
     }
 }
 

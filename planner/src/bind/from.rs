@@ -82,7 +82,10 @@ impl Binder<'_> {
     fn check_aliases(&mut self, new: &[Item]) -> SqlResult<()> {
         let existing = &self.scope().items;
         for item in new.iter().filter(|item| item.relation_visible) {
-            if existing.iter().any(|other| other.relation_visible && same_reference(other, item)) {
+            if existing
+                .iter()
+                .any(|other| other.relation_visible && items_clash(other, item))
+            {
                 return Err(duplicate_alias(item));
             }
         }
@@ -92,7 +95,13 @@ impl Binder<'_> {
     /// Binds one table, subquery, function or join in parentheses.
     pub(super) fn bind_factor(&mut self, factor: &TableFactor) -> SqlResult<Source> {
         match factor {
-            TableFactor::Table { name, alias, args: None, sample, .. } => {
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                sample,
+                ..
+            } => {
                 if sample.is_some() {
                     return Err(SqlError::unsupported("TABLESAMPLE").at(self.at(name.span())));
                 }
@@ -101,30 +110,63 @@ impl Binder<'_> {
                 let items = self.scope().items.split_off(rel_items);
                 Ok(Source { rel, items, whole: 0 })
             }
-            TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => {
+            TableFactor::Table {
+                name,
+                alias,
+                args: Some(args),
+                with_ordinality,
+                ..
+            } => {
                 let calls = self.table_calls(name, &args.args)?;
                 self.bind_table_functions(&calls, alias.as_ref(), *with_ordinality)
             }
-            TableFactor::Function { name, args, alias, with_ordinality, .. } => {
+            TableFactor::Function {
+                name,
+                args,
+                alias,
+                with_ordinality,
+                ..
+            } => {
                 let calls = self.table_calls(name, args)?;
                 self.bind_table_functions(&calls, alias.as_ref(), *with_ordinality)
             }
-            TableFactor::TableFunction { expr: sql::Expr::Function(function), alias } => {
-                self.bind_table_functions(std::slice::from_ref(function), alias.as_ref(), false)
-            }
-            TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
+            TableFactor::TableFunction {
+                expr: sql::Expr::Function(function),
+                alias,
+            } => self.bind_table_functions(std::slice::from_ref(function), alias.as_ref(), false),
+            TableFactor::UNNEST {
+                alias,
+                array_exprs,
+                with_ordinality,
+                ..
+            } => {
                 // unnest of several arrays is one function for each, side by side.
-                let calls: Vec<sql::Function> =
-                    array_exprs.iter().map(|array| function_call(sql::ObjectName::from(vec![sql::Ident::new("unnest")]), vec![array.clone()])).collect();
+                let calls: Vec<sql::Function> = array_exprs
+                    .iter()
+                    .map(|array| {
+                        function_call(
+                            sql::ObjectName::from(vec![sql::Ident::new("unnest")]),
+                            vec![array.clone()],
+                        )
+                    })
+                    .collect();
                 self.bind_table_functions(&calls, alias.as_ref(), *with_ordinality)
             }
-            TableFactor::Derived { lateral, subquery, alias, sample } => {
+            TableFactor::Derived {
+                lateral,
+                subquery,
+                alias,
+                sample,
+            } => {
                 if sample.is_some() {
                     return Err(SqlError::unsupported("TABLESAMPLE"));
                 }
                 self.bind_derived(*lateral, subquery, alias.as_ref())
             }
-            TableFactor::NestedJoin { table_with_joins, alias } => {
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias,
+            } => {
                 let source = self.bind_joined(table_with_joins)?;
                 match alias {
                     None => Ok(source),
@@ -137,7 +179,11 @@ impl Binder<'_> {
 
     /// The calls of a table function: several for ROWS FROM.
     fn table_calls(&self, name: &sql::ObjectName, args: &[FunctionArg]) -> SqlResult<Vec<sql::Function>> {
-        if name.0.len() == 1 && name.0[0].as_ident().is_some_and(|ident| ident.value == forms::ROWS_FROM) {
+        if name.0.len() == 1
+            && name.0[0]
+                .as_ident()
+                .is_some_and(|ident| ident.value == forms::ROWS_FROM)
+        {
             let mut calls = Vec::new();
             for arg in args {
                 match arg {
@@ -145,7 +191,10 @@ impl Binder<'_> {
                         calls.push(function.clone());
                     }
                     other => {
-                        return Err(SqlError::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{other}\"")));
+                        return Err(SqlError::new(
+                            SqlState::SYNTAX_ERROR,
+                            format!("syntax error at or near \"{other}\""),
+                        ));
                     }
                 }
             }
@@ -178,7 +227,9 @@ impl Binder<'_> {
                 )
                 .at(position));
             }
-            let shown: Arc<str> = alias.map_or(single.value.as_str(), |alias| alias.name.value.as_str()).into();
+            let shown: Arc<str> = alias
+                .map_or(single.value.as_str(), |alias| alias.name.value.as_str())
+                .into();
             let (rel, columns) = self.reference_cte(&entry, &shown);
             let item = self.aliased_item(&columns, alias, &shown)?;
             self.scope().items.push(item);
@@ -187,7 +238,9 @@ impl Binder<'_> {
         }
         let relation = self.relation_named(&parts, position)?;
         self.check_database_of(&parts, position)?;
-        let shown: Arc<str> = alias.map_or(relation.name.as_str(), |alias| alias.name.value.as_str()).into();
+        let shown: Arc<str> = alias
+            .map_or(relation.name.as_str(), |alias| alias.name.value.as_str())
+            .into();
         match relation.kind {
             RelationKind::View => self.bind_view(&relation, alias, &shown),
             RelationKind::Table | RelationKind::System | RelationKind::Sequence => {
@@ -239,7 +292,11 @@ impl Binder<'_> {
             Some(schema) => format!("{schema}.{}", table.value),
             None => table.value.clone(),
         };
-        Err(SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{shown}\" does not exist")).at(position))
+        Err(SqlError::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{shown}\" does not exist"),
+        )
+        .at(position))
     }
 
     fn bind_scan(
@@ -251,7 +308,9 @@ impl Binder<'_> {
         let (scan, mut item) = self.make_scan(relation, shown, alias.is_some());
         apply_column_aliases(&mut item, alias, self)?;
         let target = match relation.kind {
-            RelationKind::Table => LockTarget::Table(relation.clone(), item.row_key.unwrap_or(crate::bound::ColumnId(0))),
+            RelationKind::Table => {
+                LockTarget::Table(relation.clone(), item.row_key.unwrap_or(crate::bound::ColumnId(0)))
+            }
             RelationKind::Sequence => LockTarget::Other("a sequence"),
             _ => LockTarget::Other("a system relation"),
         };
@@ -268,7 +327,10 @@ impl Binder<'_> {
         for (position, column) in relation.live_columns() {
             let origin = (relation.id, position as i16 + 1);
             let output = self.new_column_of(Some(shown), &column.name, column.ty, origin);
-            visible.push(ItemColumn { name: column.name.as_str().into(), expr: super::expr_column(&output) });
+            visible.push(ItemColumn {
+                name: column.name.as_str().into(),
+                expr: super::expr_column(&output),
+            });
             columns.push((output, position));
         }
         let row_key = self.new_column_of(Some(shown), "row key", Type::BYTEA, (0, 0)).id;
@@ -286,13 +348,20 @@ impl Binder<'_> {
         item.table_oid = Some(table_oid);
         item.row_type = Type::new(relation.id);
         if !aliased {
-            item.schema = self.catalog.schemas.get(&relation.schema).map(|schema| schema.name.clone());
+            item.schema = self
+                .catalog
+                .schemas
+                .get(&relation.schema)
+                .map(|schema| schema.name.clone());
         }
         (scan, item)
     }
 
     pub(super) fn add_lockable(&mut self, alias: &str, target: LockTarget) {
-        self.scope().lockable.push(Lockable { alias: alias.to_owned(), target });
+        self.scope().lockable.push(Lockable {
+            alias: alias.to_owned(),
+            target,
+        });
     }
 
     fn bind_derived(
@@ -328,14 +397,21 @@ impl Binder<'_> {
         let keys = super::lock::exposable_keys(&query.rel);
         let mut item = self.aliased_item(&query.columns, Some(alias), &shown)?;
         item.row_type = record_type(
-            item.columns.iter().map(|column| (column.name.to_string(), column.expr.ty)).collect(),
+            item.columns
+                .iter()
+                .map(|column| (column.name.to_string(), column.expr.ty))
+                .collect(),
         );
         let target = match keys {
             Some(keys) => LockTarget::Subquery(keys),
             None => LockTarget::Other("a subquery"),
         };
         self.add_lockable(&shown, target);
-        Ok(Source { rel: query.rel, items: vec![item], whole: 0 })
+        Ok(Source {
+            rel: query.rel,
+            items: vec![item],
+            whole: 0,
+        })
     }
 
     /// An item for columns under an alias with perhaps new names.
@@ -349,7 +425,10 @@ impl Binder<'_> {
             .iter()
             .map(|column| {
                 self.set_names(column.id, shown, &column.name);
-                ItemColumn { name: column.name.as_str().into(), expr: super::expr_column(column) }
+                ItemColumn {
+                    name: column.name.as_str().into(),
+                    expr: super::expr_column(column),
+                }
             })
             .collect();
         let mut item = Item::new(Some(shown), visible);
@@ -366,13 +445,26 @@ impl Binder<'_> {
     ) -> SqlResult<Source> {
         let unnamed = alias.is_some_and(|alias| alias.name.value == forms::NO_ALIAS);
         let alias_name = alias.filter(|_| !unnamed).map(|alias| alias.name.value.as_str());
-        let definitions: Vec<&sql::TableAliasColumnDef> =
-            alias.map(|alias| alias.columns.iter().filter(|column| column.data_type.is_some()).collect()).unwrap_or_default();
+        let definitions: Vec<&sql::TableAliasColumnDef> = alias
+            .map(|alias| {
+                alias
+                    .columns
+                    .iter()
+                    .filter(|column| column.data_type.is_some())
+                    .collect()
+            })
+            .unwrap_or_default();
         let mut bound: Vec<(FunctionCall, Vec<OutputColumn>)> = Vec::with_capacity(calls.len());
         let mut first_name: Option<String> = None;
         let mut scalar = calls.len() == 1 && !with_ordinality;
         for call in calls {
-            let name = call.name.0.last().and_then(|part| part.as_ident()).map(|i| i.value.clone()).unwrap_or_default();
+            let name = call
+                .name
+                .0
+                .last()
+                .and_then(|part| part.as_ident())
+                .map(|i| i.value.clone())
+                .unwrap_or_default();
             first_name.get_or_insert_with(|| name.clone());
             let (call, columns, is_scalar) =
                 self.bind_table_function(call, &name, alias_name.filter(|_| calls.len() == 1), &definitions)?;
@@ -391,7 +483,10 @@ impl Binder<'_> {
             .iter()
             .map(|column| {
                 self.set_names(column.id, &shown, &column.name);
-                ItemColumn { name: column.name.as_str().into(), expr: super::expr_column(column) }
+                ItemColumn {
+                    name: column.name.as_str().into(),
+                    expr: super::expr_column(column),
+                }
             })
             .collect();
         let mut item = Item::new(Some(&shown), visible);
@@ -400,7 +495,14 @@ impl Binder<'_> {
         }
         item.is_scalar_function = scalar;
         self.add_lockable(&shown, LockTarget::Other("a function"));
-        Ok(Source { rel: Rel::FunctionScan { calls: bound, ordinality }, items: vec![item], whole: 0 })
+        Ok(Source {
+            rel: Rel::FunctionScan {
+                calls: bound,
+                ordinality,
+            },
+            items: vec![item],
+            whole: 0,
+        })
     }
 
     /// One function in FROM: its call, its columns, and whether it gives one plain value a row.
@@ -503,7 +605,10 @@ fn function_call(name: sql::ObjectName, args: Vec<sql::Expr>) -> sql::Function {
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(sql::FunctionArgumentList {
             duplicate_treatment: None,
-            args: args.into_iter().map(|arg| FunctionArg::Unnamed(sql::FunctionArgExpr::Expr(arg))).collect(),
+            args: args
+                .into_iter()
+                .map(|arg| FunctionArg::Unnamed(sql::FunctionArgExpr::Expr(arg)))
+                .collect(),
             clauses: vec![],
         }),
         within_group: vec![],
@@ -542,7 +647,7 @@ pub(super) fn apply_column_aliases(
     Ok(())
 }
 
-fn same_reference(a: &Item, b: &Item) -> bool {
+pub(super) fn items_clash(a: &Item, b: &Item) -> bool {
     // Two tables of one name may stand together if their schemas tell them apart.
     let schemas_differ = match (&a.relation, &b.relation) {
         (Some(first), Some(second)) => a.schema.is_some() && b.schema.is_some() && first.id != second.id,
@@ -555,11 +660,12 @@ fn same_reference(a: &Item, b: &Item) -> bool {
 pub(super) fn duplicate_alias(item: &Item) -> SqlError {
     SqlError::new(
         SqlState::DUPLICATE_ALIAS,
-        format!("table name \"{}\" specified more than once", item.name.as_deref().unwrap_or_default()),
+        format!(
+            "table name \"{}\" specified more than once",
+            item.name.as_deref().unwrap_or_default()
+        ),
     )
 }
-
-pub(super) use same_reference as items_clash;
 
 /// Renames a join's first columns; the columns of its inputs keep their names.
 pub(super) fn apply_join_aliases(item: &mut Item, alias: &sql::TableAlias) -> SqlResult<()> {

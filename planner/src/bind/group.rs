@@ -40,7 +40,10 @@ impl Binder<'_> {
         if items.is_empty() {
             return Ok(None);
         }
-        let mut groups = Groups { exprs: vec![], sets: vec![vec![]] };
+        let mut groups = Groups {
+            exprs: vec![],
+            sets: vec![vec![]],
+        };
         for item in items {
             let sets = self.bind_group_item(item, targets, &mut groups.exprs)?;
             // Items multiply: every set of one with every set of the others.
@@ -89,16 +92,18 @@ impl Binder<'_> {
             }
             sql::Expr::Cube(parts) => {
                 if parts.len() > 12 {
-                    return Err(SqlError::new(
-                        SqlState::TOO_MANY_COLUMNS,
-                        "CUBE is limited to 12 elements",
-                    )
-                    .at(self.start(item)));
+                    return Err(
+                        SqlError::new(SqlState::TOO_MANY_COLUMNS, "CUBE is limited to 12 elements")
+                            .at(self.start(item)),
+                    );
                 }
                 let parts = self.bind_group_parts(parts, targets, exprs)?;
                 let masks = (0..1usize << parts.len()).rev();
                 let pick = |mask: usize| -> Vec<Vec<usize>> {
-                    let chosen = parts.iter().enumerate().filter(|(i, _)| mask >> (parts.len() - 1 - i) & 1 == 1);
+                    let chosen = parts
+                        .iter()
+                        .enumerate()
+                        .filter(|(i, _)| mask >> (parts.len() - 1 - i) & 1 == 1);
                     chosen.map(|(_, part)| part.clone()).collect()
                 };
                 Ok(masks.map(|mask| union(&pick(mask))).collect())
@@ -115,7 +120,10 @@ impl Binder<'_> {
         targets: &mut Vec<Target>,
         exprs: &mut Vec<Expr>,
     ) -> SqlResult<Vec<Vec<usize>>> {
-        parts.iter().map(|part| self.bind_group_list(part, targets, exprs)).collect()
+        parts
+            .iter()
+            .map(|part| self.bind_group_list(part, targets, exprs))
+            .collect()
     }
 
     fn bind_group_list(
@@ -181,7 +189,10 @@ impl Binder<'_> {
         if functions::equality(expr.ty.oid).is_none() {
             return Err(SqlError::new(
                 SqlState::UNDEFINED_FUNCTION,
-                format!("could not identify an equality operator for type {}", self.type_name(expr.ty)),
+                format!(
+                    "could not identify an equality operator for type {}",
+                    self.type_name(expr.ty)
+                ),
             )
             .at(expr.position.or(position)));
         }
@@ -197,7 +208,10 @@ impl Binder<'_> {
         having: &mut Option<Expr>,
         key_columns: Vec<HashSet<u32>>,
     ) -> SqlResult<Rel> {
-        let groups = groups.unwrap_or(Groups { exprs: vec![], sets: vec![vec![]] });
+        let groups = groups.unwrap_or(Groups {
+            exprs: vec![],
+            sets: vec![vec![]],
+        });
         let plain = groups.sets.len() == 1;
         let level = self.level();
         let mut columns = Vec::with_capacity(groups.exprs.len());
@@ -222,7 +236,11 @@ impl Binder<'_> {
         produced.extend(windows.iter().map(|(column, _)| column.id.0));
         produced.extend(sets.iter().map(|(_, _, column)| column.id.0));
         produced.extend(groupings.iter().map(|(column, ..)| column.id.0));
-        let keyed_columns = if plain { determined_by_key(&groups.exprs, key_columns) } else { HashSet::new() };
+        let keyed_columns = if plain {
+            determined_by_key(&groups.exprs, key_columns)
+        } else {
+            HashSet::new()
+        };
         let mut grouping = Grouping {
             level,
             groups: columns.into_iter().zip(groups.exprs).collect(),
@@ -266,7 +284,13 @@ impl Binder<'_> {
     }
 
     fn substitute_window(&mut self, call: &mut crate::bound::WindowCall, grouping: &mut Grouping) -> SqlResult<()> {
-        for arg in call.call.args.iter_mut().chain(&mut call.call.filter).chain(&mut call.partition) {
+        for arg in call
+            .call
+            .args
+            .iter_mut()
+            .chain(&mut call.call.filter)
+            .chain(&mut call.partition)
+        {
             self.substitute(arg, grouping)?;
         }
         for key in &mut call.order {
@@ -305,7 +329,9 @@ impl Binder<'_> {
         let mut keys = Vec::new();
         for item in &scope.items {
             let Some(relation) = &item.relation else { continue };
-            let Some(primary) = relation.primary_key() else { continue };
+            let Some(primary) = relation.primary_key() else {
+                continue;
+            };
             let ids: Vec<Option<u32>> = item
                 .columns
                 .iter()
@@ -317,8 +343,14 @@ impl Binder<'_> {
             let live: Vec<u16> = relation.live_columns().map(|(position, _)| position).collect();
             let mut key = HashSet::new();
             for part in &primary.keys {
-                let crate::catalog::IndexSource::Column(position) = part.source else { continue };
-                if let Some(id) = live.iter().position(|&p| p == position).and_then(|i| ids.get(i).copied().flatten()) {
+                let crate::catalog::IndexSource::Column(position) = part.source else {
+                    continue;
+                };
+                if let Some(id) = live
+                    .iter()
+                    .position(|&p| p == position)
+                    .and_then(|i| ids.get(i).copied().flatten())
+                {
                     key.insert(id);
                 }
             }

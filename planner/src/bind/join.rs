@@ -30,7 +30,12 @@ impl Binder<'_> {
             JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => (JoinKind::Right, constraint),
             JoinOperator::FullOuter(constraint) => (JoinKind::Full, constraint),
             JoinOperator::CrossJoin(constraint) => (JoinKind::Cross, constraint),
-            _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in FROM: a join PostgreSQL does not have")),
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "syntax error in FROM: a join PostgreSQL does not have",
+                ));
+            }
         };
         if kind != JoinKind::Cross && matches!(constraint, JoinConstraint::None) {
             return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at end of input"));
@@ -49,7 +54,11 @@ impl Binder<'_> {
         self.scope().items.truncate(base);
         let right = right?;
         for item in right.items.iter().filter(|item| item.relation_visible) {
-            if left.items.iter().any(|other| other.relation_visible && items_clash(other, item)) {
+            if left
+                .items
+                .iter()
+                .any(|other| other.relation_visible && items_clash(other, item))
+            {
                 return Err(duplicate_alias(item));
             }
         }
@@ -63,7 +72,13 @@ impl Binder<'_> {
         let mut whole = Item::new(None, columns);
         whole.is_join = true;
         items.push(whole);
-        let rel = Rel::Join { kind, left: Box::new(left.rel), right: Box::new(right.rel), on, lateral };
+        let rel = Rel::Join {
+            kind,
+            left: Box::new(left.rel),
+            right: Box::new(right.rel),
+            on,
+            lateral,
+        };
         let whole = items.len() - 1;
         Ok(Source { rel, items, whole })
     }
@@ -112,7 +127,10 @@ impl Binder<'_> {
             let equal = self.binary_operator("=", from_left.clone(), from_right.clone(), |_| *position)?;
             conditions.push(self.coerce_to_boolean(equal, "JOIN/USING")?);
             let value = self.merged_column(kind, from_left, from_right)?;
-            merged.push(ItemColumn { name: name.clone(), expr: value });
+            merged.push(ItemColumn {
+                name: name.clone(),
+                expr: value,
+            });
         }
         let is_merged = |column: &&ItemColumn| !names.iter().any(|(name, _)| *name == column.name);
         let mut columns = merged;
@@ -121,18 +139,16 @@ impl Binder<'_> {
         let on = match conditions.len() {
             0 => None,
             1 => conditions.pop(),
-            _ => Some(Expr { kind: ExprKind::And(conditions), ty: Type::BOOL, position: None }),
+            _ => Some(Expr {
+                kind: ExprKind::And(conditions),
+                ty: Type::BOOL,
+                position: None,
+            }),
         };
         Ok((on, columns))
     }
 
-    fn using_column(
-        &self,
-        columns: &[ItemColumn],
-        name: &str,
-        side: &str,
-        position: Option<u32>,
-    ) -> SqlResult<Expr> {
+    fn using_column(&self, columns: &[ItemColumn], name: &str, side: &str, position: Option<u32>) -> SqlResult<Expr> {
         let mut found = columns.iter().filter(|column| &*column.name == name);
         let Some(column) = found.next() else {
             return Err(SqlError::new(
@@ -159,7 +175,11 @@ impl Binder<'_> {
         let right = self.coerce_common(right, ty, "JOIN/USING")?;
         Ok(match kind {
             JoinKind::Right => right,
-            JoinKind::Full => Expr { kind: ExprKind::Coalesce(vec![left, right]), ty, position: None },
+            JoinKind::Full => Expr {
+                kind: ExprKind::Coalesce(vec![left, right]),
+                ty,
+                position: None,
+            },
             // Prefer the side that needs no conversion.
             JoinKind::Inner if !same_left && same_right => right,
             _ => left,

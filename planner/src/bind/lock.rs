@@ -2,9 +2,7 @@
 
 use sqlparser::ast as sql;
 
-use crate::bound::{
-    ColumnId, Expr, ExprKind, LockWait, OutputColumn, Rel, RelationRef, RowLock, RowLockStrength,
-};
+use crate::bound::{ColumnId, Expr, ExprKind, LockWait, OutputColumn, Rel, RelationRef, RowLock, RowLockStrength};
 use crate::{SqlError, SqlResult, SqlState, Type};
 
 use super::Binder;
@@ -40,7 +38,12 @@ pub(super) fn read_locks(binder: &Binder<'_>, clauses: &[sql::LockClause]) -> Sq
             sql::LockType::Update => RowLockStrength::Update,
         };
         let mut of = Vec::new();
-        for ident in clause.of.iter().flat_map(|name| &name.0).filter_map(|part| part.as_ident()) {
+        for ident in clause
+            .of
+            .iter()
+            .flat_map(|name| &name.0)
+            .filter_map(|part| part.as_ident())
+        {
             match ident.value.as_str() {
                 "\u{1}no key update" => strength = RowLockStrength::NoKeyUpdate,
                 "\u{1}key share" => strength = RowLockStrength::KeyShare,
@@ -84,7 +87,10 @@ impl Binder<'_> {
         } else {
             return Ok(());
         };
-        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{clause} is not allowed with {what}")))
+        Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{clause} is not allowed with {what}"),
+        ))
     }
 
     /// The row locks of the current level, one for each scan: the strongest clause wins.
@@ -121,13 +127,20 @@ impl Binder<'_> {
         name: &str,
         position: Option<u32>,
     ) -> SqlResult<Lockable> {
-        lockable.iter().find(|entry| entry.alias == name).cloned().ok_or_else(|| {
-            SqlError::new(
-                SqlState::UNDEFINED_TABLE,
-                format!("relation \"{name}\" in {} clause not found in FROM clause", lock.clause()),
-            )
-            .at(position)
-        })
+        lockable
+            .iter()
+            .find(|entry| entry.alias == name)
+            .cloned()
+            .ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!(
+                        "relation \"{name}\" in {} clause not found in FROM clause",
+                        lock.clause()
+                    ),
+                )
+                .at(position)
+            })
     }
 }
 
@@ -181,8 +194,16 @@ pub(super) fn expose_key(rel: &mut Rel, key: ColumnId) -> bool {
                 return false;
             }
             if columns.iter().all(|(column, _)| column.id != key) {
-                let column = OutputColumn { id: key, name: "row key".into(), ty: Type::BYTEA };
-                let value = Expr { kind: ExprKind::Column(key), ty: Type::BYTEA, position: None };
+                let column = OutputColumn {
+                    id: key,
+                    name: "row key".into(),
+                    ty: Type::BYTEA,
+                };
+                let value = Expr {
+                    kind: ExprKind::Column(key),
+                    ty: Type::BYTEA,
+                    position: None,
+                };
                 columns.push((column, value));
             }
             true

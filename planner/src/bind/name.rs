@@ -102,7 +102,12 @@ impl Binder<'_> {
         Ok(None)
     }
 
-    fn unqualified_system_column(&mut self, level: usize, name: &str, position: Option<u32>) -> SqlResult<Option<Expr>> {
+    fn unqualified_system_column(
+        &mut self,
+        level: usize,
+        name: &str,
+        position: Option<u32>,
+    ) -> SqlResult<Option<Expr>> {
         let tables: Vec<usize> = self.scopes[level]
             .items
             .iter()
@@ -216,7 +221,11 @@ impl Binder<'_> {
             return Ok(None);
         }
         match name {
-            "tableoid" => Ok(item.table_oid.map(|id| Expr { kind: ExprKind::Column(id), ty: Type::OID, position })),
+            "tableoid" => Ok(item.table_oid.map(|id| Expr {
+                kind: ExprKind::Column(id),
+                ty: Type::OID,
+                position,
+            })),
             _ => Err(SqlError::unsupported(format_args!("system column \"{name}\"")).at(position)),
         }
     }
@@ -224,19 +233,29 @@ impl Binder<'_> {
     /// A whole-row reference. A scalar function's row is its value.
     pub(super) fn whole_row(&mut self, found: Found, position: Option<u32>) -> SqlResult<Expr> {
         let item = &self.scopes[found.level].items[found.item];
-        if item.is_scalar_function && let [column] = item.columns.as_slice() {
+        if item.is_scalar_function
+            && let [column] = item.columns.as_slice()
+        {
             let mut expr = column.expr.clone();
             expr.position = position;
             return Ok(expr);
         }
         let fields = item.columns.iter().map(|column| column.expr.clone()).collect();
         let ty = if item.row_type.oid == oid::RECORD {
-            let shape = item.columns.iter().map(|column| (column.name.to_string(), column.expr.ty)).collect();
+            let shape = item
+                .columns
+                .iter()
+                .map(|column| (column.name.to_string(), column.expr.ty))
+                .collect();
             crate::bound::shape::record_type(shape)
         } else {
             item.row_type
         };
-        Ok(Expr { kind: ExprKind::Row(fields), ty, position })
+        Ok(Expr {
+            kind: ExprKind::Row(fields),
+            ty,
+            position,
+        })
     }
 
     /// 42703, with what the user may have meant.
@@ -363,5 +382,9 @@ enum Closest {
 }
 
 fn ambiguous_column(name: &str, position: Option<u32>) -> SqlError {
-    SqlError::new(SqlState::AMBIGUOUS_COLUMN, format!("column reference \"{name}\" is ambiguous")).at(position)
+    SqlError::new(
+        SqlState::AMBIGUOUS_COLUMN,
+        format!("column reference \"{name}\" is ambiguous"),
+    )
+    .at(position)
 }

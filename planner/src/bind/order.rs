@@ -20,7 +20,11 @@ impl Binder<'_> {
             None | Some(sql::OrderBySort::Asc) => false,
             Some(sql::OrderBySort::Desc) => true,
             Some(sql::OrderBySort::Using(operator)) => {
-                let name = operator.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.as_str());
+                let name = operator
+                    .0
+                    .last()
+                    .and_then(|part| part.as_ident())
+                    .map(|ident| ident.value.as_str());
                 match name {
                     Some("<") => false,
                     Some(">") => true,
@@ -38,12 +42,19 @@ impl Binder<'_> {
         if expr.ty.oid != oid::UNKNOWN && functions::less(expr.ty.oid).is_none() {
             return Err(SqlError::new(
                 SqlState::UNDEFINED_FUNCTION,
-                format!("could not identify an ordering operator for type {}", self.type_name(expr.ty)),
+                format!(
+                    "could not identify an ordering operator for type {}",
+                    self.type_name(expr.ty)
+                ),
             )
             .hint("Use an explicit ordering operator or modify the query.")
             .at(expr.position));
         }
-        Ok(SortKey { expr, descending, nulls_first: options.nulls_first.unwrap_or(descending) })
+        Ok(SortKey {
+            expr,
+            descending,
+            nulls_first: options.nulls_first.unwrap_or(descending),
+        })
     }
 
     /// The select-list entry a key of ORDER BY, GROUP BY or DISTINCT ON means, adding a hidden one for an expression that is
@@ -69,7 +80,9 @@ impl Binder<'_> {
                 }
             }
             sql::Expr::Value(sql::ValueWithSpan { value, .. }) => match value {
-                sql::Value::Number(text, _) if text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<i32>().is_ok() => {
+                sql::Value::Number(text, _)
+                    if text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<i32>().is_ok() =>
+                {
                     let number: usize = text.parse().unwrap_or(0);
                     let visible = targets.iter().filter(|target| !target.hidden).count();
                     if number == 0 || number > visible {
@@ -83,11 +96,9 @@ impl Binder<'_> {
                 }
                 sql::Value::Placeholder(_) => {}
                 _ => {
-                    return Err(SqlError::new(
-                        SqlState::SYNTAX_ERROR,
-                        format!("non-integer constant in {clause}"),
-                    )
-                    .at(position));
+                    return Err(
+                        SqlError::new(SqlState::SYNTAX_ERROR, format!("non-integer constant in {clause}")).at(position),
+                    );
                 }
             },
             _ => {}
@@ -101,7 +112,11 @@ impl Binder<'_> {
         if let Some(index) = targets.iter().position(|target| same(&target.expr, &expr)) {
             return index;
         }
-        targets.push(Target { name: "?column?".into(), expr, hidden: true });
+        targets.push(Target {
+            name: "?column?".into(),
+            expr,
+            hidden: true,
+        });
         targets.len() - 1
     }
 
@@ -113,14 +128,17 @@ impl Binder<'_> {
         position: Option<u32>,
     ) -> SqlResult<Option<usize>> {
         let mut found: Option<usize> = None;
-        for (i, target) in targets.iter().enumerate().filter(|(_, target)| !target.hidden && target.name == name) {
+        for (i, target) in targets
+            .iter()
+            .enumerate()
+            .filter(|(_, target)| !target.hidden && target.name == name)
+        {
             match found {
                 Some(first) if !same(&targets[first].expr, &target.expr) => {
-                    return Err(SqlError::new(
-                        SqlState::AMBIGUOUS_COLUMN,
-                        format!("{clause} \"{name}\" is ambiguous"),
-                    )
-                    .at(position));
+                    return Err(
+                        SqlError::new(SqlState::AMBIGUOUS_COLUMN, format!("{clause} \"{name}\" is ambiguous"))
+                            .at(position),
+                    );
                 }
                 Some(_) => {}
                 None => found = Some(i),
@@ -141,14 +159,20 @@ impl Binder<'_> {
     pub(super) fn set_order(&mut self, columns: &[OutputColumn], keys: &[sql::OrderByExpr]) -> SqlResult<Vec<SortKey>> {
         let mut targets: Vec<Target> = columns
             .iter()
-            .map(|column| Target { name: column.name.clone(), expr: super::expr_column(column), hidden: false })
+            .map(|column| Target {
+                name: column.name.clone(),
+                expr: super::expr_column(column),
+                hidden: false,
+            })
             .collect();
         let count = targets.len();
         let mut sorted = Vec::with_capacity(keys.len());
         for key in keys {
             let position = self.start(&key.expr);
             let index = match &key.expr {
-                sql::Expr::Identifier(_) | sql::Expr::Value(_) => self.find_target(&mut targets, &key.expr, Context::OrderBy)?,
+                sql::Expr::Identifier(_) | sql::Expr::Value(_) => {
+                    self.find_target(&mut targets, &key.expr, Context::OrderBy)?
+                }
                 other => {
                     self.bind_in(Context::OrderBy, other)?;
                     count

@@ -102,7 +102,9 @@ pub(super) fn is_consistent(actual: &[u32], declared: &[u32]) -> bool {
         }
     }
     if let Some(array) = array_type {
-        let Some(found) = element(array) else { return array == oid::ANYARRAY };
+        let Some(found) = element(array) else {
+            return array == oid::ANYARRAY;
+        };
         if *element_type.get_or_insert(found) != found {
             return false;
         }
@@ -179,7 +181,9 @@ impl Binder<'_> {
             && array_type.is_none()
             && (generic(returns) || declared.iter().any(|&ty| generic(ty)))
         {
-            return Err(mismatch("could not determine polymorphic type because input has type unknown"));
+            return Err(mismatch(
+                "could not determine polymorphic type because input has type unknown",
+            ));
         }
         let compatible_type = if has_compatible {
             Some(common(&compatible).unwrap_or(oid::TEXT))
@@ -187,12 +191,17 @@ impl Binder<'_> {
             None
         };
         let array_of = |element: u32| {
-            types::array_of(element).or_else(|| super::coerce::is_row(element).then_some(oid::RECORD_ARRAY)).ok_or_else(|| {
-                SqlError::new(
-                    SqlState::UNDEFINED_OBJECT,
-                    format!("could not find array type for data type {}", self.type_name(Type::new(element))),
-                )
-            })
+            types::array_of(element)
+                .or_else(|| super::coerce::is_row(element).then_some(oid::RECORD_ARRAY))
+                .ok_or_else(|| {
+                    SqlError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!(
+                            "could not find array type for data type {}",
+                            self.type_name(Type::new(element))
+                        ),
+                    )
+                })
         };
         let resolve = |ty: u32| -> SqlResult<u32> {
             Ok(match ty {
@@ -207,7 +216,10 @@ impl Binder<'_> {
                 other => other,
             })
         };
-        let resolved = declared.iter().map(|&ty| resolve(ty)).collect::<SqlResult<Vec<u32>>>()?;
+        let resolved = declared
+            .iter()
+            .map(|&ty| resolve(ty))
+            .collect::<SqlResult<Vec<u32>>>()?;
         Ok((resolved, resolve(returns)?))
     }
 
@@ -215,11 +227,13 @@ impl Binder<'_> {
         if first == second {
             return Ok(());
         }
-        Err(mismatch(format!("arguments declared \"{declared}\" are not all alike")).detail(format!(
-            "{} versus {}",
-            self.type_name(Type::new(first)),
-            self.type_name(Type::new(second))
-        )))
+        Err(
+            mismatch(format!("arguments declared \"{declared}\" are not all alike")).detail(format!(
+                "{} versus {}",
+                self.type_name(Type::new(first)),
+                self.type_name(Type::new(second))
+            )),
+        )
     }
 }
 

@@ -23,12 +23,22 @@ pub(super) struct Source {
 impl Source {
     /// A statement's text.
     pub(super) fn statement(text: Arc<str>, offset: u32) -> Self {
-        Self { text, offset, hidden: false, lines: Arc::default() }
+        Self {
+            text,
+            offset,
+            hidden: false,
+            lines: Arc::default(),
+        }
     }
 
     /// A stored text: errors in it carry no position.
     pub(super) fn stored(text: &str) -> Self {
-        Self { text: text.into(), offset: 0, hidden: true, lines: Arc::default() }
+        Self {
+            text: text.into(),
+            offset: 0,
+            hidden: true,
+            lines: Arc::default(),
+        }
     }
 
     /// One-based character position of a location.
@@ -46,7 +56,10 @@ impl Source {
             line => {
                 let lines = self.lines.get_or_init(|| {
                     let characters = self.text.chars().enumerate();
-                    characters.filter(|(_, c)| *c == '\n').map(|(i, _)| i as u32 + 1).collect()
+                    characters
+                        .filter(|(_, c)| *c == '\n')
+                        .map(|(i, _)| i as u32 + 1)
+                        .collect()
                 });
                 *lines.get(line as usize - 2)?
             }
@@ -99,9 +112,10 @@ impl Binder<'_> {
     pub(super) fn find_before(&self, before: Option<u32>, token: &str) -> Option<u32> {
         let end = self.source.byte(before?)?;
         let lexemes = lexer::tokenize(&self.source.text[..end]).ok()?;
-        let found = lexemes.iter().rev().find(|lexeme| {
-            self.source.text[lexeme.start..lexeme.end].eq_ignore_ascii_case(token)
-        })?;
+        let found = lexemes
+            .iter()
+            .rev()
+            .find(|lexeme| self.source.text[lexeme.start..lexeme.end].eq_ignore_ascii_case(token))?;
         Some(self.source.position_of_byte(found.start))
     }
 }

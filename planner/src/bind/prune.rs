@@ -32,7 +32,11 @@ fn collect_expr(expr: &Expr, used: &mut HashSet<ColumnId>) {
 fn collect(rel: &Rel, used: &mut HashSet<ColumnId>) {
     walk::expressions(rel, &mut |expr| collect_expr(expr, used));
     match rel {
-        Rel::SetOperation { left_columns, right_columns, .. } => {
+        Rel::SetOperation {
+            left_columns,
+            right_columns,
+            ..
+        } => {
             used.extend(left_columns);
             used.extend(right_columns);
         }

@@ -21,7 +21,15 @@ impl Binder<'_> {
 
     /// Binds a query; `keep_unknown` leaves literals of its select list for the caller to type.
     pub(super) fn bind_query_with(&mut self, query: &sql::Query, keep_unknown: bool) -> SqlResult<Query> {
-        super::binder::grow(|| self.bind_query_parts(query, Tail { keep_unknown, ..Tail::default() }))
+        super::binder::grow(|| {
+            self.bind_query_parts(
+                query,
+                Tail {
+                    keep_unknown,
+                    ..Tail::default()
+                },
+            )
+        })
     }
 
     fn bind_query_parts(&mut self, query: &sql::Query, outer: Tail<'_>) -> SqlResult<Query> {
@@ -42,7 +50,13 @@ impl Binder<'_> {
         for cte in &mut ctes {
             cte.reference_count = self.cte_references.get(&cte.id.0).copied().unwrap_or(0);
         }
-        Ok(Query { rel: Rel::With { ctes, body: Box::new(body.rel) }, columns: body.columns })
+        Ok(Query {
+            rel: Rel::With {
+                ctes,
+                body: Box::new(body.rel),
+            },
+            columns: body.columns,
+        })
     }
 
     /// ORDER BY, LIMIT and locks of a query.
@@ -63,17 +77,25 @@ impl Binder<'_> {
                 tail.offset = offset.as_ref().map(|offset| &offset.value);
             }
             Some(sql::LimitClause::OffsetCommaLimit { limit, .. }) => {
-                return Err(SqlError::new(SqlState::SYNTAX_ERROR, "LIMIT #,# syntax is not supported")
-                    .hint("Use separate LIMIT and OFFSET clauses.")
-                    .at(self.start(limit)));
+                return Err(
+                    SqlError::new(SqlState::SYNTAX_ERROR, "LIMIT #,# syntax is not supported")
+                        .hint("Use separate LIMIT and OFFSET clauses.")
+                        .at(self.start(limit)),
+                );
             }
         }
         if let Some(fetch) = &query.fetch {
             if tail.limit.is_some() {
-                return Err(SqlError::new(SqlState::SYNTAX_ERROR, "multiple LIMIT clauses not allowed"));
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "multiple LIMIT clauses not allowed",
+                ));
             }
             if fetch.percent {
-                return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"PERCENT\""));
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "syntax error at or near \"PERCENT\"",
+                ));
             }
             tail.limit = Some(fetch.quantity.as_ref().unwrap_or(&ONE));
             tail.with_ties = fetch.with_ties;
@@ -85,7 +107,8 @@ impl Binder<'_> {
     /// `(SELECT … LIMIT 5) ORDER BY a`: the outer clauses join the inner query's, if it has none of the kind.
     fn merge_tails<'q>(&self, inner: Tail<'q>, outer: Tail<'q>, query: &sql::Query) -> SqlResult<Tail<'q>> {
         let twice = |clause: &str| {
-            SqlError::new(SqlState::SYNTAX_ERROR, format!("multiple {clause} clauses not allowed")).at(self.at(query.span()))
+            SqlError::new(SqlState::SYNTAX_ERROR, format!("multiple {clause} clauses not allowed"))
+                .at(self.at(query.span()))
         };
         if !inner.order_by.is_empty() && !outer.order_by.is_empty() {
             return Err(twice("ORDER BY"));
@@ -99,7 +122,11 @@ impl Binder<'_> {
         let mut locks = inner.locks;
         locks.extend(outer.locks);
         Ok(Tail {
-            order_by: if inner.order_by.is_empty() { outer.order_by } else { inner.order_by },
+            order_by: if inner.order_by.is_empty() {
+                outer.order_by
+            } else {
+                inner.order_by
+            },
             limit: inner.limit.or(outer.limit),
             offset: inner.offset.or(outer.offset),
             with_ties: inner.with_ties || outer.with_ties,
@@ -132,7 +159,11 @@ impl Binder<'_> {
             let mut targets = Vec::new();
             for item in binder.scope().items.clone() {
                 for column in item.columns {
-                    targets.push(Target { name: column.name.to_string(), expr: column.expr, hidden: false });
+                    targets.push(Target {
+                        name: column.name.to_string(),
+                        expr: column.expr,
+                        hidden: false,
+                    });
                 }
             }
             binder.finish_simple(rel, targets, tail)
@@ -158,13 +189,26 @@ impl Binder<'_> {
             ids.push(column.clone());
             columns.push((column, target.expr));
         }
-        let rel = Rel::Project { input: Box::new(rel), columns };
+        let rel = Rel::Project {
+            input: Box::new(rel),
+            columns,
+        };
         let keys = order
             .into_iter()
-            .map(|(index, key)| crate::bound::SortKey { expr: super::expr_column(&ids[index]), ..key })
+            .map(|(index, key)| crate::bound::SortKey {
+                expr: super::expr_column(&ids[index]),
+                ..key
+            })
             .collect();
-        let limits = Limits { limit, offset, with_ties: tail.with_ties };
-        Ok(Query { rel: limits.over(sorted(rel, keys)), columns: outputs })
+        let limits = Limits {
+            limit,
+            offset,
+            with_ties: tail.with_ties,
+        };
+        Ok(Query {
+            rel: limits.over(sorted(rel, keys)),
+            columns: outputs,
+        })
     }
 
     /// VALUES as a query.
@@ -183,12 +227,19 @@ impl Binder<'_> {
             }
             let item_columns = columns
                 .iter()
-                .map(|column| ItemColumn { name: column.name.as_str().into(), expr: super::expr_column(column) })
+                .map(|column| ItemColumn {
+                    name: column.name.as_str().into(),
+                    expr: super::expr_column(column),
+                })
                 .collect();
             binder.scope().items.push(Item::new(Some("*VALUES*"), item_columns));
             let targets = columns
                 .iter()
-                .map(|column| Target { name: column.name.clone(), expr: super::expr_column(column), hidden: false })
+                .map(|column| Target {
+                    name: column.name.clone(),
+                    expr: super::expr_column(column),
+                    hidden: false,
+                })
                 .collect();
             binder.finish_simple(rel, targets, tail)
         })
@@ -203,7 +254,7 @@ impl Binder<'_> {
             if row.len() != width {
                 let position = row.first().and_then(|expr| self.start(expr));
                 return Err(
-                    SqlError::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").at(position)
+                    SqlError::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").at(position),
                 );
             }
             let mut bound = Vec::with_capacity(width);
@@ -222,7 +273,13 @@ impl Binder<'_> {
             }
             columns.push(self.new_column(&format!("column{}", index + 1), ty));
         }
-        Ok((Rel::Values { rows, columns: columns.clone() }, columns))
+        Ok((
+            Rel::Values {
+                rows,
+                columns: columns.clone(),
+            },
+            columns,
+        ))
     }
 }
 

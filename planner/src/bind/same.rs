@@ -46,9 +46,9 @@ pub(super) fn same_call(a: &AggregateCall, b: &AggregateCall) -> bool {
 /// Whether two lists of sort keys are written alike.
 pub(super) fn same_keys(a: &[SortKey], b: &[SortKey]) -> bool {
     a.len() == b.len()
-        && a.iter().zip(b).all(|(a, b)| {
-            a.descending == b.descending && a.nulls_first == b.nulls_first && same(&a.expr, &b.expr)
-        })
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| a.descending == b.descending && a.nulls_first == b.nulls_first && same(&a.expr, &b.expr))
 }
 
 fn same_subscript(a: &Subscript, b: &Subscript) -> bool {
@@ -86,45 +86,119 @@ fn same_kind(a: &ExprKind, b: &ExprKind) -> bool {
         (K::Literal(a), K::Literal(b)) => same_datum(a, b),
         (K::Parameter(a), K::Parameter(b)) => a == b,
         (K::Column(a), K::Column(b)) => a == b,
-        (K::Call { function: fa, args: a }, K::Call { function: fb, args: b }) => std::ptr::eq(*fa, *fb) && all_same(a, b),
-        (K::And(a), K::And(b))
-        | (K::Or(a), K::Or(b))
-        | (K::Coalesce(a), K::Coalesce(b))
-        | (K::Row(a), K::Row(b)) => all_same(a, b),
+        (K::Call { function: fa, args: a }, K::Call { function: fb, args: b }) => {
+            std::ptr::eq(*fa, *fb) && all_same(a, b)
+        }
+        (K::And(a), K::And(b)) | (K::Or(a), K::Or(b)) | (K::Coalesce(a), K::Coalesce(b)) | (K::Row(a), K::Row(b)) => {
+            all_same(a, b)
+        }
         (K::Not(a), K::Not(b))
         | (K::IsNull(a), K::IsNull(b))
         | (K::IsNotNull(a), K::IsNotNull(b))
         | (K::ConvertIo(a), K::ConvertIo(b)) => same(a, b),
         (
-            K::IsTruth { operand: a, value: va, negated: na },
-            K::IsTruth { operand: b, value: vb, negated: nb },
+            K::IsTruth {
+                operand: a,
+                value: va,
+                negated: na,
+            },
+            K::IsTruth {
+                operand: b,
+                value: vb,
+                negated: nb,
+            },
         ) => va == vb && na == nb && same(a, b),
         (
-            K::IsDistinct { equal: ea, left: la, right: ra, negated: na },
-            K::IsDistinct { equal: eb, left: lb, right: rb, negated: nb },
+            K::IsDistinct {
+                equal: ea,
+                left: la,
+                right: ra,
+                negated: na,
+            },
+            K::IsDistinct {
+                equal: eb,
+                left: lb,
+                right: rb,
+                negated: nb,
+            },
         ) => std::ptr::eq(*ea, *eb) && na == nb && same(la, lb) && same(ra, rb),
-        (K::Case { branches: a, otherwise: oa }, K::Case { branches: b, otherwise: ob }) => {
+        (
+            K::Case {
+                branches: a,
+                otherwise: oa,
+            },
+            K::Case {
+                branches: b,
+                otherwise: ob,
+            },
+        ) => {
             a.len() == b.len()
                 && a.iter().zip(b).all(|(a, b)| same(&a.0, &b.0) && same(&a.1, &b.1))
                 && same_option(oa.as_deref(), ob.as_deref())
         }
-        (K::NullIf { equal: ea, left: la, right: ra }, K::NullIf { equal: eb, left: lb, right: rb }) => {
-            std::ptr::eq(*ea, *eb) && same(la, lb) && same(ra, rb)
-        }
+        (
+            K::NullIf {
+                equal: ea,
+                left: la,
+                right: ra,
+            },
+            K::NullIf {
+                equal: eb,
+                left: lb,
+                right: rb,
+            },
+        ) => std::ptr::eq(*ea, *eb) && same(la, lb) && same(ra, rb),
         (K::Extreme { greatest: ga, args: a }, K::Extreme { greatest: gb, args: b }) => ga == gb && all_same(a, b),
         (
-            K::ArrayCompare { operator: oa, all: aa, left: la, array: ra },
-            K::ArrayCompare { operator: ob, all: ab, left: lb, array: rb },
+            K::ArrayCompare {
+                operator: oa,
+                all: aa,
+                left: la,
+                array: ra,
+            },
+            K::ArrayCompare {
+                operator: ob,
+                all: ab,
+                left: lb,
+                array: rb,
+            },
         ) => std::ptr::eq(*oa, *ob) && aa == ab && same(la, lb) && same(ra, rb),
-        (K::Array { elements: a, nested: na }, K::Array { elements: b, nested: nb }) => na == nb && all_same(a, b),
-        (K::RowCompare { comparison: ca, pairs: a }, K::RowCompare { comparison: cb, pairs: b }) => {
+        (
+            K::Array {
+                elements: a,
+                nested: na,
+            },
+            K::Array {
+                elements: b,
+                nested: nb,
+            },
+        ) => na == nb && all_same(a, b),
+        (
+            K::RowCompare {
+                comparison: ca,
+                pairs: a,
+            },
+            K::RowCompare {
+                comparison: cb,
+                pairs: b,
+            },
+        ) => {
             ca == cb
                 && a.len() == b.len()
-                && a.iter().zip(b).all(|(a, b)| same(&a.left, &b.left) && same(&a.right, &b.right))
+                && a.iter()
+                    .zip(b)
+                    .all(|(a, b)| same(&a.left, &b.left) && same(&a.right, &b.right))
         }
-        (K::Subscript { base: ba, subscripts: a }, K::Subscript { base: bb, subscripts: b }) => {
-            same(ba, bb) && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_subscript(a, b))
-        }
+        (
+            K::Subscript {
+                base: ba,
+                subscripts: a,
+            },
+            K::Subscript {
+                base: bb,
+                subscripts: b,
+            },
+        ) => same(ba, bb) && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_subscript(a, b)),
         (K::Field { base: a, index: ia }, K::Field { base: b, index: ib }) => ia == ib && same(a, b),
         (K::ConvertArray { base: a, element: ea }, K::ConvertArray { base: b, element: eb }) => {
             same(a, b) && same(ea, eb)

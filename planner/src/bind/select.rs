@@ -45,7 +45,10 @@ impl Binder<'_> {
         let mut targets = self.bind_targets(&select.projection, Context::SelectTarget)?;
         if let Some(condition) = &select.selection {
             let predicate = self.bind_condition(Context::Where, condition, "WHERE")?;
-            rel = Rel::Filter { input: Box::new(rel), predicate };
+            rel = Rel::Filter {
+                input: Box::new(rel),
+                predicate,
+            };
         }
         let mut having = match &select.having {
             Some(condition) => Some(self.bind_condition(Context::Having, condition, "HAVING")?),
@@ -57,7 +60,10 @@ impl Binder<'_> {
         let (limit, offset) = self.bind_limits(tail)?;
         if !tail.keep_unknown {
             for target in &mut targets {
-                let expr = std::mem::replace(&mut target.expr, super::coerce::literal(storage::Datum::Null, Type::TEXT));
+                let expr = std::mem::replace(
+                    &mut target.expr,
+                    super::coerce::literal(storage::Datum::Null, Type::TEXT),
+                );
                 target.expr = self.unknown_to_text(expr)?;
             }
         }
@@ -67,15 +73,25 @@ impl Binder<'_> {
             self.check_lockable(select, grouped, windowed, &tail.locks)?;
         }
         if grouped || !self.scope().groupings.is_empty() {
-            let keys = self.primary_keys_in_scope().into_iter().flat_map(|(key, all)| [key, all]).collect();
+            let keys = self
+                .primary_keys_in_scope()
+                .into_iter()
+                .flat_map(|(key, all)| [key, all])
+                .collect();
             rel = self.aggregate(rel, groups, &mut targets, &mut having, keys)?;
             if let Some(predicate) = having {
-                rel = Rel::Filter { input: Box::new(rel), predicate };
+                rel = Rel::Filter {
+                    input: Box::new(rel),
+                    predicate,
+                };
             }
         }
         let windows = std::mem::take(&mut self.scope().windows);
         if !windows.is_empty() {
-            rel = Rel::Window { input: Box::new(rel), calls: windows };
+            rel = Rel::Window {
+                input: Box::new(rel),
+                calls: windows,
+            };
         }
         let sets = std::mem::take(&mut self.scope().sets);
         rel = project_sets(rel, sets);
@@ -83,7 +99,18 @@ impl Binder<'_> {
         for lock in &locks {
             super::lock::expose_key(&mut rel, lock.row_key);
         }
-        self.finish(rel, targets, order, distinct, Limits { limit, offset, with_ties: tail.with_ties }, locks)
+        self.finish(
+            rel,
+            targets,
+            order,
+            distinct,
+            Limits {
+                limit,
+                offset,
+                with_ties: tail.with_ties,
+            },
+            locks,
+        )
     }
 
     /// Clauses of other dialects that sqlparser reads.
@@ -98,10 +125,16 @@ impl Binder<'_> {
             || select.qualify.is_some()
             || select.value_table_mode.is_some();
         if foreign {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in SELECT: a clause PostgreSQL does not have"));
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "syntax error in SELECT: a clause PostgreSQL does not have",
+            ));
         }
         if select.into.is_some() {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "SELECT ... INTO is not allowed here"));
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "SELECT ... INTO is not allowed here",
+            ));
         }
         Ok(())
     }
@@ -146,7 +179,10 @@ impl Binder<'_> {
                     }
                 }
                 for target in targets.iter_mut() {
-                    let expr = std::mem::replace(&mut target.expr, super::coerce::literal(storage::Datum::Null, Type::TEXT));
+                    let expr = std::mem::replace(
+                        &mut target.expr,
+                        super::coerce::literal(storage::Datum::Null, Type::TEXT),
+                    );
                     target.expr = self.unknown_to_text(expr)?;
                     self.require_equality(target.expr.ty, target.expr.position)?;
                 }
@@ -195,7 +231,10 @@ impl Binder<'_> {
         }
         Err(SqlError::new(
             SqlState::UNDEFINED_FUNCTION,
-            format!("could not identify an equality operator for type {}", self.type_name(ty)),
+            format!(
+                "could not identify an equality operator for type {}",
+                self.type_name(ty)
+            ),
         )
         .at(position))
     }
@@ -209,8 +248,14 @@ impl Binder<'_> {
             ));
         }
         // PostgreSQL binds OFFSET first.
-        let offset = tail.offset.map(|expr| self.bind_limit(Context::Offset, expr, "OFFSET")).transpose()?;
-        let limit = tail.limit.map(|expr| self.bind_limit(Context::Limit, expr, "LIMIT")).transpose()?;
+        let offset = tail
+            .offset
+            .map(|expr| self.bind_limit(Context::Offset, expr, "OFFSET"))
+            .transpose()?;
+        let limit = tail
+            .limit
+            .map(|expr| self.bind_limit(Context::Limit, expr, "LIMIT"))
+            .transpose()?;
         if tail.with_ties
             && let Some(limit) = &limit
             && matches!(limit.kind, ExprKind::Literal(storage::Datum::Null))
@@ -281,33 +326,55 @@ impl Binder<'_> {
         for lock in &locks {
             if columns.iter().all(|(column, _)| column.id != lock.row_key) {
                 let name = format!("row key of {}", lock.table.name);
-                let column = OutputColumn { id: lock.row_key, name, ty: Type::BYTEA };
+                let column = OutputColumn {
+                    id: lock.row_key,
+                    name,
+                    ty: Type::BYTEA,
+                };
                 let value = super::expr_column(&column);
                 columns.push((column, value));
             }
         }
-        let mut rel = Rel::Project { input: Box::new(input), columns };
+        let mut rel = Rel::Project {
+            input: Box::new(input),
+            columns,
+        };
         let keys: Vec<SortKey> = order
             .into_iter()
-            .map(|(index, key)| SortKey { expr: super::expr_column(&ids[index]), ..key })
+            .map(|(index, key)| SortKey {
+                expr: super::expr_column(&ids[index]),
+                ..key
+            })
             .collect();
         match distinct {
             Distinct::No => rel = sorted(rel, keys),
             Distinct::All => {
-                rel = Rel::Distinct { input: Box::new(rel), on: None };
+                rel = Rel::Distinct {
+                    input: Box::new(rel),
+                    on: None,
+                };
                 rel = sorted(rel, keys);
             }
             // The first row of each group is the first in this order.
             Distinct::On(on) => {
                 rel = sorted(rel, keys);
                 let on = on.into_iter().map(|index| super::expr_column(&ids[index])).collect();
-                rel = Rel::Distinct { input: Box::new(rel), on: Some(on) };
+                rel = Rel::Distinct {
+                    input: Box::new(rel),
+                    on: Some(on),
+                };
             }
         }
         if !locks.is_empty() {
-            rel = Rel::LockRows { input: Box::new(rel), locks };
+            rel = Rel::LockRows {
+                input: Box::new(rel),
+                locks,
+            };
         }
-        Ok(Query { rel: limits.over(rel), columns: outputs })
+        Ok(Query {
+            rel: limits.over(rel),
+            columns: outputs,
+        })
     }
 }
 
@@ -324,11 +391,23 @@ impl Limits {
         if self.limit.is_none() && self.offset.is_none() {
             return rel;
         }
-        Rel::Limit { input: Box::new(rel), limit: self.limit, offset: self.offset, with_ties: self.with_ties }
+        Rel::Limit {
+            input: Box::new(rel),
+            limit: self.limit,
+            offset: self.offset,
+            with_ties: self.with_ties,
+        }
     }
 }
 
 /// Puts a sort over a relation if there are keys.
 pub(super) fn sorted(rel: Rel, keys: Vec<SortKey>) -> Rel {
-    if keys.is_empty() { rel } else { Rel::Sort { input: Box::new(rel), keys } }
+    if keys.is_empty() {
+        rel
+    } else {
+        Rel::Sort {
+            input: Box::new(rel),
+            keys,
+        }
+    }
 }

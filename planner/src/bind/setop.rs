@@ -26,7 +26,10 @@ impl Binder<'_> {
             let columns = query.columns;
             let items = columns
                 .iter()
-                .map(|column| ItemColumn { name: column.name.as_str().into(), expr: super::expr_column(column) })
+                .map(|column| ItemColumn {
+                    name: column.name.as_str().into(),
+                    expr: super::expr_column(column),
+                })
                 .collect();
             let mut item = Item::new(None, items);
             item.relation_visible = false;
@@ -34,19 +37,34 @@ impl Binder<'_> {
             let keys = binder.set_order(&columns, tail.order_by)?;
             let (limit, offset) = binder.bind_limits(tail)?;
             let rel = sorted(query.rel, keys);
-            Ok(Query { rel: Limits { limit, offset, with_ties: tail.with_ties }.over(rel), columns })
+            Ok(Query {
+                rel: Limits {
+                    limit,
+                    offset,
+                    with_ties: tail.with_ties,
+                }
+                .over(rel),
+                columns,
+            })
         })
     }
 
     fn bind_set_tree(&mut self, body: &sql::SetExpr) -> SqlResult<Query> {
         grow(|| match body {
-            sql::SetExpr::SetOperation { left, op, set_quantifier, right } => {
-                self.bind_set_node(left, *op, *set_quantifier, right)
-            }
+            sql::SetExpr::SetOperation {
+                left,
+                op,
+                set_quantifier,
+                right,
+            } => self.bind_set_node(left, *op, *set_quantifier, right),
             sql::SetExpr::Query(query) => self.bind_query_with(query, true),
-            sql::SetExpr::Select(select) => {
-                self.bind_select(select, &Tail { keep_unknown: true, ..Tail::default() })
-            }
+            sql::SetExpr::Select(select) => self.bind_select(
+                select,
+                &Tail {
+                    keep_unknown: true,
+                    ..Tail::default()
+                },
+            ),
             other => {
                 let query = sql::Query {
                     with: None,
@@ -77,7 +95,10 @@ impl Binder<'_> {
             SetOperator::Intersect => (SetKind::Intersect, "INTERSECT"),
             SetOperator::Except => (SetKind::Except, "EXCEPT"),
             SetOperator::Minus => {
-                return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"MINUS\""));
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "syntax error at or near \"MINUS\"",
+                ));
             }
         };
         let all = match quantifier {
@@ -134,7 +155,12 @@ impl Binder<'_> {
                 column.ty = Type::new(ty.oid);
             }
         }
-        if query.columns.iter().zip(types).all(|(column, ty)| column.ty.oid == ty.oid) {
+        if query
+            .columns
+            .iter()
+            .zip(types)
+            .all(|(column, ty)| column.ty.oid == ty.oid)
+        {
             return Ok(());
         }
         let mut columns = Vec::with_capacity(types.len());
@@ -144,7 +170,10 @@ impl Binder<'_> {
         }
         let outputs: Vec<OutputColumn> = columns.iter().map(|(column, _)| column.clone()).collect();
         let input = std::mem::replace(&mut query.rel, Rel::OneRow);
-        query.rel = Rel::Project { input: Box::new(input), columns };
+        query.rel = Rel::Project {
+            input: Box::new(input),
+            columns,
+        };
         query.columns = outputs;
         Ok(())
     }

@@ -52,7 +52,9 @@ impl Binder<'_> {
             }
             None => return Ok(()),
         };
-        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(hint).at(position))
+        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            .hint(hint)
+            .at(position))
     }
 }
 
@@ -63,7 +65,10 @@ pub(super) fn project_sets(mut rel: Rel, sets: Vec<(usize, FunctionCall, OutputC
         layers.entry(depth).or_default().push((call, column));
     }
     for calls in layers.into_values() {
-        rel = Rel::ProjectSet { input: Box::new(rel), calls };
+        rel = Rel::ProjectSet {
+            input: Box::new(rel),
+            calls,
+        };
     }
     rel
 }

@@ -109,10 +109,23 @@ impl Binder<'_> {
 
     fn done(&mut self, query: &mut Query, kind: StatementKind) -> SqlResult<BoundStatement> {
         prune(query);
-        let origins = query.columns.iter().map(|column| self.facts(column.id).origin).collect();
+        let origins = query
+            .columns
+            .iter()
+            .map(|column| self.facts(column.id).origin)
+            .collect();
         let returns_rows = kind == StatementKind::Select || !query.columns.is_empty();
-        let query = Query { rel: std::mem::replace(&mut query.rel, Rel::OneRow), columns: std::mem::take(&mut query.columns) };
-        Ok(BoundStatement { query, kind, returns_rows, origins, parameters: self.parameter_types()? })
+        let query = Query {
+            rel: std::mem::replace(&mut query.rel, Rel::OneRow),
+            columns: std::mem::take(&mut query.columns),
+        };
+        Ok(BoundStatement {
+            query,
+            kind,
+            returns_rows,
+            origins,
+            parameters: self.parameter_types()?,
+        })
     }
 
     /// Binds a stored expression over a table's row: a default, a check, an index key. It is converted to `target` if there
@@ -158,8 +171,11 @@ impl Binder<'_> {
             let shown: Arc<str> = relation.name.as_str().into();
             let (scan, mut item) = binder.make_scan(&relation, &shown, false);
             item.table_oid = None;
-            let columns: Vec<(u16, ColumnId)> =
-                scan.columns.iter().map(|(column, position)| (*position, column.id)).collect();
+            let columns: Vec<(u16, ColumnId)> = scan
+                .columns
+                .iter()
+                .map(|(column, position)| (*position, column.id))
+                .collect();
             let context = match purpose {
                 Purpose::Default => Context::ColumnDefault,
                 Purpose::Check => Context::CheckConstraint,
@@ -191,7 +207,11 @@ impl Binder<'_> {
             return Ok(expr);
         }
         let (source, wanted) = (self.type_name(source), self.type_name(target));
-        let what = if purpose == Purpose::Generated { "generation" } else { "default" };
+        let what = if purpose == Purpose::Generated {
+            "generation"
+        } else {
+            "default"
+        };
         Err(SqlError::new(
             SqlState::DATATYPE_MISMATCH,
             format!("column is of type {wanted} but {what} expression is of type {source}"),
@@ -255,4 +275,3 @@ fn kind_of(ast: &sql::Statement) -> SqlResult<StatementKind> {
         _ => Err(SqlError::unsupported("this statement here")),
     }
 }
-

@@ -40,7 +40,12 @@ impl Binder<'_> {
                 if self.facts(id).level != grouping.level || grouping.produced.contains(&id.0) {
                     return Ok(());
                 }
-                if grouping.groups.iter().chain(&grouping.determined).any(|(column, _)| column.id == id) {
+                if grouping
+                    .groups
+                    .iter()
+                    .chain(&grouping.determined)
+                    .any(|(column, _)| column.id == id)
+                {
                     return Ok(());
                 }
                 if grouping.keyed_columns.contains(&id.0) {
@@ -105,7 +110,10 @@ impl Binder<'_> {
 
     fn ungrouped(&self, expr: &Expr, inside: bool) -> SqlError {
         let ExprKind::Column(id) = expr.kind else {
-            return SqlError::new(SqlState::GROUPING_ERROR, "expression must appear in the GROUP BY clause");
+            return SqlError::new(
+                SqlState::GROUPING_ERROR,
+                "expression must appear in the GROUP BY clause",
+            );
         };
         let facts = self.facts(id);
         let shown = match &facts.table {

@@ -51,12 +51,20 @@ impl Binder<'_> {
             sql::SelectItem::UnnamedExpr(expr) => {
                 let name = column_name(expr).unwrap_or_else(|| "?column?".into());
                 let expr = self.bind_expr(expr)?;
-                targets.push(Target { name, expr, hidden: false });
+                targets.push(Target {
+                    name,
+                    expr,
+                    hidden: false,
+                });
                 Ok(())
             }
             sql::SelectItem::ExprWithAlias { expr, alias } => {
                 let expr = self.bind_expr(expr)?;
-                targets.push(Target { name: alias.value.clone(), expr, hidden: false });
+                targets.push(Target {
+                    name: alias.value.clone(),
+                    expr,
+                    hidden: false,
+                });
                 Ok(())
             }
             sql::SelectItem::Wildcard(options) => self.expand_all(self.at(options.wildcard_token.0.span), targets),
@@ -73,16 +81,27 @@ impl Binder<'_> {
     /// `*`
     fn expand_all(&mut self, position: Option<u32>, targets: &mut Vec<Target>) -> SqlResult<()> {
         let scope = self.scope();
-        let visible: Vec<usize> =
-            scope.items.iter().enumerate().filter(|(_, item)| item.columns_visible).map(|(i, _)| i).collect();
+        let visible: Vec<usize> = scope
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| item.columns_visible)
+            .map(|(i, _)| i)
+            .collect();
         if visible.is_empty() && scope.items.is_empty() {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "SELECT * with no tables specified is not valid").at(position));
+            return Err(
+                SqlError::new(SqlState::SYNTAX_ERROR, "SELECT * with no tables specified is not valid").at(position),
+            );
         }
         for index in visible {
             for column in self.scope().items[index].columns.clone() {
                 let mut expr = column.expr;
                 expr.position = position;
-                targets.push(Target { name: column.name.to_string(), expr, hidden: false });
+                targets.push(Target {
+                    name: column.name.to_string(),
+                    expr,
+                    hidden: false,
+                });
             }
         }
         Ok(())
@@ -112,7 +131,11 @@ impl Binder<'_> {
                 for column in self.scopes[found.level].items[found.item].columns.clone() {
                     let mut expr = column.expr;
                     expr.position = position;
-                    targets.push(Target { name: column.name.to_string(), expr, hidden: false });
+                    targets.push(Target {
+                        name: column.name.to_string(),
+                        expr,
+                        hidden: false,
+                    });
                 }
                 Ok(())
             }
@@ -127,15 +150,25 @@ impl Binder<'_> {
         let base = self.bind_expr(expr)?;
         let Some(fields) = self.fields_of(base.ty) else {
             let (code, message) = if super::coerce::is_row(base.ty.oid) {
-                (SqlState::FEATURE_NOT_SUPPORTED, "record type has not been registered".to_owned())
+                (
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "record type has not been registered".to_owned(),
+                )
             } else {
-                (SqlState::WRONG_OBJECT_TYPE, format!("type {} is not composite", self.type_name(base.ty)))
+                (
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("type {} is not composite", self.type_name(base.ty)),
+                )
             };
             return Err(SqlError::new(code, message).at(position));
         };
         for (index, (name, ty)) in fields.into_iter().enumerate() {
             let expr = take_field(base.clone(), index, ty);
-            targets.push(Target { name, expr, hidden: false });
+            targets.push(Target {
+                name,
+                expr,
+                hidden: false,
+            });
         }
         Ok(())
     }
@@ -195,8 +228,14 @@ fn strong_name(expr: &sql::Expr) -> Option<(String, bool)> {
         E::Ceil { .. } => strong("ceil"),
         E::Floor { .. } => strong("floor"),
         E::IsNormalized { .. } => strong("is_normalized"),
-        E::BinaryOp { op: sql::BinaryOperator::Overlaps, .. } => strong("overlaps"),
-        E::Value(sql::ValueWithSpan { value: sql::Value::Boolean(_), .. }) => weak("bool"),
+        E::BinaryOp {
+            op: sql::BinaryOperator::Overlaps,
+            ..
+        } => strong("overlaps"),
+        E::Value(sql::ValueWithSpan {
+            value: sql::Value::Boolean(_),
+            ..
+        }) => weak("bool"),
         _ => None,
     }
 }
@@ -220,9 +259,22 @@ fn type_column_name(data_type: &sql::DataType) -> String {
     use sql::DataType as D;
     match data_type {
         D::Custom(name, _) => {
-            let last = name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.clone()).unwrap_or_default();
+            let last = name
+                .0
+                .last()
+                .and_then(|part| part.as_ident())
+                .map(|ident| ident.value.clone())
+                .unwrap_or_default();
             match last.as_str() {
-                "char" if name.0.last().and_then(|p| p.as_ident()).is_some_and(|i| i.quote_style.is_none()) => "bpchar".into(),
+                "char"
+                    if name
+                        .0
+                        .last()
+                        .and_then(|p| p.as_ident())
+                        .is_some_and(|i| i.quote_style.is_none()) =>
+                {
+                    "bpchar".into()
+                }
                 _ => last,
             }
         }
@@ -252,6 +304,13 @@ fn type_column_name(data_type: &sql::DataType) -> String {
             | sql::ArrayElemTypeDef::Parenthesis(element)
             | sql::ArrayElemTypeDef::Qualified(element, _),
         ) => type_column_name(element),
-        other => other.to_string().to_ascii_lowercase().split('(').next().unwrap_or_default().trim().to_owned(),
+        other => other
+            .to_string()
+            .to_ascii_lowercase()
+            .split('(')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
     }
 }

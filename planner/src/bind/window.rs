@@ -30,7 +30,7 @@ impl Binder<'_> {
         let scope = self.scope();
         if scope.in_window {
             return Err(
-                SqlError::new(SqlState::WINDOWING_ERROR, "window function calls cannot be nested").at(position)
+                SqlError::new(SqlState::WINDOWING_ERROR, "window function calls cannot be nested").at(position),
             );
         }
         if !scope.context.allows_windows() || scope.in_aggregate {
@@ -39,7 +39,11 @@ impl Binder<'_> {
             } else {
                 format!("window functions are not allowed in {}", scope.context.clause())
             };
-            let code = if scope.in_aggregate { SqlState::GROUPING_ERROR } else { SqlState::WINDOWING_ERROR };
+            let code = if scope.in_aggregate {
+                SqlState::GROUPING_ERROR
+            } else {
+                SqlState::WINDOWING_ERROR
+            };
             return Err(SqlError::new(code, message).at(position));
         }
         let before = (scope.in_window, scope.no_sets);
@@ -54,7 +58,11 @@ impl Binder<'_> {
         let column = self.new_column(name, ty);
         let id = column.id;
         self.scope().windows.push((column, call));
-        Ok(Expr { kind: ExprKind::Column(id), ty, position })
+        Ok(Expr {
+            kind: ExprKind::Column(id),
+            ty,
+            position,
+        })
     }
 
     fn bind_window_parts(
@@ -78,9 +86,14 @@ impl Binder<'_> {
     }
 
     fn named_window(&mut self, name: &str, position: Option<u32>) -> SqlResult<NamedWindow> {
-        self.scope().named_windows.iter().find(|window| window.name == name).cloned().ok_or_else(|| {
-            SqlError::new(SqlState::UNDEFINED_OBJECT, format!("window \"{name}\" does not exist")).at(position)
-        })
+        self.scope()
+            .named_windows
+            .iter()
+            .find(|window| window.name == name)
+            .cloned()
+            .ok_or_else(|| {
+                SqlError::new(SqlState::UNDEFINED_OBJECT, format!("window \"{name}\" does not exist")).at(position)
+            })
     }
 
     fn bind_window(
@@ -95,7 +108,11 @@ impl Binder<'_> {
             let window = self.named_window(base, position)?;
             let resolved = self.flatten_window(&window.spec)?;
             let cannot = |what: &str| {
-                SqlError::new(SqlState::WINDOWING_ERROR, format!("cannot override {what} of window \"{base}\"")).at(position)
+                SqlError::new(
+                    SqlState::WINDOWING_ERROR,
+                    format!("cannot override {what} of window \"{base}\""),
+                )
+                .at(position)
             };
             if !spec.partition_by.is_empty() {
                 return Err(cannot("PARTITION BY clause"));
@@ -152,7 +169,12 @@ impl Binder<'_> {
             order.push(self.sort_key(expr, &key.options)?);
         }
         let frame = self.bind_frame(window.frame, window.exclude, &order)?;
-        Ok(WindowCall { call, partition, order, frame })
+        Ok(WindowCall {
+            call,
+            partition,
+            order,
+            frame,
+        })
     }
 
     fn bind_frame(
@@ -196,7 +218,12 @@ impl Binder<'_> {
             None => FrameBound::CurrentRow,
             Some(bound) => self.bind_frame_bound(bound, units, order)?,
         };
-        Ok(Frame { units, start, end, exclude })
+        Ok(Frame {
+            units,
+            start,
+            end,
+            exclude,
+        })
     }
 
     fn bind_frame_bound(
@@ -210,8 +237,12 @@ impl Binder<'_> {
             B::CurrentRow => FrameBound::CurrentRow,
             B::Preceding(None) => FrameBound::UnboundedPreceding,
             B::Following(None) => FrameBound::UnboundedFollowing,
-            B::Preceding(Some(offset)) => FrameBound::Preceding(Box::new(self.bind_frame_offset(offset, units, order)?)),
-            B::Following(Some(offset)) => FrameBound::Following(Box::new(self.bind_frame_offset(offset, units, order)?)),
+            B::Preceding(Some(offset)) => {
+                FrameBound::Preceding(Box::new(self.bind_frame_offset(offset, units, order)?))
+            }
+            B::Following(Some(offset)) => {
+                FrameBound::Following(Box::new(self.bind_frame_offset(offset, units, order)?))
+            }
         })
     }
 
@@ -291,7 +322,12 @@ impl Binder<'_> {
     pub(super) fn read_windows(&mut self, definitions: &[sql::NamedWindowDefinition]) -> SqlResult<()> {
         for sql::NamedWindowDefinition(name, definition) in definitions {
             let position = self.at(name.span);
-            if self.scope().named_windows.iter().any(|window| window.name == name.value) {
+            if self
+                .scope()
+                .named_windows
+                .iter()
+                .any(|window| window.name == name.value)
+            {
                 return Err(SqlError::new(
                     SqlState::WINDOWING_ERROR,
                     format!("window \"{}\" is already defined", name.value),
@@ -308,7 +344,10 @@ impl Binder<'_> {
                     .at(self.at(other.span)));
                 }
             };
-            self.scope().named_windows.push(NamedWindow { name: name.value.clone(), spec });
+            self.scope().named_windows.push(NamedWindow {
+                name: name.value.clone(),
+                spec,
+            });
         }
         Ok(())
     }
@@ -316,7 +355,9 @@ impl Binder<'_> {
 
 /// The base window's name and the EXCLUDE clause, which the parser keeps in one name (see `parse::forms`).
 fn base_and_exclusion(spec: &sql::WindowSpec) -> (Option<&str>, FrameExclusion) {
-    let Some(name) = &spec.window_name else { return (None, FrameExclusion::NoOthers) };
+    let Some(name) = &spec.window_name else {
+        return (None, FrameExclusion::NoOthers);
+    };
     let Some(rest) = name.value.strip_prefix("\u{1}exclude ") else {
         return (Some(&name.value), FrameExclusion::NoOthers);
     };

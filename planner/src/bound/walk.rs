@@ -4,10 +4,10 @@
 //! `inputs` are the relations directly below a relation, `expressions` the expressions a relation holds itself. The
 //! `walk` functions go all the way down, into subqueries too.
 
-use crate::bound::{Expr, ExprKind, FrameBound, ModifyKind, Rel, Subscript, SubqueryKind};
+use crate::bound::{Expr, ExprKind, FrameBound, ModifyKind, Rel, SubqueryKind, Subscript};
 
 macro_rules! visit {
-    ($($mutable:tt)?) => {
+    () => {
         visit!(@functions children, inputs, expressions, aggregate, modify_expressions, modify_inputs, walk_rel, walk_expr, iter, as_ref; );
     };
     (mutable) => {
@@ -198,7 +198,7 @@ macro_rules! visit {
                     offset.$iter().for_each(f);
                 }
                 Rel::Distinct { on, .. } => {
-                    for keys in on {
+                    if let Some(keys) = on {
                         keys.$iter().for_each(&mut *f);
                     }
                 }

@@ -34,12 +34,12 @@ mod tests;
 mod text;
 pub mod value;
 
-pub use text::format::quote_identifier;
 pub use cast::{Cast, CastContext, CastMethod};
 pub use operator::Operator;
 pub use registry::{
     all, all_casts, all_operators, by_name, by_oid, cast, equality, less, operator_by_oid, operators, prefix_operators,
 };
+pub use text::format::quote_identifier;
 
 use storage::Datum;
 

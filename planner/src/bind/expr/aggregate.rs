@@ -37,7 +37,11 @@ impl Binder<'_> {
         self.check_aggregate_place(level, position)?;
         let ty = call.ty;
         let id = self.register_aggregate(level, name, call);
-        Ok(Expr { kind: ExprKind::Column(id), ty, position })
+        Ok(Expr {
+            kind: ExprKind::Column(id),
+            ty,
+            position,
+        })
     }
 
     /// Binds the call itself: arguments, DISTINCT, ORDER BY, FILTER, WITHIN GROUP.
@@ -52,7 +56,10 @@ impl Binder<'_> {
         let mut star = false;
         if let FunctionArguments::List(list) = &function.args {
             distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
-            star = list.args.iter().any(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Wildcard)));
+            star = list
+                .args
+                .iter()
+                .any(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Wildcard)));
             for clause in &list.clauses {
                 match clause {
                     FunctionArgumentClause::OrderBy(keys) => order_by = keys,
@@ -76,12 +83,16 @@ impl Binder<'_> {
         let mut within: Vec<Expr> = Vec::new();
         if !function.within_group.is_empty() {
             if distinct {
-                return Err(SqlError::new(SqlState::SYNTAX_ERROR, "cannot use DISTINCT with WITHIN GROUP").at(position));
+                return Err(
+                    SqlError::new(SqlState::SYNTAX_ERROR, "cannot use DISTINCT with WITHIN GROUP").at(position),
+                );
             }
             if !order_by.is_empty() {
-                return Err(
-                    SqlError::new(SqlState::SYNTAX_ERROR, "cannot use multiple ORDER BY clauses with WITHIN GROUP").at(position)
-                );
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "cannot use multiple ORDER BY clauses with WITHIN GROUP",
+                )
+                .at(position));
             }
             for key in &function.within_group {
                 within.push(self.bind_expr(&key.expr)?);
@@ -89,9 +100,18 @@ impl Binder<'_> {
             call.args.extend(within);
         }
         let direct = call.args.len() - function.within_group.len();
-        let choice = self.resolve_function(name, call, position, |candidate| candidate.kind == FunctionKind::Aggregate)?;
-        let FunctionChoice::Function { function: chosen, args, ty } = choice else {
-            return Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist")).at(position));
+        let choice = self.resolve_function(name, call, position, |candidate| {
+            candidate.kind == FunctionKind::Aggregate
+        })?;
+        let FunctionChoice::Function {
+            function: chosen,
+            args,
+            ty,
+        } = choice
+        else {
+            return Err(
+                SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist")).at(position),
+            );
         };
         let order = if function.within_group.is_empty() {
             self.bind_aggregate_order(order_by, &args, distinct)?
@@ -114,7 +134,10 @@ impl Binder<'_> {
                 if functions::equality(arg.ty.oid).is_none() {
                     return Err(SqlError::new(
                         SqlState::UNDEFINED_FUNCTION,
-                        format!("could not identify an equality operator for type {}", self.type_name(arg.ty)),
+                        format!(
+                            "could not identify an equality operator for type {}",
+                            self.type_name(arg.ty)
+                        ),
                     )
                     .at(arg.position));
                 }
@@ -124,7 +147,14 @@ impl Binder<'_> {
             None => None,
             Some(filter) => Some(self.bind_condition(Context::Filter, filter, "FILTER")?),
         };
-        Ok(AggregateCall { function: chosen, args, distinct, order, filter, ty })
+        Ok(AggregateCall {
+            function: chosen,
+            args,
+            distinct,
+            order,
+            filter,
+            ty,
+        })
     }
 
     fn bind_aggregate_order(
@@ -161,7 +191,12 @@ impl Binder<'_> {
                 }
             }
         };
-        for expr in call.args.iter().chain(&call.filter).chain(call.order.iter().map(|key| &key.expr)) {
+        for expr in call
+            .args
+            .iter()
+            .chain(&call.filter)
+            .chain(call.order.iter().map(|key| &key.expr))
+        {
             walk::walk_expr(expr, &mut look);
         }
         level.unwrap_or(current)
@@ -184,13 +219,18 @@ impl Binder<'_> {
                 window |= scope.windows.iter().any(|(column, _)| column.id == id);
             }
         };
-        for expr in call.args.iter().chain(&call.filter).chain(call.order.iter().map(|key| &key.expr)) {
+        for expr in call
+            .args
+            .iter()
+            .chain(&call.filter)
+            .chain(call.order.iter().map(|key| &key.expr))
+        {
             walk::walk_expr(expr, &mut look);
         }
         let _ = marks;
         if nested {
             return Err(
-                SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(position)
+                SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(position),
             );
         }
         if window {
@@ -205,17 +245,21 @@ impl Binder<'_> {
 
     /// 42803 for an aggregate in a clause of its level that takes none.
     fn check_aggregate_place(&self, level: usize, position: Option<u32>) -> SqlResult<()> {
-        let Some(scope) = self.scopes.get(level) else { return Ok(()) };
+        let Some(scope) = self.scopes.get(level) else {
+            return Ok(());
+        };
         if scope.context.allows_aggregates() && !(level != self.level() && scope.in_aggregate) {
             return Ok(());
         }
         if scope.in_aggregate && level != self.level() {
             return Err(
-                SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(position)
+                SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(position),
             );
         }
         let message = match scope.context {
-            Context::FromSubselect => "aggregate functions are not allowed in FROM clause of their own query level".into(),
+            Context::FromSubselect => {
+                "aggregate functions are not allowed in FROM clause of their own query level".into()
+            }
             Context::JoinOn => "aggregate functions are not allowed in JOIN conditions".into(),
             context => format!("aggregate functions are not allowed in {}", context.clause()),
         };
@@ -223,7 +267,11 @@ impl Binder<'_> {
     }
 
     fn register_aggregate(&mut self, level: usize, name: &str, call: AggregateCall) -> crate::bound::ColumnId {
-        if let Some((column, _)) = self.scopes[level].aggregates.iter().find(|(_, known)| same_call(known, &call)) {
+        if let Some((column, _)) = self.scopes[level]
+            .aggregates
+            .iter()
+            .find(|(_, known)| same_call(known, &call))
+        {
             return column.id;
         }
         let column = self.new_column_at(level, name, call.ty);
@@ -233,7 +281,7 @@ impl Binder<'_> {
     }
 
     /// `f(…) OVER …`: the call of a window function or of an aggregate used as one.
-    pub(super) fn bind_window_function(
+    pub(in crate::bind) fn bind_window_function(
         &mut self,
         name: &str,
         function: &sql::Function,
@@ -258,7 +306,11 @@ impl Binder<'_> {
             )
             .at(position));
         }
-        if list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_))) {
+        if list
+            .clauses
+            .iter()
+            .any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)))
+        {
             return Err(SqlError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "aggregate ORDER BY is not implemented for window functions",
@@ -270,8 +322,15 @@ impl Binder<'_> {
         }
         let call: CallArgs = self.bind_call_args(function)?;
         let choice = self.resolve_function(name, call, position, |candidate| usable(candidate.kind))?;
-        let FunctionChoice::Function { function: chosen, args, ty } = choice else {
-            return Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist")).at(position));
+        let FunctionChoice::Function {
+            function: chosen,
+            args,
+            ty,
+        } = choice
+        else {
+            return Err(
+                SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist")).at(position),
+            );
         };
         let filter = match &function.filter {
             None => None,
@@ -284,7 +343,14 @@ impl Binder<'_> {
             }
             Some(filter) => Some(self.bind_condition(Context::Filter, filter, "FILTER")?),
         };
-        Ok(AggregateCall { function: chosen, args, distinct: false, order: vec![], filter, ty })
+        Ok(AggregateCall {
+            function: chosen,
+            args,
+            distinct: false,
+            order: vec![],
+            filter,
+            ty,
+        })
     }
 
     /// `GROUPING(a, b)`
@@ -294,9 +360,11 @@ impl Binder<'_> {
             args.push(self.bind_expr(arg)?);
         }
         if args.len() > 31 {
-            return Err(
-                SqlError::new(SqlState::TOO_MANY_ARGUMENTS, "GROUPING must have fewer than 32 arguments").at(position)
-            );
+            return Err(SqlError::new(
+                SqlState::TOO_MANY_ARGUMENTS,
+                "GROUPING must have fewer than 32 arguments",
+            )
+            .at(position));
         }
         let scope = self.scope();
         if !scope.context.allows_aggregates() {
@@ -310,6 +378,10 @@ impl Binder<'_> {
         let column = self.new_column("grouping", Type::INT4);
         let id = column.id;
         self.scope().groupings.push((column, args, position));
-        Ok(Expr { kind: ExprKind::Column(id), ty: Type::INT4, position })
+        Ok(Expr {
+            kind: ExprKind::Column(id),
+            ty: Type::INT4,
+            position,
+        })
     }
 }

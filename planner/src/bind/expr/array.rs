@@ -32,9 +32,11 @@ impl Binder<'_> {
             return self.array_of_type(elements, nested, target, position);
         }
         if elements.is_empty() {
-            return Err(SqlError::new(SqlState::INDETERMINATE_DATATYPE, "cannot determine type of empty array")
-                .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].")
-                .at(position));
+            return Err(
+                SqlError::new(SqlState::INDETERMINATE_DATATYPE, "cannot determine type of empty array")
+                    .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].")
+                    .at(position),
+            );
         }
         let (elements, ty) = self.unify(elements, "ARRAY")?;
         let array_type = if nested {
@@ -52,7 +54,11 @@ impl Binder<'_> {
                 }
             }
         };
-        Ok(Expr { kind: ExprKind::Array { elements, nested }, ty: Type::new(array_type), position })
+        Ok(Expr {
+            kind: ExprKind::Array { elements, nested },
+            ty: Type::new(array_type),
+            position,
+        })
     }
 
     /// The elements of a constructor under a cast are cast one by one.
@@ -72,7 +78,11 @@ impl Binder<'_> {
             .into_iter()
             .map(|element| self.cast_to(element, element_type, |_| None))
             .collect::<SqlResult<Vec<Expr>>>()?;
-        Ok(Expr { kind: ExprKind::Array { elements, nested }, ty: target, position })
+        Ok(Expr {
+            kind: ExprKind::Array { elements, nested },
+            ty: target,
+            position,
+        })
     }
 
     /// Subscripts of an array or of jsonb.
@@ -82,17 +92,19 @@ impl Binder<'_> {
             let mut bound = Vec::with_capacity(subscripts.len());
             for subscript in subscripts {
                 let sql::Subscript::Index { index } = subscript else {
-                    return Err(SqlError::new(
-                        SqlState::DATATYPE_MISMATCH,
-                        "jsonb subscript does not support slices",
-                    )
-                    .at(self.at(subscript.span())));
+                    return Err(
+                        SqlError::new(SqlState::DATATYPE_MISMATCH, "jsonb subscript does not support slices")
+                            .at(self.at(subscript.span())),
+                    );
                 };
                 let index = self.bind_expr(index)?;
                 bound.push(Subscript::Index(self.jsonb_subscript(index)?));
             }
             return Ok(Expr {
-                kind: ExprKind::Subscript { base: Box::new(base), subscripts: bound },
+                kind: ExprKind::Subscript {
+                    base: Box::new(base),
+                    subscripts: bound,
+                },
                 ty: Type::JSONB,
                 position,
             });
@@ -100,14 +112,20 @@ impl Binder<'_> {
         let Some(element) = element_type(base.ty.oid) else {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
-                format!("cannot subscript type {} because it does not support subscripting", self.type_name(base.ty)),
+                format!(
+                    "cannot subscript type {} because it does not support subscripting",
+                    self.type_name(base.ty)
+                ),
             )
             .at(position));
         };
         if subscripts.len() > 6 {
             return Err(SqlError::new(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
-                format!("number of array dimensions ({}) exceeds the maximum allowed (6)", subscripts.len()),
+                format!(
+                    "number of array dimensions ({}) exceeds the maximum allowed (6)",
+                    subscripts.len()
+                ),
             ));
         }
         let mut bound = Vec::with_capacity(subscripts.len());
@@ -115,7 +133,11 @@ impl Binder<'_> {
         for subscript in subscripts {
             bound.push(match subscript {
                 sql::Subscript::Index { index } => Subscript::Index(self.bind_index(index)?),
-                sql::Subscript::Slice { lower_bound, upper_bound, .. } => {
+                sql::Subscript::Slice {
+                    lower_bound,
+                    upper_bound,
+                    ..
+                } => {
                     slice = true;
                     let lower = lower_bound.as_ref().map(|bound| self.bind_index(bound)).transpose()?;
                     let upper = upper_bound.as_ref().map(|bound| self.bind_index(bound)).transpose()?;
@@ -123,8 +145,19 @@ impl Binder<'_> {
                 }
             });
         }
-        let ty = if slice { base.ty } else { Type::with_modifier(element, base.ty.modifier) };
-        Ok(Expr { kind: ExprKind::Subscript { base: Box::new(base), subscripts: bound }, ty, position })
+        let ty = if slice {
+            base.ty
+        } else {
+            Type::with_modifier(element, base.ty.modifier)
+        };
+        Ok(Expr {
+            kind: ExprKind::Subscript {
+                base: Box::new(base),
+                subscripts: bound,
+            },
+            ty,
+            position,
+        })
     }
 
     /// A subscript of jsonb is an integer or a text.

@@ -43,7 +43,12 @@ impl Binder<'_> {
     }
 
     fn call_position(&self, function: &sql::Function) -> Option<u32> {
-        function.name.0.first().and_then(|part| part.as_ident()).and_then(|ident| self.at(ident.span))
+        function
+            .name
+            .0
+            .first()
+            .and_then(|part| part.as_ident())
+            .and_then(|ident| self.at(ident.span))
     }
 
     /// The name of a call; a schema other than pg_catalog has no functions.
@@ -51,8 +56,14 @@ impl Binder<'_> {
         let position = self.call_position(function);
         let parts: Vec<&sql::Ident> = function.name.0.iter().filter_map(|part| part.as_ident()).collect();
         match parts.as_slice() {
-            [name] => Ok(CallName { name: name.value.clone(), position }),
-            [schema, name] if schema.value == "pg_catalog" => Ok(CallName { name: name.value.clone(), position }),
+            [name] => Ok(CallName {
+                name: name.value.clone(),
+                position,
+            }),
+            [schema, name] if schema.value == "pg_catalog" => Ok(CallName {
+                name: name.value.clone(),
+                position,
+            }),
             [schema, _] => {
                 let database = self.catalog.session_database(self.session);
                 if self.catalog.schema(database, &schema.value).is_none() {
@@ -62,8 +73,11 @@ impl Binder<'_> {
                     )
                     .at(position));
                 }
-                Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {} does not exist", function.name))
-                    .at(position))
+                Err(SqlError::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!("function {} does not exist", function.name),
+                )
+                .at(position))
             }
             _ => Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
@@ -77,12 +91,16 @@ impl Binder<'_> {
     fn bind_internal_call(&mut self, name: &str, function: &sql::Function) -> SqlResult<Expr> {
         let args = plain_args(function)?;
         if let Some(operator) = name.strip_prefix("prefix ") {
-            let [operand] = args.as_slice() else { return Err(self.malformed(function)) };
+            let [operand] = args.as_slice() else {
+                return Err(self.malformed(function));
+            };
             return self.bind_prefix(operator, operand);
         }
         for (word, all) in [("any ", false), ("all ", true)] {
             if let Some(operator) = name.strip_prefix(word) {
-                let [left, right] = args.as_slice() else { return Err(self.malformed(function)) };
+                let [left, right] = args.as_slice() else {
+                    return Err(self.malformed(function));
+                };
                 return self.bind_quantified_named(left, operator, right, all);
             }
         }
@@ -105,7 +123,12 @@ impl Binder<'_> {
         position: Option<u32>,
     ) -> SqlResult<Option<Expr>> {
         // A quoted name is never the keyword.
-        let quoted = function.name.0.last().and_then(|part| part.as_ident()).is_some_and(|i| i.quote_style.is_some());
+        let quoted = function
+            .name
+            .0
+            .last()
+            .and_then(|part| part.as_ident())
+            .is_some_and(|i| i.quote_style.is_some());
         if quoted || function.name.0.len() > 1 {
             return Ok(None);
         }
@@ -160,15 +183,20 @@ impl Binder<'_> {
                 let mut args = self.bind_call_args(function)?.args;
                 match args.pop() {
                     Some(arg) => self.cast_to(arg, ty, |_| position),
-                    None => Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {name}() does not exist"))),
+                    None => Err(SqlError::new(
+                        SqlState::UNDEFINED_FUNCTION,
+                        format!("function {name}() does not exist"),
+                    )),
                 }
             }
             FunctionChoice::Function { function, args, ty } if function.kind == FunctionKind::Set => {
                 self.bind_set_call(function, args, ty, position)
             }
-            FunctionChoice::Function { function, args, ty } => {
-                Ok(Expr { kind: ExprKind::Call { function, args }, ty, position })
-            }
+            FunctionChoice::Function { function, args, ty } => Ok(Expr {
+                kind: ExprKind::Call { function, args },
+                ty,
+                position,
+            }),
         }
     }
 
@@ -177,8 +205,12 @@ impl Binder<'_> {
         let (distinct, ordered, star) = match &function.args {
             FunctionArguments::List(list) => (
                 list.duplicate_treatment == Some(sql::DuplicateTreatment::Distinct),
-                list.clauses.iter().any(|clause| matches!(clause, sql::FunctionArgumentClause::OrderBy(_))),
-                list.args.iter().any(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Wildcard))),
+                list.clauses
+                    .iter()
+                    .any(|clause| matches!(clause, sql::FunctionArgumentClause::OrderBy(_))),
+                list.args
+                    .iter()
+                    .any(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Wildcard))),
             ),
             _ => (false, false, false),
         };
@@ -212,8 +244,14 @@ impl Binder<'_> {
 
     /// Binds the arguments of a call.
     pub(in crate::bind) fn bind_call_args(&mut self, function: &sql::Function) -> SqlResult<CallArgs> {
-        let mut call = CallArgs { args: vec![], names: vec![], variadic: false };
-        let FunctionArguments::List(list) = &function.args else { return Ok(call) };
+        let mut call = CallArgs {
+            args: vec![],
+            names: vec![],
+            variadic: false,
+        };
+        let FunctionArguments::List(list) = &function.args else {
+            return Ok(call);
+        };
         for arg in &list.args {
             let expr = match arg {
                 FunctionArg::Unnamed(expr) => expr,
@@ -221,12 +259,18 @@ impl Binder<'_> {
                     call.names.push(name.value.clone());
                     arg
                 }
-                FunctionArg::ExprNamed { name: sql::Expr::Identifier(name), arg, .. } => {
+                FunctionArg::ExprNamed {
+                    name: sql::Expr::Identifier(name),
+                    arg,
+                    ..
+                } => {
                     call.names.push(name.value.clone());
                     arg
                 }
                 FunctionArg::ExprNamed { .. } => {
-                    return Err(SqlError::unsupported("this form of a function argument").at(self.call_position(function)));
+                    return Err(
+                        SqlError::unsupported("this form of a function argument").at(self.call_position(function))
+                    );
                 }
             };
             if matches!(arg, FunctionArg::Unnamed(_)) && !call.names.is_empty() {
@@ -237,7 +281,9 @@ impl Binder<'_> {
                 .at(self.call_position(function)));
             }
             match expr {
-                FunctionArgExpr::Expr(sql::Expr::Function(inner)) if forms::internal(&inner.name) == Some("variadic") => {
+                FunctionArgExpr::Expr(sql::Expr::Function(inner))
+                    if forms::internal(&inner.name) == Some("variadic") =>
+                {
                     call.variadic = true;
                     for arg in plain_args(inner)? {
                         call.args.push(self.bind_expr(arg)?);
@@ -258,7 +304,10 @@ impl Binder<'_> {
     }
 
     fn bind_access_arg(&mut self, root: &sql::Expr, chain: &[sql::AccessExpr]) -> SqlResult<Expr> {
-        self.bind_expr(&sql::Expr::CompoundFieldAccess { root: Box::new(root.clone()), access_chain: chain.to_vec() })
+        self.bind_expr(&sql::Expr::CompoundFieldAccess {
+            root: Box::new(root.clone()),
+            access_chain: chain.to_vec(),
+        })
     }
 
     /// A set-returning function in the select list becomes a column of the ProjectSet below.
@@ -270,18 +319,27 @@ impl Binder<'_> {
         position: Option<u32>,
     ) -> SqlResult<Expr> {
         let column: OutputColumn = self.register_set(function, args, ty, position)?;
-        Ok(Expr { kind: ExprKind::Column(column.id), ty, position })
+        Ok(Expr {
+            kind: ExprKind::Column(column.id),
+            ty,
+            position,
+        })
     }
 }
 
 /// The arguments of a call that takes plain expressions only.
 pub(super) fn plain_args(function: &sql::Function) -> SqlResult<Vec<&sql::Expr>> {
-    let FunctionArguments::List(list) = &function.args else { return Ok(vec![]) };
+    let FunctionArguments::List(list) = &function.args else {
+        return Ok(vec![]);
+    };
     list.args
         .iter()
         .map(|arg| match arg {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
-            other => Err(SqlError::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{other}\""))),
+            other => Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("syntax error at or near \"{other}\""),
+            )),
         })
         .collect()
 }

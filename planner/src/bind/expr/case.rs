@@ -43,7 +43,8 @@ impl Binder<'_> {
                     let value = self.unknown_to_text(value)?;
                     let condition = self.bind_expr(&when.condition)?;
                     let start = condition.position;
-                    let equal = self.binary_operator("=", value, condition, |binder| binder.find_before(start, "when"))?;
+                    let equal =
+                        self.binary_operator("=", value, condition, |binder| binder.find_before(start, "when"))?;
                     self.coerce_to_boolean(equal, "CASE/WHEN")?
                 }
             };
@@ -64,23 +65,25 @@ impl Binder<'_> {
         }
         let otherwise = all.pop().map(Box::new);
         let branches = conditions.into_iter().zip(results.drain(..)).collect();
-        Ok(Expr { kind: ExprKind::Case { branches, otherwise }, ty, position })
+        Ok(Expr {
+            kind: ExprKind::Case { branches, otherwise },
+            ty,
+            position,
+        })
     }
 
     /// COALESCE, GREATEST and LEAST.
-    pub(super) fn bind_list_form(
-        &mut self,
-        name: &str,
-        args: &[&sql::Expr],
-        position: Option<u32>,
-    ) -> SqlResult<Expr> {
+    pub(super) fn bind_list_form(&mut self, name: &str, args: &[&sql::Expr], position: Option<u32>) -> SqlResult<Expr> {
         let what = match name {
             "coalesce" => "COALESCE",
             "greatest" => "GREATEST",
             _ => "LEAST",
         };
         let before = (name == "coalesce").then(|| self.scope().no_sets.replace("COALESCE"));
-        let bound = args.iter().map(|arg| self.bind_expr(arg)).collect::<SqlResult<Vec<Expr>>>();
+        let bound = args
+            .iter()
+            .map(|arg| self.bind_expr(arg))
+            .collect::<SqlResult<Vec<Expr>>>();
         if let Some(before) = before {
             self.scope().no_sets = before;
         }
@@ -92,20 +95,39 @@ impl Binder<'_> {
             if crate::functions::less(ty.oid).is_none() {
                 return Err(crate::SqlError::new(
                     crate::SqlState::UNDEFINED_FUNCTION,
-                    format!("could not identify a comparison function for type {}", self.type_name(ty)),
+                    format!(
+                        "could not identify a comparison function for type {}",
+                        self.type_name(ty)
+                    ),
                 )
                 .at(position));
             }
-            ExprKind::Extreme { greatest: name == "greatest", args }
+            ExprKind::Extreme {
+                greatest: name == "greatest",
+                args,
+            }
         };
         Ok(Expr { kind, ty, position })
     }
 
-    pub(super) fn bind_null_if(&mut self, left: &sql::Expr, right: &sql::Expr, position: Option<u32>) -> SqlResult<Expr> {
+    pub(super) fn bind_null_if(
+        &mut self,
+        left: &sql::Expr,
+        right: &sql::Expr,
+        position: Option<u32>,
+    ) -> SqlResult<Expr> {
         let left = self.bind_expr(left)?;
         let right = self.bind_expr(right)?;
         let (equal, left, right) = self.equality(left, right, |_| position)?;
         let ty = left.ty;
-        Ok(Expr { kind: ExprKind::NullIf { equal, left: Box::new(left), right: Box::new(right) }, ty, position })
+        Ok(Expr {
+            kind: ExprKind::NullIf {
+                equal,
+                left: Box::new(left),
+                right: Box::new(right),
+            },
+            ty,
+            position,
+        })
     }
 }

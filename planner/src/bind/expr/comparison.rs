@@ -23,8 +23,17 @@ impl Binder<'_> {
     pub(super) fn distinct(&mut self, left: Expr, right: Expr, negated: bool, after: Option<u32>) -> SqlResult<Expr> {
         let position = left.position;
         let (equal, left, right) = self.equality(left, right, |binder| binder.find_after(after, &["is"]))?;
-        let kind = ExprKind::IsDistinct { equal, left: Box::new(left), right: Box::new(right), negated };
-        Ok(Expr { kind, ty: Type::BOOL, position })
+        let kind = ExprKind::IsDistinct {
+            equal,
+            left: Box::new(left),
+            right: Box::new(right),
+            negated,
+        };
+        Ok(Expr {
+            kind,
+            ty: Type::BOOL,
+            position,
+        })
     }
 
     /// Columns are compared one by one; everything else as one array where all have a common type.
@@ -52,7 +61,11 @@ impl Binder<'_> {
         let mut others = Vec::new();
         for item in list {
             let bound = self.bind_expr(item)?;
-            if mentions_column(&bound) { others.push(bound) } else { constants.push(bound) }
+            if mentions_column(&bound) {
+                others.push(bound)
+            } else {
+                constants.push(bound)
+            }
         }
         let mut comparisons = Vec::new();
         if constants.len() > 1 {
@@ -67,7 +80,10 @@ impl Binder<'_> {
                     .map(|item| self.coerce_common(item, common, "IN"))
                     .collect::<SqlResult<Vec<Expr>>>()?;
                 let array = Expr {
-                    kind: ExprKind::Array { elements, nested: false },
+                    kind: ExprKind::Array {
+                        elements,
+                        nested: false,
+                    },
                     ty: Type::new(array_type),
                     position: None,
                 };
@@ -96,8 +112,16 @@ impl Binder<'_> {
         let second = self.between_side(operand, above, high, place)?;
         let position = first.position;
         let sides = vec![first, second];
-        let kind = if negated { ExprKind::Or(sides) } else { ExprKind::And(sides) };
-        Ok(Expr { kind, ty: Type::BOOL, position })
+        let kind = if negated {
+            ExprKind::Or(sides)
+        } else {
+            ExprKind::And(sides)
+        };
+        Ok(Expr {
+            kind,
+            ty: Type::BOOL,
+            position,
+        })
     }
 
     /// `BETWEEN SYMMETRIC`: either order of the bounds.
@@ -106,8 +130,16 @@ impl Binder<'_> {
         let first = self.bind_between(operand, low, high, negated)?;
         let second = self.bind_between(operand, high, low, negated)?;
         let position = first.position;
-        let kind = if negated { ExprKind::And(vec![first, second]) } else { ExprKind::Or(vec![first, second]) };
-        Ok(Expr { kind, ty: Type::BOOL, position })
+        let kind = if negated {
+            ExprKind::And(vec![first, second])
+        } else {
+            ExprKind::Or(vec![first, second])
+        };
+        Ok(Expr {
+            kind,
+            ty: Type::BOOL,
+            position,
+        })
     }
 
     fn between_side(
@@ -141,7 +173,9 @@ impl Binder<'_> {
             bound_pattern = self.call_function("like_escape", vec![bound_pattern, escape], position)?;
         }
         let spellings = spellings(name);
-        self.binary_operator(name, bound, bound_pattern, |binder| binder.find_after(after, &spellings))
+        self.binary_operator(name, bound, bound_pattern, |binder| {
+            binder.find_after(after, &spellings)
+        })
     }
 
     pub(super) fn bind_similar(
@@ -195,11 +229,15 @@ impl Binder<'_> {
         let array = self.bind_expr(right)?;
         let array = match array.ty.oid {
             // A literal is read as an array of the left side's type.
-            oid::UNKNOWN if bound_left.ty.oid == oid::UNKNOWN => self.coerce_implicit(array, Type::new(oid::TEXT_ARRAY))?,
+            oid::UNKNOWN if bound_left.ty.oid == oid::UNKNOWN => {
+                self.coerce_implicit(array, Type::new(oid::TEXT_ARRAY))?
+            }
             _ => array,
         };
         let spellings = spellings(name);
-        self.array_operator(name, all, bound_left, array, |binder| binder.find_after(after, &spellings))
+        self.array_operator(name, all, bound_left, array, |binder| {
+            binder.find_after(after, &spellings)
+        })
     }
 }
 
@@ -217,8 +255,16 @@ fn combine(mut comparisons: Vec<Expr>, and: bool) -> Expr {
         return only;
     }
     let position = comparisons.first().and_then(|first| first.position);
-    let kind = if and { ExprKind::And(comparisons) } else { ExprKind::Or(comparisons) };
-    Expr { kind, ty: Type::BOOL, position }
+    let kind = if and {
+        ExprKind::And(comparisons)
+    } else {
+        ExprKind::Or(comparisons)
+    };
+    Expr {
+        kind,
+        ty: Type::BOOL,
+        position,
+    }
 }
 
 impl Binder<'_> {

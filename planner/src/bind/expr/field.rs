@@ -33,14 +33,16 @@ impl Binder<'_> {
                     rest = tail;
                 }
                 AccessExpr::Dot(other) => {
-                    return Err(SqlError::new(
-                        SqlState::SYNTAX_ERROR,
-                        format!("syntax error at or near \"{other}\""),
-                    )
-                    .at(self.at(other.span())));
+                    return Err(
+                        SqlError::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{other}\""))
+                            .at(self.at(other.span())),
+                    );
                 }
                 AccessExpr::Subscript(_) => {
-                    let count = rest.iter().take_while(|access| matches!(access, AccessExpr::Subscript(_))).count();
+                    let count = rest
+                        .iter()
+                        .take_while(|access| matches!(access, AccessExpr::Subscript(_)))
+                        .count();
                     let subscripts: Vec<&sql::Subscript> = rest[..count]
                         .iter()
                         .filter_map(|access| match access {
@@ -120,7 +122,12 @@ impl Binder<'_> {
             return None;
         }
         let relation = self.catalog.relations.get(&ty.oid)?;
-        Some(relation.live_columns().map(|(_, column)| (column.name.clone(), column.ty)).collect())
+        Some(
+            relation
+                .live_columns()
+                .map(|(_, column)| (column.name.clone(), column.ty))
+                .collect(),
+        )
     }
 
     /// `t.f` as the call `f(t)`.
@@ -149,7 +156,11 @@ pub(in crate::bind) fn take_field(base: Expr, index: usize, ty: Type) -> Expr {
         }
         kind => {
             let base = Box::new(Expr { kind, ..base });
-            Expr { kind: ExprKind::Field { base, index }, ty, position }
+            Expr {
+                kind: ExprKind::Field { base, index },
+                ty,
+                position,
+            }
         }
     }
 }

@@ -18,7 +18,11 @@ pub const VARIADIC_MARK: i32 = -2;
 /// What a call means.
 pub(in crate::bind) enum FunctionChoice {
     /// A function, with its arguments in order, converted, and the result's type.
-    Function { function: &'static Function, args: Vec<Expr>, ty: Type },
+    Function {
+        function: &'static Function,
+        args: Vec<Expr>,
+        ty: Type,
+    },
     /// A type's name in function style: a cast.
     Cast(Type),
 }
@@ -56,7 +60,10 @@ impl Binder<'_> {
     ) -> SqlResult<FunctionChoice> {
         let inputs: Vec<u32> = call.args.iter().map(|arg| arg.ty.oid).collect();
         let candidates = candidates(name, &call, &inputs, &wanted);
-        let exact = candidates.iter().find(|candidate| candidate.args == inputs && !inputs.contains(&oid::UNKNOWN)).cloned();
+        let exact = candidates
+            .iter()
+            .find(|candidate| candidate.args == inputs && !inputs.contains(&oid::UNKNOWN))
+            .cloned();
         let exact = exact.or_else(|| candidates.iter().find(|candidate| candidate.args == inputs).cloned());
         let chosen = match exact {
             Some(exact) => Ok(exact),
@@ -92,7 +99,11 @@ impl Binder<'_> {
         call: CallArgs,
         position: Option<u32>,
     ) -> SqlResult<FunctionChoice> {
-        let Target { function, gathered, order } = candidate.target;
+        let Target {
+            function,
+            gathered,
+            order,
+        } = candidate.target;
         let actual: Vec<Type> = call.args.iter().map(|arg| arg.ty).collect();
         let (arg_types, returns) = self
             .resolve_polymorphic(&actual, &candidate.args, function.returns)
@@ -115,10 +126,12 @@ impl Binder<'_> {
                 let mut given: Vec<Option<Expr>> = args.into_iter().map(Some).collect();
                 let mut ordered = Vec::with_capacity(order.len());
                 for (i, source) in order.iter().enumerate() {
-                    ordered.push(match source.and_then(|source| given.get_mut(source).and_then(Option::take)) {
-                        Some(arg) => arg,
-                        None => self.default_argument(function, i)?,
-                    });
+                    ordered.push(
+                        match source.and_then(|source| given.get_mut(source).and_then(Option::take)) {
+                            Some(arg) => arg,
+                            None => self.default_argument(function, i)?,
+                        },
+                    );
                 }
                 ordered
             }
@@ -134,12 +147,22 @@ impl Binder<'_> {
         let array = types::array_of(element).ok_or_else(|| {
             SqlError::new(
                 SqlState::UNDEFINED_OBJECT,
-                format!("could not find array type for data type {}", self.type_name(Type::new(element))),
+                format!(
+                    "could not find array type for data type {}",
+                    self.type_name(Type::new(element))
+                ),
             )
             .at(position)
         })?;
         let position = elements.first().and_then(|first| first.position);
-        args.push(Expr { kind: ExprKind::Array { elements, nested: false }, ty: Type::new(array), position });
+        args.push(Expr {
+            kind: ExprKind::Array {
+                elements,
+                nested: false,
+            },
+            ty: Type::new(array),
+            position,
+        });
         Ok(args)
     }
 
@@ -147,9 +170,15 @@ impl Binder<'_> {
     fn default_argument(&mut self, function: &'static Function, index: usize) -> SqlResult<Expr> {
         let first = function.args.len() - function.defaults.len();
         let ty = Type::new(function.args[index]);
-        let text = index.checked_sub(first).and_then(|i| function.defaults.get(i)).ok_or_else(|| {
-            SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {} lacks an argument", function.name))
-        })?;
+        let text = index
+            .checked_sub(first)
+            .and_then(|i| function.defaults.get(i))
+            .ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!("function {} lacks an argument", function.name),
+                )
+            })?;
         let datum = if text.eq_ignore_ascii_case("null") {
             Datum::Null
         } else {
@@ -166,7 +195,11 @@ impl Binder<'_> {
             .enumerate()
             .map(|(i, arg)| {
                 let ty = self.type_name(arg.ty);
-                let prefix = if call.variadic && i + 1 == call.args.len() { "VARIADIC " } else { "" };
+                let prefix = if call.variadic && i + 1 == call.args.len() {
+                    "VARIADIC "
+                } else {
+                    ""
+                };
                 match i.checked_sub(positional).and_then(|i| call.names.get(i)) {
                     Some(name) => format!("{name} => {ty}"),
                     None => format!("{prefix}{ty}"),
@@ -175,15 +208,16 @@ impl Binder<'_> {
             .collect();
         let signature = format!("{name}({})", shown.join(", "));
         match no {
-            NoChoice::Missing => {
-                SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {signature} does not exist")).hint(
-                    "No function matches the given name and argument types. You might need to add explicit type casts.",
-                )
-            }
-            NoChoice::Ambiguous => {
-                SqlError::new(SqlState::AMBIGUOUS_FUNCTION, format!("function {signature} is not unique"))
-                    .hint("Could not choose a best candidate function. You might need to add explicit type casts.")
-            }
+            NoChoice::Missing => SqlError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("function {signature} does not exist"),
+            )
+            .hint("No function matches the given name and argument types. You might need to add explicit type casts."),
+            NoChoice::Ambiguous => SqlError::new(
+                SqlState::AMBIGUOUS_FUNCTION,
+                format!("function {signature} is not unique"),
+            )
+            .hint("Could not choose a best candidate function. You might need to add explicit type casts."),
         }
         .at(position)
     }
@@ -195,11 +229,17 @@ impl Binder<'_> {
         args: Vec<Expr>,
         position: Option<u32>,
     ) -> SqlResult<Expr> {
-        let call = CallArgs { args, names: vec![], variadic: false };
+        let call = CallArgs {
+            args,
+            names: vec![],
+            variadic: false,
+        };
         match self.resolve_function(name, call, position, |function| function.kind == FunctionKind::Scalar)? {
-            FunctionChoice::Function { function, args, ty } => {
-                Ok(Expr { kind: ExprKind::Call { function, args }, ty, position })
-            }
+            FunctionChoice::Function { function, args, ty } => Ok(Expr {
+                kind: ExprKind::Call { function, args },
+                ty,
+                position,
+            }),
             FunctionChoice::Cast(ty) => Err(SqlError::new(
                 SqlState::UNDEFINED_FUNCTION,
                 format!("function {name} does not exist, only the type {}", self.type_name(ty)),
@@ -216,7 +256,11 @@ impl Binder<'_> {
                 && function.args.len() == inputs.len()
                 && coerce::can_coerce_all(&inputs, function.args)
         });
-        if fits { self.call_function(name, args, position).map(Some) } else { Ok(None) }
+        if fits {
+            self.call_function(name, args, position).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 }
 
@@ -225,7 +269,13 @@ pub(in crate::bind) fn result_type(function: &Function, returns: u32) -> Type {
     if function.columns.is_empty() || returns != oid::RECORD {
         return Type::new(returns);
     }
-    record_type(function.columns.iter().map(|(name, ty)| ((*name).to_owned(), Type::new(*ty))).collect())
+    record_type(
+        function
+            .columns
+            .iter()
+            .map(|(name, ty)| ((*name).to_owned(), Type::new(*ty)))
+            .collect(),
+    )
 }
 
 /// The functions of a name that take this many arguments, directly, by defaults, or gathered.
@@ -247,20 +297,37 @@ fn candidates(
         let count = function.args.len();
         let expandable = function.variadic && !call.variadic && count > 0;
         if inputs.len() == count && !(expandable && function.args[count - 1] == oid::ANY) {
-            let target = Target { function, gathered: 0, order: None };
-            found.push(Candidate { target, args: function.args.to_vec() });
+            let target = Target {
+                function,
+                gathered: 0,
+                order: None,
+            };
+            found.push(Candidate {
+                target,
+                args: function.args.to_vec(),
+            });
         } else if inputs.len() < count && inputs.len() + function.defaults.len() >= count && !call.variadic {
             let order = (0..count).map(|i| (i < inputs.len()).then_some(i)).collect();
-            let target = Target { function, gathered: 0, order: Some(order) };
-            found.push(Candidate { target, args: function.args[..inputs.len()].to_vec() });
+            let target = Target {
+                function,
+                gathered: 0,
+                order: Some(order),
+            };
+            found.push(Candidate {
+                target,
+                args: function.args[..inputs.len()].to_vec(),
+            });
         }
         if expandable && inputs.len() >= count {
             found.push(expanded(function, inputs.len()));
         }
     }
     // What needs no gathering wins over what does, for the same types.
-    let plain: Vec<Vec<u32>> =
-        found.iter().filter(|candidate| candidate.target.gathered == 0).map(|candidate| candidate.args.clone()).collect();
+    let plain: Vec<Vec<u32>> = found
+        .iter()
+        .filter(|candidate| candidate.target.gathered == 0)
+        .map(|candidate| candidate.args.clone())
+        .collect();
     found.retain(|candidate| candidate.target.gathered == 0 || !plain.contains(&candidate.args));
     found
 }
@@ -277,7 +344,14 @@ fn expanded(function: &'static Function, inputs: usize) -> Candidate<Target> {
     };
     let mut args = function.args[..fixed].to_vec();
     args.resize(inputs, element);
-    Candidate { target: Target { function, gathered, order: None }, args }
+    Candidate {
+        target: Target {
+            function,
+            gathered,
+            order: None,
+        },
+        args,
+    }
 }
 
 /// Argument names of the functions that are called by them.
@@ -288,11 +362,24 @@ fn argument_names(function: &Function) -> &'static [&'static str] {
         "make_time" => &["hour", "min", "sec"],
         "make_timestamp" => &["year", "month", "mday", "hour", "min", "sec"],
         "make_timestamptz" => &["year", "month", "mday", "hour", "min", "sec", "timezone"],
-        "jsonb_path_exists" | "jsonb_path_match" | "jsonb_path_query" | "jsonb_path_query_array"
-        | "jsonb_path_query_first" | "jsonb_path_exists_tz" | "jsonb_path_match_tz" | "jsonb_path_query_tz"
-        | "jsonb_path_query_array_tz" | "jsonb_path_query_first_tz" => &["target", "path", "vars", "silent"],
+        "jsonb_path_exists"
+        | "jsonb_path_match"
+        | "jsonb_path_query"
+        | "jsonb_path_query_array"
+        | "jsonb_path_query_first"
+        | "jsonb_path_exists_tz"
+        | "jsonb_path_match_tz"
+        | "jsonb_path_query_tz"
+        | "jsonb_path_query_array_tz"
+        | "jsonb_path_query_first_tz" => &["target", "path", "vars", "silent"],
         "jsonb_set" => &["jsonb_in", "path", "replacement", "create_if_missing"],
-        "jsonb_set_lax" => &["jsonb_in", "path", "replacement", "create_if_missing", "null_value_treatment"],
+        "jsonb_set_lax" => &[
+            "jsonb_in",
+            "path",
+            "replacement",
+            "create_if_missing",
+            "null_value_treatment",
+        ],
         "jsonb_insert" => &["jsonb_in", "path", "replacement", "insert_after"],
         "json_populate_record" | "json_populate_recordset" => &["base", "from_json", "use_json_as_text"],
         _ => &[],
@@ -321,5 +408,12 @@ fn named_candidate(function: &'static Function, call: &CallArgs) -> Option<Candi
     if order[..first_default].iter().any(Option::is_none) {
         return None;
     }
-    Some(Candidate { target: Target { function, gathered: 0, order: Some(order) }, args })
+    Some(Candidate {
+        target: Target {
+            function,
+            gathered: 0,
+            order: Some(order),
+        },
+        args,
+    })
 }

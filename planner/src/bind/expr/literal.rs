@@ -27,7 +27,11 @@ impl Binder<'_> {
             }
             other => return Err(SqlError::unsupported(format_args!("the literal {other}")).at(position)),
         };
-        Ok(Expr { kind: ExprKind::Literal(datum), ty, position })
+        Ok(Expr {
+            kind: ExprKind::Literal(datum),
+            ty,
+            position,
+        })
     }
 
     /// A number is an integer, a bigint, or a numeric, whichever it fits first.
@@ -40,18 +44,29 @@ impl Binder<'_> {
             let datum = types::input(Type::NUMERIC, text, self.session).map_err(|error| error.at(position))?;
             (datum, Type::NUMERIC)
         };
-        Ok(Expr { kind: ExprKind::Literal(datum), ty, position })
+        Ok(Expr {
+            kind: ExprKind::Literal(datum),
+            ty,
+            position,
+        })
     }
 
     fn bind_parameter(&mut self, name: &str, position: Option<u32>) -> SqlResult<Expr> {
-        let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).unwrap_or(0);
+        let number = name
+            .strip_prefix('$')
+            .and_then(|digits| digits.parse::<usize>().ok())
+            .unwrap_or(0);
         if number == 0 || number > usize::from(u16::MAX) {
             return Err(
-                SqlError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")).at(position)
+                SqlError::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")).at(position),
             );
         }
         let ty = self.parameter(number - 1).unwrap_or(Type::UNKNOWN);
-        Ok(Expr { kind: ExprKind::Parameter(number - 1), ty, position })
+        Ok(Expr {
+            kind: ExprKind::Parameter(number - 1),
+            ty,
+            position,
+        })
     }
 
     /// `date '2020-01-01'`
@@ -89,7 +104,9 @@ impl Binder<'_> {
         let bound = self.bind_expr(operand)?;
         let start = self.at(operand.span());
         self.cast_to(bound, ty, |binder| {
-            binder.find_after(start, &["::"]).or_else(|| binder.find_before(start, "cast"))
+            binder
+                .find_after(start, &["::"])
+                .or_else(|| binder.find_before(start, "cast"))
         })
     }
 

@@ -13,11 +13,11 @@ mod row;
 mod special;
 mod subquery;
 
-pub use function::VARIADIC_MARK;
 pub(super) use call::CallName;
-pub(super) use function::{CallArgs, FunctionChoice};
 pub(super) use field::take_field;
-pub(super) use row::row_items;
+pub use function::VARIADIC_MARK;
+pub(super) use function::{CallArgs, FunctionChoice};
+pub(super) use row::{RowItem, row_items};
 pub(super) use subquery::column as expr_column;
 
 use sqlparser::ast as sql;
@@ -77,21 +77,70 @@ impl Binder<'_> {
             E::IsDistinctFrom(left, right) => self.bind_distinct(left, right, false),
             E::IsNotDistinctFrom(left, right) => self.bind_distinct(left, right, true),
             E::InList { expr, list, negated } => self.bind_in_list(expr, list, *negated),
-            E::InSubquery { expr, subquery, negated } => self.bind_in_subquery(expr, subquery, *negated),
-            E::Between { expr, negated, low, high } => self.bind_between(expr, low, high, *negated),
-            E::Like { negated, expr, pattern, escape_char, .. } => {
-                self.bind_like(if *negated { "!~~" } else { "~~" }, expr, pattern, escape_char.as_deref())
-            }
-            E::ILike { negated, expr, pattern, escape_char, .. } => {
-                self.bind_like(if *negated { "!~~*" } else { "~~*" }, expr, pattern, escape_char.as_deref())
-            }
-            E::SimilarTo { negated, expr, pattern, escape_char } => {
-                self.bind_similar(expr, pattern, escape_char.as_deref(), *negated)
-            }
-            E::AnyOp { left, compare_op, right, .. } => self.bind_quantified(left, compare_op, right, false),
-            E::AllOp { left, compare_op, right } => self.bind_quantified(left, compare_op, right, true),
-            E::Cast { expr: operand, data_type, .. } => self.bind_cast(operand, data_type),
-            E::Case { operand, conditions, else_result, case_token, .. } => {
+            E::InSubquery {
+                expr,
+                subquery,
+                negated,
+            } => self.bind_in_subquery(expr, subquery, *negated),
+            E::Between {
+                expr,
+                negated,
+                low,
+                high,
+            } => self.bind_between(expr, low, high, *negated),
+            E::Like {
+                negated,
+                expr,
+                pattern,
+                escape_char,
+                ..
+            } => self.bind_like(
+                if *negated { "!~~" } else { "~~" },
+                expr,
+                pattern,
+                escape_char.as_deref(),
+            ),
+            E::ILike {
+                negated,
+                expr,
+                pattern,
+                escape_char,
+                ..
+            } => self.bind_like(
+                if *negated { "!~~*" } else { "~~*" },
+                expr,
+                pattern,
+                escape_char.as_deref(),
+            ),
+            E::SimilarTo {
+                negated,
+                expr,
+                pattern,
+                escape_char,
+            } => self.bind_similar(expr, pattern, escape_char.as_deref(), *negated),
+            E::AnyOp {
+                left,
+                compare_op,
+                right,
+                ..
+            } => self.bind_quantified(left, compare_op, right, false),
+            E::AllOp {
+                left,
+                compare_op,
+                right,
+            } => self.bind_quantified(left, compare_op, right, true),
+            E::Cast {
+                expr: operand,
+                data_type,
+                ..
+            } => self.bind_cast(operand, data_type),
+            E::Case {
+                operand,
+                conditions,
+                else_result,
+                case_token,
+                ..
+            } => {
                 let position = self.at(case_token.0.span);
                 self.bind_case(operand.as_deref(), conditions, else_result.as_deref(), position)
             }
@@ -101,32 +150,57 @@ impl Binder<'_> {
             E::Tuple(items) => self.bind_row(items, self.at(expr.span())),
             E::Array(array) => self.bind_array(array, None),
             E::CompoundFieldAccess { root, access_chain } => self.bind_access(root, access_chain),
-            E::Collate { expr: operand, collation } => self.bind_collate(operand, collation),
+            E::Collate {
+                expr: operand,
+                collation,
+            } => self.bind_collate(operand, collation),
             E::AtTimeZone { timestamp, time_zone } => self.bind_at_time_zone(timestamp, time_zone),
-            E::Extract { field, expr: operand, .. } => self.bind_extract(field, operand),
-            E::Position { expr: part, r#in: whole } => self.bind_position(part, whole),
-            E::Substring { expr: operand, substring_from, substring_for, .. } => {
-                self.bind_substring(operand, substring_from.as_deref(), substring_for.as_deref())
-            }
-            E::Overlay { expr: operand, overlay_what, overlay_from, overlay_for } => {
-                self.bind_overlay(operand, overlay_what, overlay_from, overlay_for.as_deref())
-            }
-            E::Trim { expr: operand, trim_where, trim_what, trim_characters } => {
-                self.bind_trim(operand, trim_where.as_ref(), trim_what.as_deref(), trim_characters.as_deref())
-            }
+            E::Extract {
+                field, expr: operand, ..
+            } => self.bind_extract(field, operand),
+            E::Position {
+                expr: part,
+                r#in: whole,
+            } => self.bind_position(part, whole),
+            E::Substring {
+                expr: operand,
+                substring_from,
+                substring_for,
+                ..
+            } => self.bind_substring(operand, substring_from.as_deref(), substring_for.as_deref()),
+            E::Overlay {
+                expr: operand,
+                overlay_what,
+                overlay_from,
+                overlay_for,
+            } => self.bind_overlay(operand, overlay_what, overlay_from, overlay_for.as_deref()),
+            E::Trim {
+                expr: operand,
+                trim_where,
+                trim_what,
+                trim_characters,
+            } => self.bind_trim(
+                operand,
+                trim_where.as_ref(),
+                trim_what.as_deref(),
+                trim_characters.as_deref(),
+            ),
             E::Ceil { expr: operand, .. } => self.bind_plain_call("ceil", &[operand]),
             E::Floor { expr: operand, .. } => self.bind_plain_call("floor", &[operand]),
-            E::IsNormalized { expr: operand, form, negated } => {
-                self.bind_is_normalized(operand, form.as_ref(), *negated)
+            E::IsNormalized {
+                expr: operand,
+                form,
+                negated,
+            } => self.bind_is_normalized(operand, form.as_ref(), *negated),
+            E::IsJson {
+                expr: operand,
+                kind,
+                unique_keys,
+                negated,
+            } => self.bind_is_json(operand, kind.as_ref(), unique_keys.as_ref(), *negated),
+            E::Wildcard(token) => {
+                Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"*\"").at(self.at(token.0.span)))
             }
-            E::IsJson { expr: operand, kind, unique_keys, negated } => {
-                self.bind_is_json(operand, kind.as_ref(), unique_keys.as_ref(), *negated)
-            }
-            E::Wildcard(token) => Err(SqlError::new(
-                SqlState::SYNTAX_ERROR,
-                "syntax error at or near \"*\"",
-            )
-            .at(self.at(token.0.span))),
             E::QualifiedWildcard(name, _) => {
                 let parts: Vec<sql::Ident> = name.0.iter().filter_map(|part| part.as_ident().cloned()).collect();
                 self.bind_row_of(&parts)
@@ -158,8 +232,16 @@ impl Binder<'_> {
         let operand = self.bind_expr(operand)?;
         let operand = Box::new(self.unknown_to_text(operand)?);
         let position = operand.position;
-        let kind = if negated { ExprKind::IsNotNull(operand) } else { ExprKind::IsNull(operand) };
-        Ok(Expr { kind, ty: Type::BOOL, position })
+        let kind = if negated {
+            ExprKind::IsNotNull(operand)
+        } else {
+            ExprKind::IsNull(operand)
+        };
+        Ok(Expr {
+            kind,
+            ty: Type::BOOL,
+            position,
+        })
     }
 
     fn bind_truth_test(&mut self, operand: &sql::Expr, value: Option<bool>, negated: bool) -> SqlResult<Expr> {
@@ -174,7 +256,15 @@ impl Binder<'_> {
         };
         let operand = Box::new(self.coerce_to_boolean(operand, what)?);
         let position = operand.position;
-        Ok(Expr { kind: ExprKind::IsTruth { operand, value, negated }, ty: Type::BOOL, position })
+        Ok(Expr {
+            kind: ExprKind::IsTruth {
+                operand,
+                value,
+                negated,
+            },
+            ty: Type::BOOL,
+            position,
+        })
     }
 
     /// Position of the leftmost token of an expression of sqlparser's.

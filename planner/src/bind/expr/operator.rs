@@ -64,7 +64,11 @@ impl Binder<'_> {
         }
         let position = bound.first().and_then(|first| first.position);
         let kind = if and { ExprKind::And(bound) } else { ExprKind::Or(bound) };
-        Ok(Expr { kind, ty: Type::BOOL, position })
+        Ok(Expr {
+            kind,
+            ty: Type::BOOL,
+            position,
+        })
     }
 
     pub(super) fn bind_unary(&mut self, op: &UnaryOperator, operand: &sql::Expr) -> SqlResult<Expr> {
@@ -73,7 +77,11 @@ impl Binder<'_> {
                 let bound = self.bind_expr(operand)?;
                 let bound = self.coerce_to_boolean(bound, "NOT")?;
                 let position = self.find_before(bound.position, "not").or(bound.position);
-                return Ok(Expr { kind: ExprKind::Not(Box::new(bound)), ty: Type::BOOL, position });
+                return Ok(Expr {
+                    kind: ExprKind::Not(Box::new(bound)),
+                    ty: Type::BOOL,
+                    position,
+                });
             }
             UnaryOperator::Minus => {
                 // The sign belongs to the number: -2147483648 is an integer.
@@ -111,7 +119,9 @@ impl Binder<'_> {
         let bound_right = self.bind_expr(right)?;
         let after = self.end(left);
         let spellings = spellings(name);
-        self.binary_operator(name, bound_left, bound_right, |binder| binder.find_after(after, &spellings))
+        self.binary_operator(name, bound_left, bound_right, |binder| {
+            binder.find_after(after, &spellings)
+        })
     }
 
     /// Position of the last token of an expression that sqlparser knows the place of.
@@ -119,7 +129,10 @@ impl Binder<'_> {
         use sql::Spanned;
         let span = expr.span();
         let last = sqlparser::tokenizer::Span::new(
-            sqlparser::tokenizer::Location { line: span.end.line, column: span.end.column.saturating_sub(1).max(1) },
+            sqlparser::tokenizer::Location {
+                line: span.end.line,
+                column: span.end.column.saturating_sub(1).max(1),
+            },
             span.end,
         );
         self.at(last).or_else(|| self.at(span))
@@ -141,7 +154,10 @@ impl Binder<'_> {
         let left = self.coerce_implicit(left, Type::new(choice.args[0]))?;
         let right = self.coerce_implicit(right, Type::new(choice.args[1]))?;
         Ok(Expr {
-            kind: ExprKind::Call { function: choice.function, args: vec![left, right] },
+            kind: ExprKind::Call {
+                function: choice.function,
+                args: vec![left, right],
+            },
             ty: Type::new(choice.result),
             position,
         })
@@ -155,7 +171,10 @@ impl Binder<'_> {
     ) -> SqlResult<Expr> {
         let input = operand.ty.oid;
         let candidates: Vec<Candidate<&'static Operator>> = functions::prefix_operators(name)
-            .map(|operator| Candidate { target: operator, args: vec![operator.right] })
+            .map(|operator| Candidate {
+                target: operator,
+                args: vec![operator.right],
+            })
             .collect();
         let exact = candidates.iter().find(|candidate| candidate.args[0] == input).cloned();
         let chosen = exact.map_or_else(|| candidate::choose(&[input], &candidates), Ok);
@@ -180,7 +199,10 @@ impl Binder<'_> {
         let function = implementation(candidate.target)?;
         let operand = self.coerce_implicit(operand, Type::new(candidate.args[0]))?;
         Ok(Expr {
-            kind: ExprKind::Call { function, args: vec![operand] },
+            kind: ExprKind::Call {
+                function,
+                args: vec![operand],
+            },
             ty: Type::new(candidate.target.result),
             position,
         })
@@ -197,13 +219,24 @@ impl Binder<'_> {
             both => both,
         };
         let exact = (exact_left != oid::UNKNOWN)
-            .then(|| binary.clone().find(|operator| operator.left == exact_left && operator.right == exact_right))
+            .then(|| {
+                binary
+                    .clone()
+                    .find(|operator| operator.left == exact_left && operator.right == exact_right)
+            })
             .flatten();
         let chosen = match exact {
-            Some(operator) => Ok(Candidate { target: operator, args: vec![operator.left, operator.right] }),
+            Some(operator) => Ok(Candidate {
+                target: operator,
+                args: vec![operator.left, operator.right],
+            }),
             None => {
-                let candidates: Vec<Candidate<&'static Operator>> =
-                    binary.map(|operator| Candidate { target: operator, args: vec![operator.left, operator.right] }).collect();
+                let candidates: Vec<Candidate<&'static Operator>> = binary
+                    .map(|operator| Candidate {
+                        target: operator,
+                        args: vec![operator.left, operator.right],
+                    })
+                    .collect();
                 candidate::choose(&[left, right], &candidates)
             }
         };
@@ -211,17 +244,26 @@ impl Binder<'_> {
         let actual = [Type::new(left), Type::new(right)];
         let operator = candidate.target;
         let (args, result) = self.resolve_polymorphic(&actual, &candidate.args, operator.result)?;
-        Ok(OperatorChoice { operator, function: implementation(operator)?, args, result })
+        Ok(OperatorChoice {
+            operator,
+            function: implementation(operator)?,
+            args,
+            result,
+        })
     }
 
     fn no_operator(&self, name: &str, left: u32, right: u32, no: NoChoice) -> SqlError {
-        let shown = format!("{} {name} {}", self.type_name(Type::new(left)), self.type_name(Type::new(right)));
+        let shown = format!(
+            "{} {name} {}",
+            self.type_name(Type::new(left)),
+            self.type_name(Type::new(right))
+        );
         match no {
-            NoChoice::Missing => {
-                SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {shown}")).hint(
-                    "No operator matches the given name and argument types. You might need to add explicit type casts.",
-                )
-            }
+            NoChoice::Missing => SqlError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("operator does not exist: {shown}"),
+            )
+            .hint("No operator matches the given name and argument types. You might need to add explicit type casts."),
             NoChoice::Ambiguous => {
                 SqlError::new(SqlState::AMBIGUOUS_FUNCTION, format!("operator is not unique: {shown}"))
                     .hint("Could not choose a best candidate operator. You might need to add explicit type casts.")
@@ -262,8 +304,11 @@ impl Binder<'_> {
             oid::INT2VECTOR => oid::INT2,
             oid::OIDVECTOR => oid::OID,
             other => types::element_of(other).ok_or_else(|| {
-                SqlError::new(SqlState::WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires array on right side")
-                    .at(place(self).or(position))
+                SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    "op ANY/ALL (array) requires array on right side",
+                )
+                .at(place(self).or(position))
             })?,
         };
         let choice = match self.choose_operator(name, left.ty.oid, element) {
@@ -352,7 +397,10 @@ pub(super) fn spellings(name: &str) -> Vec<&str> {
 /// The digits of a number literal behind parentheses.
 fn number_text(expr: &sql::Expr) -> Option<(&str, sqlparser::tokenizer::Span)> {
     match expr {
-        sql::Expr::Value(sql::ValueWithSpan { value: sql::Value::Number(text, _), span }) => Some((text, *span)),
+        sql::Expr::Value(sql::ValueWithSpan {
+            value: sql::Value::Number(text, _),
+            span,
+        }) => Some((text, *span)),
         sql::Expr::Nested(inner) => number_text(inner),
         _ => None,
     }

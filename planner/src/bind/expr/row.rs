@@ -60,9 +60,20 @@ impl Binder<'_> {
 
     /// A row of bound fields; what is unknown becomes text.
     pub(super) fn make_row(&mut self, fields: Vec<Expr>, position: Option<u32>) -> SqlResult<Expr> {
-        let fields = fields.into_iter().map(|field| self.unknown_to_text(field)).collect::<SqlResult<Vec<Expr>>>()?;
-        let shape = fields.iter().enumerate().map(|(i, field)| (format!("f{}", i + 1), field.ty)).collect();
-        Ok(Expr { kind: ExprKind::Row(fields), ty: record_type(shape), position })
+        let fields = fields
+            .into_iter()
+            .map(|field| self.unknown_to_text(field))
+            .collect::<SqlResult<Vec<Expr>>>()?;
+        let shape = fields
+            .iter()
+            .enumerate()
+            .map(|(i, field)| (format!("f{}", i + 1), field.ty))
+            .collect();
+        Ok(Expr {
+            kind: ExprKind::Row(fields),
+            ty: record_type(shape),
+            position,
+        })
     }
 
     /// Binds the items of a row, `t.*` expanded.
@@ -97,7 +108,9 @@ impl Binder<'_> {
             let fields = self.bind_row_items(&lefts)?;
             return self.bind_row_subquery(fields, name, query, after).map(Some);
         }
-        let Some(rights) = row_items(right) else { return Ok(None) };
+        let Some(rights) = row_items(right) else {
+            return Ok(None);
+        };
         let lefts = self.bind_row_items(&lefts)?;
         let rights = self.bind_row_items(&rights)?;
         self.compare_rows(lefts, name, rights, after).map(Some)
@@ -120,8 +133,16 @@ impl Binder<'_> {
             parts.push(self.distinct(left, right, negated, position)?);
         }
         // Rows differ if any field does; they do not if none does.
-        let kind = if negated { ExprKind::And(parts) } else { ExprKind::Or(parts) };
-        Ok(Expr { kind, ty: Type::BOOL, position })
+        let kind = if negated {
+            ExprKind::And(parts)
+        } else {
+            ExprKind::Or(parts)
+        };
+        Ok(Expr {
+            kind,
+            ty: Type::BOOL,
+            position,
+        })
     }
 
     /// Compares rows field by field.
@@ -138,7 +159,9 @@ impl Binder<'_> {
             return Err(self.unequal_rows(place(self).or(position)));
         }
         if lefts.is_empty() {
-            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "cannot compare rows of zero length").at(position));
+            return Err(
+                SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "cannot compare rows of zero length").at(position),
+            );
         }
         let comparison = match name {
             "=" => Comparison::Equal,
@@ -171,14 +194,26 @@ impl Binder<'_> {
             {
                 return Ok(only);
             }
-            let kind = if comparison == Comparison::Equal { ExprKind::And(parts) } else { ExprKind::Or(parts) };
-            return Ok(Expr { kind, ty: Type::BOOL, position });
+            let kind = if comparison == Comparison::Equal {
+                ExprKind::And(parts)
+            } else {
+                ExprKind::Or(parts)
+            };
+            return Ok(Expr {
+                kind,
+                ty: Type::BOOL,
+                position,
+            });
         }
         let mut pairs = Vec::with_capacity(lefts.len());
         for (left, right) in lefts.into_iter().zip(rights) {
             pairs.push(self.row_pair(name, left, right, place)?);
         }
-        Ok(Expr { kind: ExprKind::RowCompare { comparison, pairs }, ty: Type::BOOL, position })
+        Ok(Expr {
+            kind: ExprKind::RowCompare { comparison, pairs },
+            ty: Type::BOOL,
+            position,
+        })
     }
 
     fn row_pair(
@@ -198,10 +233,18 @@ impl Binder<'_> {
         let (equal, less) = if l == r {
             (functions::equality(l), functions::less(l))
         } else {
-            (self.choose_operator("=", l, r).ok().map(|c| c.function), self.choose_operator("<", l, r).ok().map(|c| c.function))
+            (
+                self.choose_operator("=", l, r).ok().map(|c| c.function),
+                self.choose_operator("<", l, r).ok().map(|c| c.function),
+            )
         };
         match (equal, less) {
-            (Some(equal), Some(less)) if choice.result == oid::BOOL => Ok(RowPair { left, right, equal, less }),
+            (Some(equal), Some(less)) if choice.result == oid::BOOL => Ok(RowPair {
+                left,
+                right,
+                equal,
+                less,
+            }),
             _ => Err(SqlError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 format!("could not determine interpretation of row comparison operator {name}"),

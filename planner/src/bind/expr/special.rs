@@ -156,9 +156,12 @@ impl Binder<'_> {
         let precision = match &function.args {
             sql::FunctionArguments::None => -1,
             _ => match super::call::plain_args(function)?.as_slice() {
-                [sql::Expr::Value(sql::ValueWithSpan { value: sql::Value::Number(digits, _), .. })] => {
-                    digits.parse().unwrap_or(types::modifier::SECONDS_PRECISION_MAX)
-                }
+                [
+                    sql::Expr::Value(sql::ValueWithSpan {
+                        value: sql::Value::Number(digits, _),
+                        ..
+                    }),
+                ] => digits.parse().unwrap_or(types::modifier::SECONDS_PRECISION_MAX),
                 _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \")\"").at(position)),
             },
         };
@@ -185,8 +188,11 @@ impl Binder<'_> {
         let operand = self.bind_expr(operand)?;
         let position = operand.position;
         let form = form.map_or_else(|| "NFC".to_owned(), ToString::to_string);
-        let call =
-            self.call_function("is_normalized", vec![operand, literal(Datum::Text(form.into()), Type::TEXT)], position)?;
+        let call = self.call_function(
+            "is_normalized",
+            vec![operand, literal(Datum::Text(form.into()), Type::TEXT)],
+            position,
+        )?;
         Ok(negate(call, negated))
     }
 
@@ -216,9 +222,7 @@ impl Binder<'_> {
     pub(super) fn bind_overlaps(&mut self, left: &sql::Expr, right: &sql::Expr) -> SqlResult<Expr> {
         let position = self.start(left);
         let (Some(lefts), Some(rights)) = (super::row_items(left), super::row_items(right)) else {
-            return Err(
-                SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"OVERLAPS\"").at(position)
-            );
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"OVERLAPS\"").at(position));
         };
         for (items, side) in [(&lefts, "left"), (&rights, "right")] {
             if items.len() != 2 {
@@ -240,5 +244,9 @@ fn negate(expr: Expr, negated: bool) -> Expr {
         return expr;
     }
     let position = expr.position;
-    Expr { kind: crate::bound::ExprKind::Not(Box::new(expr)), ty: Type::BOOL, position }
+    Expr {
+        kind: crate::bound::ExprKind::Not(Box::new(expr)),
+        ty: Type::BOOL,
+        position,
+    }
 }

@@ -39,7 +39,11 @@ impl Binder<'_> {
         let bound = self.bind_inner(query)?;
         let exists = subquery(SubqueryKind::Exists, bound, Type::BOOL, position);
         Ok(if negated {
-            Expr { kind: ExprKind::Not(Box::new(exists)), ty: Type::BOOL, position }
+            Expr {
+                kind: ExprKind::Not(Box::new(exists)),
+                ty: Type::BOOL,
+                position,
+            }
         } else {
             exists
         })
@@ -77,7 +81,11 @@ impl Binder<'_> {
             return Ok(any);
         }
         let position = any.position;
-        Ok(Expr { kind: ExprKind::Not(Box::new(any)), ty: Type::BOOL, position })
+        Ok(Expr {
+            kind: ExprKind::Not(Box::new(any)),
+            ty: Type::BOOL,
+            position,
+        })
     }
 
     /// `left op ANY (SELECT …)`
@@ -100,7 +108,11 @@ impl Binder<'_> {
         };
         let position = lefts.first().and_then(|left| left.position);
         if lefts.len() != bound.columns.len() {
-            let what = if lefts.len() < bound.columns.len() { "many" } else { "few" };
+            let what = if lefts.len() < bound.columns.len() {
+                "many"
+            } else {
+                "few"
+            };
             let place = self.find_after(after, &spellings).or(position);
             return Err(SqlError::new(SqlState::SYNTAX_ERROR, format!("subquery has too {what} columns")).at(place));
         }
@@ -119,11 +131,22 @@ impl Binder<'_> {
             let place = place(self).or(position);
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
-                format!("operator {name} must return type boolean, not type {}", self.type_name(test.ty)),
+                format!(
+                    "operator {name} must return type boolean, not type {}",
+                    self.type_name(test.ty)
+                ),
             )
             .at(place));
         }
-        Ok(subquery(SubqueryKind::Quantified { all, test: Box::new(test) }, bound, Type::BOOL, position))
+        Ok(subquery(
+            SubqueryKind::Quantified {
+                all,
+                test: Box::new(test),
+            },
+            bound,
+            Type::BOOL,
+            position,
+        ))
     }
 
     /// `(a, b) op (SELECT c, d)`: the comparison moves into the query, which then gives one value.
@@ -137,26 +160,44 @@ impl Binder<'_> {
         let position = lefts.first().and_then(|left| left.position);
         let bound = self.bind_inner(query)?;
         if lefts.len() != bound.columns.len() {
-            let what = if lefts.len() < bound.columns.len() { "many" } else { "few" };
+            let what = if lefts.len() < bound.columns.len() {
+                "many"
+            } else {
+                "few"
+            };
             let place = self.find_after(after, &[name]).or(position);
             return Err(SqlError::new(SqlState::SYNTAX_ERROR, format!("subquery has too {what} columns")).at(place));
         }
         let rights: Vec<Expr> = bound.columns.iter().map(column).collect();
         let test = self.compare_rows(lefts, name, rights, after)?;
         let result = self.new_column("?column?", Type::BOOL);
-        let rel = Rel::Project { input: Box::new(bound.rel), columns: vec![(result.clone(), test)] };
-        let query = Query { rel, columns: vec![result] };
+        let rel = Rel::Project {
+            input: Box::new(bound.rel),
+            columns: vec![(result.clone(), test)],
+        };
+        let query = Query {
+            rel,
+            columns: vec![result],
+        };
         Ok(subquery(SubqueryKind::Scalar, query, Type::BOOL, position))
     }
 }
 
 /// A reference to a column.
 pub(in crate::bind) fn column(column: &OutputColumn) -> Expr {
-    Expr { kind: ExprKind::Column(column.id), ty: column.ty, position: None }
+    Expr {
+        kind: ExprKind::Column(column.id),
+        ty: column.ty,
+        position: None,
+    }
 }
 
 fn subquery(kind: SubqueryKind, query: Query, ty: Type, position: Option<u32>) -> Expr {
     let columns: Vec<ColumnId> = query.columns.iter().map(|column| column.id).collect();
-    let kind = ExprKind::Subquery(Box::new(Subquery { kind, rel: query.rel, columns }));
+    let kind = ExprKind::Subquery(Box::new(Subquery {
+        kind,
+        rel: query.rel,
+        columns,
+    }));
     Expr { kind, ty, position }
 }

@@ -82,12 +82,18 @@ impl Binder<'_> {
         match &assignment.target {
             AssignmentTarget::ColumnName(name) => {
                 let place = self.read_place(target, name)?;
-                let value =
-                    if is_default(&assignment.value) { Value::Default } else { Value::Written(&assignment.value) };
+                let value = if is_default(&assignment.value) {
+                    Value::Default
+                } else {
+                    Value::Written(&assignment.value)
+                };
                 Ok(vec![(place, value)])
             }
             AssignmentTarget::Tuple(names) => {
-                let places = names.iter().map(|name| self.read_place(target, name)).collect::<SqlResult<Vec<_>>>()?;
+                let places = names
+                    .iter()
+                    .map(|name| self.read_place(target, name))
+                    .collect::<SqlResult<Vec<_>>>()?;
                 let values = self.read_tuple(&assignment.value, places.len())?;
                 Ok(places.into_iter().zip(values).collect())
             }
@@ -97,8 +103,13 @@ impl Binder<'_> {
     /// The values of `(a, b) = …`.
     fn read_tuple<'a>(&mut self, value: &'a sql::Expr, count: usize) -> SqlResult<Vec<Value<'a>>> {
         let position = self.start(value);
-        let mismatch =
-            || SqlError::new(SqlState::SYNTAX_ERROR, "number of columns does not match number of values").at(position);
+        let mismatch = || {
+            SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "number of columns does not match number of values",
+            )
+            .at(position)
+        };
         match value {
             sql::Expr::Subquery(query) => {
                 // Each column asks the query again for its field: the tree has no place for one row in common.
@@ -109,25 +120,38 @@ impl Binder<'_> {
                         return Err(mismatch());
                     }
                     let ty = bound.columns[index].ty;
-                    let shape = bound.columns.iter().map(|column| (column.name.clone(), column.ty)).collect();
+                    let shape = bound
+                        .columns
+                        .iter()
+                        .map(|column| (column.name.clone(), column.ty))
+                        .collect();
                     let columns = bound.columns.iter().map(|column| column.id).collect();
-                    let row = Subquery { kind: SubqueryKind::Row, rel: bound.rel, columns };
+                    let row = Subquery {
+                        kind: SubqueryKind::Row,
+                        rel: bound.rel,
+                        columns,
+                    };
                     let base = Expr {
                         kind: ExprKind::Subquery(Box::new(row)),
                         ty: crate::bound::shape::record_type(shape),
                         position,
                     };
                     values.push(Value::Bound(Expr {
-                        kind: ExprKind::Field { base: Box::new(base), index },
+                        kind: ExprKind::Field {
+                            base: Box::new(base),
+                            index,
+                        },
                         ty,
                         position,
                     }));
                 }
                 Ok(values)
             }
-            sql::Expr::Nested(inner) if count == 1 => {
-                Ok(vec![if is_default(inner) { Value::Default } else { Value::Written(inner) }])
-            }
+            sql::Expr::Nested(inner) if count == 1 => Ok(vec![if is_default(inner) {
+                Value::Default
+            } else {
+                Value::Written(inner)
+            }]),
             other => {
                 let Some(items) = row_items(other) else {
                     return Err(SqlError::new(
@@ -136,7 +160,10 @@ impl Binder<'_> {
                     )
                     .at(position));
                 };
-                if items.iter().any(|item| matches!(item, crate::bind::expr::RowItem::Star(_))) {
+                if items
+                    .iter()
+                    .any(|item| matches!(item, crate::bind::expr::RowItem::Star(_)))
+                {
                     let fields = self.bind_row_items(&items)?;
                     if fields.len() != count {
                         return Err(mismatch());
@@ -186,10 +213,18 @@ impl Binder<'_> {
                     }
                     .at(self.at(ident.span)));
                 }
-                ObjectNamePart::Function(_) => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in SET")),
+                ObjectNamePart::Function(_) => {
+                    return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in SET"));
+                }
             }
         }
-        Ok(Place { position, name: column.name.clone(), ty: column.ty, steps, at: self.at(ident.span) })
+        Ok(Place {
+            position,
+            name: column.name.clone(),
+            ty: column.ty,
+            steps,
+            at: self.at(ident.span),
+        })
     }
 
     fn bind_assignment(
@@ -235,7 +270,11 @@ impl Binder<'_> {
         let base = match base {
             Some(base) => base,
             None => match old.iter().find(|(position, _)| *position == place.position) {
-                Some((_, id)) => Expr { kind: ExprKind::Column(*id), ty: place.ty, position: None },
+                Some((_, id)) => Expr {
+                    kind: ExprKind::Column(*id),
+                    ty: place.ty,
+                    position: None,
+                },
                 None => null_of(place.ty),
             },
         };
@@ -262,11 +301,10 @@ impl Binder<'_> {
             let mut path = Vec::with_capacity(place.steps.len());
             for step in &place.steps {
                 let Step::Index(index) = step else {
-                    return Err(SqlError::new(
-                        SqlState::DATATYPE_MISMATCH,
-                        "jsonb subscript does not support slices",
-                    )
-                    .at(place.at));
+                    return Err(
+                        SqlError::new(SqlState::DATATYPE_MISMATCH, "jsonb subscript does not support slices")
+                            .at(place.at),
+                    );
                 };
                 let index = self.bind_in(Context::UpdateSource, index)?;
                 let index = self.jsonb_subscript(index)?;
@@ -276,7 +314,10 @@ impl Binder<'_> {
                 return Err(mismatch(self, Type::JSONB, found, position));
             };
             let path = Expr {
-                kind: ExprKind::Array { elements: path, nested: false },
+                kind: ExprKind::Array {
+                    elements: path,
+                    nested: false,
+                },
                 ty: Type::new(oid::TEXT_ARRAY),
                 position: None,
             };
@@ -285,12 +326,19 @@ impl Binder<'_> {
         let Some(element) = types::element_of(place.ty.oid) else {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
-                format!("cannot subscript type {} because it does not support subscripting", self.type_name(place.ty)),
+                format!(
+                    "cannot subscript type {} because it does not support subscripting",
+                    self.type_name(place.ty)
+                ),
             )
             .at(place.at));
         };
         let slice = place.steps.iter().any(|step| matches!(step, Step::Slice(..)));
-        let wanted = if slice { place.ty } else { Type::with_modifier(element, place.ty.modifier) };
+        let wanted = if slice {
+            place.ty
+        } else {
+            Type::with_modifier(element, place.ty.modifier)
+        };
         let Some(value) = self.try_coerce(value, wanted, crate::functions::CastContext::Assignment)? else {
             return Err(mismatch(self, wanted, found, position));
         };
@@ -316,12 +364,19 @@ impl Binder<'_> {
             });
         }
         let numbers = |elements: Vec<Expr>| Expr {
-            kind: ExprKind::Array { elements, nested: false },
+            kind: ExprKind::Array {
+                elements,
+                nested: false,
+            },
             ty: Type::new(oid::INT4_ARRAY),
             position: None,
         };
         let mut result = if slice {
-            self.call_function("array_slice_set", vec![base, numbers(lower), numbers(upper), value], place.at)?
+            self.call_function(
+                "array_slice_set",
+                vec![base, numbers(lower), numbers(upper), value],
+                place.at,
+            )?
         } else {
             self.call_function("array_subscript_set", vec![base, numbers(upper), value], place.at)?
         };
@@ -340,12 +395,18 @@ fn read_step(args: &[sql::FunctionArg]) -> SqlResult<Step<'_>> {
     if !expr(arg) {
         return Err(malformed());
     }
-    let sql::FunctionArg::Unnamed(sql::FunctionArgExpr::Expr(inner)) = arg else { return Err(malformed()) };
-    let sql::Expr::Function(function) = inner else { return Ok(Step::Index(inner)) };
+    let sql::FunctionArg::Unnamed(sql::FunctionArgExpr::Expr(inner)) = arg else {
+        return Err(malformed());
+    };
+    let sql::Expr::Function(function) = inner else {
+        return Ok(Step::Index(inner));
+    };
     if forms::internal(&function.name) != Some("slice") {
         return Ok(Step::Index(inner));
     }
-    let sql::FunctionArguments::List(list) = &function.args else { return Err(malformed()) };
+    let sql::FunctionArguments::List(list) = &function.args else {
+        return Err(malformed());
+    };
     let bounds: Vec<Option<&sql::Expr>> = list
         .args
         .iter()

@@ -24,7 +24,10 @@ impl Binder<'_> {
             None => vec![],
             Some(sql::ConflictTarget::OnConstraint(name)) => self.arbiters_named(target, name)?,
             Some(sql::ConflictTarget::Columns(columns)) => {
-                let exprs = columns.iter().map(|column| sql::Expr::Identifier(column.clone())).collect::<Vec<_>>();
+                let exprs = columns
+                    .iter()
+                    .map(|column| sql::Expr::Identifier(column.clone()))
+                    .collect::<Vec<_>>();
                 let keys: Vec<&sql::Expr> = exprs.iter().collect();
                 self.infer_arbiters(target, &keys, None)?
             }
@@ -45,7 +48,12 @@ impl Binder<'_> {
                     None => None,
                     Some(condition) => Some(self.bind_condition(Context::Where, condition, "WHERE")?),
                 };
-                Some(ConflictUpdate { existing, excluded, assignments, predicate })
+                Some(ConflictUpdate {
+                    existing,
+                    excluded,
+                    assignments,
+                    predicate,
+                })
             }
         };
         Ok(OnConflict { arbiters, update })
@@ -54,7 +62,11 @@ impl Binder<'_> {
     /// A constraint by name, or the keys and predicate that the parser keeps in a name (see `parse::forms`).
     fn arbiters_named(&mut self, target: &Target, name: &sql::ObjectName) -> SqlResult<Vec<u32>> {
         if let Some(ObjectNamePart::Identifier(ident)) = name.0.first() {
-            let found = target.table.constraints.iter().find(|constraint| constraint.name == ident.value);
+            let found = target
+                .table
+                .constraints
+                .iter()
+                .find(|constraint| constraint.name == ident.value);
             let index = found.and_then(|constraint| match &constraint.kind {
                 ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => Some(*index),
                 ConstraintKind::Check { .. } | ConstraintKind::Foreign { .. } => None,
@@ -67,14 +79,19 @@ impl Binder<'_> {
                 )),
                 (None, None) => Err(SqlError::new(
                     SqlState::UNDEFINED_OBJECT,
-                    format!("constraint \"{}\" for table \"{}\" does not exist", ident.value, target.table.name),
+                    format!(
+                        "constraint \"{}\" for table \"{}\" does not exist",
+                        ident.value, target.table.name
+                    ),
                 )),
             };
         }
         let mut keys: Vec<&sql::Expr> = Vec::new();
         let mut predicate = None;
         for part in &name.0 {
-            let ObjectNamePart::Function(function) = part else { continue };
+            let ObjectNamePart::Function(function) = part else {
+                continue;
+            };
             let args = function.args.iter().filter_map(|arg| match arg {
                 sql::FunctionArg::Unnamed(sql::FunctionArgExpr::Expr(expr)) => Some(expr),
                 _ => None,
@@ -114,7 +131,11 @@ impl Binder<'_> {
             Some(predicate) => Some(self.bind_condition(Context::IndexPredicate, predicate, "WHERE")?),
         };
         let mut arbiters = Vec::new();
-        let candidates = target.table.indexes.iter().filter(|index| index.unique || index.primary);
+        let candidates = target
+            .table
+            .indexes
+            .iter()
+            .filter(|index| index.unique || index.primary);
         for index in candidates.cloned().collect::<Vec<Index>>() {
             if self.index_has_keys(target, &index, &bound)? && self.predicate_fits(&index, predicate.as_ref())? {
                 arbiters.push(index.id);
@@ -142,7 +163,9 @@ impl Binder<'_> {
         for key in &index.keys {
             let expr = match &key.source {
                 IndexSource::Column(position) => {
-                    let Some(column) = target.table.columns.get(usize::from(*position)) else { return Ok(false) };
+                    let Some(column) = target.table.columns.get(usize::from(*position)) else {
+                        return Ok(false);
+                    };
                     match self.find_column(&column.name, None)? {
                         Some(expr) => expr,
                         None => return Ok(false),

@@ -17,7 +17,10 @@ impl Binder<'_> {
         };
         let foreign = !delete.tables.is_empty() || !delete.order_by.is_empty() || delete.limit.is_some();
         if foreign || !table.joins.is_empty() {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in DELETE: a clause PostgreSQL does not have"));
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "syntax error in DELETE: a clause PostgreSQL does not have",
+            ));
         }
         let (name, alias) = named_table(&table.relation)?;
         let target = self.modify_target(name, alias.map(|alias| &alias.name), "DELETE")?;

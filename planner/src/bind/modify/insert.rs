@@ -47,7 +47,10 @@ impl Binder<'_> {
         let query = match &insert.source {
             None => {
                 columns.clear();
-                Query { rel: Rel::OneRow, columns: vec![] }
+                Query {
+                    rel: Rel::OneRow,
+                    columns: vec![],
+                }
             }
             Some(query) => match plain_values(query) {
                 Some(values) => self.insert_values(&target, values, &mut columns, explicit, overriding)?,
@@ -60,11 +63,21 @@ impl Binder<'_> {
         let on_conflict = match &insert.on {
             None => None,
             Some(sql::OnInsert::OnConflict(conflict)) => Some(self.bind_conflict(&target, conflict)?),
-            Some(_) => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"DUPLICATE\"")),
+            Some(_) => {
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "syntax error at or near \"DUPLICATE\"",
+                ));
+            }
         };
         self.scope().items = vec![item];
         let returning = self.bind_returning(insert.returning.as_ref())?;
-        let kind = ModifyKind::Insert { source: query, targets, defaults, on_conflict };
+        let kind = ModifyKind::Insert {
+            source: query,
+            targets,
+            defaults,
+            on_conflict,
+        };
         let mut modify = modify(&target, kind, row_columns, table_oid);
         modify.returning = returning;
         Ok(modify)
@@ -75,7 +88,12 @@ impl Binder<'_> {
         if names.is_empty() {
             let all = target.table.live_columns();
             return Ok(all
-                .map(|(position, column)| TargetColumn { position, name: column.name.clone(), ty: column.ty, place: None })
+                .map(|(position, column)| TargetColumn {
+                    position,
+                    name: column.name.clone(),
+                    ty: column.ty,
+                    place: None,
+                })
                 .collect());
         }
         let mut columns: Vec<TargetColumn> = Vec::with_capacity(names.len());
@@ -121,7 +139,7 @@ impl Binder<'_> {
             if row.len() != width {
                 let position = row.first().and_then(|expr| self.start(expr));
                 return Err(
-                    SqlError::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").at(position)
+                    SqlError::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").at(position),
                 );
             }
             let place = row.get(columns.len()).and_then(|expr| self.start(expr));
@@ -129,7 +147,9 @@ impl Binder<'_> {
             let mut bound = Vec::with_capacity(width);
             for (index, (expr, column)) in row.iter().zip(columns.iter()).enumerate() {
                 if is_default(expr) {
-                    let Some(definition) = target.table.columns.get(usize::from(column.position)) else { continue };
+                    let Some(definition) = target.table.columns.get(usize::from(column.position)) else {
+                        continue;
+                    };
                     bound.push(self.default_value(&target.table, column.position, definition)?);
                     continue;
                 }
@@ -141,9 +161,17 @@ impl Binder<'_> {
         }
         columns.truncate(width);
         let dropped = self.check_generated(target, columns, |index| given[index], overriding)?;
-        let outputs: Vec<OutputColumn> =
-            columns.iter().map(|column| self.new_column(&column.name, column.ty)).collect();
-        let mut query = Query { rel: Rel::Values { rows, columns: outputs.clone() }, columns: outputs };
+        let outputs: Vec<OutputColumn> = columns
+            .iter()
+            .map(|column| self.new_column(&column.name, column.ty))
+            .collect();
+        let mut query = Query {
+            rel: Rel::Values {
+                rows,
+                columns: outputs.clone(),
+            },
+            columns: outputs,
+        };
         drop_columns(&mut query, columns, &dropped);
         Ok(query)
     }
@@ -172,32 +200,39 @@ impl Binder<'_> {
             projected.push((self.new_column(&column.name, column.ty), value));
         }
         let dropped = self.check_generated(target, columns, |_| true, overriding)?;
-        let unchanged = projected.iter().all(|(_, value)| matches!(value.kind, ExprKind::Column(_)));
+        let unchanged = projected
+            .iter()
+            .all(|(_, value)| matches!(value.kind, ExprKind::Column(_)));
         let mut query = if unchanged {
             bound
         } else {
             let outputs = projected.iter().map(|(column, _)| column.clone()).collect();
-            Query { rel: Rel::Project { input: Box::new(bound.rel), columns: projected }, columns: outputs }
+            Query {
+                rel: Rel::Project {
+                    input: Box::new(bound.rel),
+                    columns: projected,
+                },
+                columns: outputs,
+            }
         };
         drop_columns(&mut query, columns, &dropped);
         Ok(query)
     }
 
-    fn check_width(
-        &self,
-        width: usize,
-        columns: &[TargetColumn],
-        explicit: bool,
-        place: Option<u32>,
-    ) -> SqlResult<()> {
+    fn check_width(&self, width: usize, columns: &[TargetColumn], explicit: bool, place: Option<u32>) -> SqlResult<()> {
         if width > columns.len() {
-            return Err(
-                SqlError::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns").at(place)
-            );
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "INSERT has more expressions than target columns",
+            )
+            .at(place));
         }
         if explicit && width < columns.len() {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions")
-                .at(columns[width].place));
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "INSERT has more target columns than expressions",
+            )
+            .at(columns[width].place));
         }
         Ok(())
     }
@@ -212,7 +247,9 @@ impl Binder<'_> {
     ) -> SqlResult<Vec<usize>> {
         let mut dropped = Vec::new();
         for (index, column) in columns.iter().enumerate() {
-            let Some(definition) = target.table.columns.get(usize::from(column.position)) else { continue };
+            let Some(definition) = target.table.columns.get(usize::from(column.position)) else {
+                continue;
+            };
             let refuse = |detail: &str| {
                 SqlError::new(
                     SqlState::GENERATED_ALWAYS,
@@ -271,7 +308,8 @@ fn drop_columns(query: &mut Query, columns: &mut Vec<TargetColumn>, dropped: &[u
 
 /// VALUES with nothing around it.
 fn plain_values(query: &sql::Query) -> Option<&sql::Values> {
-    let plain = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    let plain =
+        query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
     match &*query.body {
         sql::SetExpr::Values(values) if plain => Some(values),
         _ => None,

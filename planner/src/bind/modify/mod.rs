@@ -40,7 +40,10 @@ impl Binder<'_> {
             _ => Err(SqlError::unsupported("this statement here")),
         })?;
         let columns = modify.returning.iter().map(|(column, _)| column.clone()).collect();
-        Ok(Query { rel: Rel::Modify(Box::new(modify)), columns })
+        Ok(Query {
+            rel: Rel::Modify(Box::new(modify)),
+            columns,
+        })
     }
 
     /// The table a data-modifying statement names.
@@ -53,7 +56,10 @@ impl Binder<'_> {
         {
             return Err(SqlError::new(
                 SqlState::UNDEFINED_TABLE,
-                format!("relation \"{}\" cannot be the target of a modifying statement", single.value),
+                format!(
+                    "relation \"{}\" cannot be the target of a modifying statement",
+                    single.value
+                ),
             )
             .at(position));
         }
@@ -77,7 +83,11 @@ impl Binder<'_> {
             }
         }
         let shown = alias.map_or(table.name.as_str(), |alias| alias.value.as_str());
-        Ok(Target { alias: shown.into(), aliased: alias.is_some(), table })
+        Ok(Target {
+            alias: shown.into(),
+            aliased: alias.is_some(),
+            table,
+        })
     }
 
     /// An item that shows a row of the target under fresh ids: (position, id) of each live column.
@@ -88,7 +98,10 @@ impl Binder<'_> {
             let origin = (target.table.id, position as i16 + 1);
             let output = self.new_column_of(Some(name), &column.name, column.ty, origin);
             ids.push((position, output.id));
-            columns.push(ItemColumn { name: column.name.as_str().into(), expr: crate::bind::expr_column(&output) });
+            columns.push(ItemColumn {
+                name: column.name.as_str().into(),
+                expr: crate::bind::expr_column(&output),
+            });
         }
         let table_oid = self.new_column_of(Some(name), "tableoid", Type::OID, (0, 0)).id;
         let mut item = Item::new(Some(name), columns);
@@ -96,7 +109,11 @@ impl Binder<'_> {
         item.row_type = Type::new(target.table.id);
         item.table_oid = Some(table_oid);
         if !target.aliased {
-            item.schema = self.catalog.schemas.get(&target.table.schema).map(|schema| schema.name.clone());
+            item.schema = self
+                .catalog
+                .schemas
+                .get(&target.table.schema)
+                .map(|schema| schema.name.clone());
         }
         (item, ids, table_oid)
     }
@@ -120,13 +137,20 @@ impl Binder<'_> {
 
     /// Position and definition of a column of the target.
     fn target_column<'t>(&self, target: &'t Target, name: &sql::Ident) -> SqlResult<(u16, &'t Column)> {
-        target.table.live_columns().find(|(_, column)| column.name == name.value).ok_or_else(|| {
-            SqlError::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{}\" of relation \"{}\" does not exist", name.value, target.table.name),
-            )
-            .at(self.at(name.span))
-        })
+        target
+            .table
+            .live_columns()
+            .find(|(_, column)| column.name == name.value)
+            .ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!(
+                        "column \"{}\" of relation \"{}\" does not exist",
+                        name.value, target.table.name
+                    ),
+                )
+                .at(self.at(name.span))
+            })
     }
 
     /// Converts a value to a column's type, as assignments do.
@@ -160,7 +184,10 @@ impl Binder<'_> {
         }
         if column.identity.is_some() {
             let sequence = self.catalog.relations.values().find(|relation| {
-                relation.sequence.as_ref().is_some_and(|sequence| sequence.owned_by == Some((table.id, position)))
+                relation
+                    .sequence
+                    .as_ref()
+                    .is_some_and(|sequence| sequence.owned_by == Some((table.id, position)))
             });
             if let Some(sequence) = sequence {
                 let class = crate::bind::coerce::literal(storage::Datum::Oid(sequence.id), Type::REGCLASS);
@@ -195,7 +222,12 @@ fn null_of(ty: Type) -> Expr {
 }
 
 /// The modify node, without what each statement fills in.
-fn modify(target: &Target, kind: crate::bound::ModifyKind, row_columns: Vec<(u16, ColumnId)>, table_oid: ColumnId) -> Modify {
+fn modify(
+    target: &Target,
+    kind: crate::bound::ModifyKind,
+    row_columns: Vec<(u16, ColumnId)>,
+    table_oid: ColumnId,
+) -> Modify {
     Modify {
         table: target.table.clone(),
         alias: target.alias.to_string(),
@@ -209,10 +241,18 @@ fn modify(target: &Target, kind: crate::bound::ModifyKind, row_columns: Vec<(u16
 /// The one name of a table in UPDATE or DELETE, with its alias.
 fn named_table<'t>(factor: &'t sql::TableFactor) -> SqlResult<(&'t sql::ObjectName, Option<&'t sql::TableAlias>)> {
     match factor {
-        sql::TableFactor::Table { name, alias, args: None, .. } => Ok((name, alias.as_ref())),
+        sql::TableFactor::Table {
+            name,
+            alias,
+            args: None,
+            ..
+        } => Ok((name, alias.as_ref())),
         other => {
             let _ = other.span();
-            Err(SqlError::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{other}\"")))
+            Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("syntax error at or near \"{other}\""),
+            ))
         }
     }
 }

@@ -21,8 +21,15 @@ pub(super) struct ChangeSource {
 
 impl Binder<'_> {
     pub(super) fn bind_update(&mut self, update: &sql::Update) -> SqlResult<Modify> {
-        if update.or.is_some() || !update.order_by.is_empty() || update.limit.is_some() || !update.table.joins.is_empty() {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in UPDATE: a clause PostgreSQL does not have"));
+        if update.or.is_some()
+            || !update.order_by.is_empty()
+            || update.limit.is_some()
+            || !update.table.joins.is_empty()
+        {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "syntax error in UPDATE: a clause PostgreSQL does not have",
+            ));
         }
         let (name, alias) = named_table(&update.table.relation)?;
         let target = self.modify_target(name, alias.map(|alias| &alias.name), "UPDATE")?;
@@ -30,7 +37,10 @@ impl Binder<'_> {
             None => &[],
             Some(sql::UpdateTableFromKind::AfterSet(from)) => from,
             Some(sql::UpdateTableFromKind::BeforeSet(_)) => {
-                return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"FROM\""));
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "syntax error at or near \"FROM\"",
+                ));
             }
         };
         let (scan, rel) = self.change_from(&target, from)?;
@@ -59,7 +69,11 @@ impl Binder<'_> {
     ) -> SqlResult<((ColumnId, Vec<(u16, ColumnId)>), Rel)> {
         let (scan, mut item) = self.make_scan(&target.table, &target.alias, target.aliased);
         let row_key = scan.row_key.unwrap_or(ColumnId(0));
-        let old_columns = scan.columns.iter().map(|(column, position)| (*position, column.id)).collect();
+        let old_columns = scan
+            .columns
+            .iter()
+            .map(|(column, position)| (*position, column.id))
+            .collect();
         // FROM cannot refer to the target, not even with LATERAL.
         item.lateral_only = true;
         item.lateral_ok = false;
@@ -67,7 +81,13 @@ impl Binder<'_> {
         let mut rel = Rel::Scan(scan);
         if !from.is_empty() {
             let right = self.bind_from(from)?;
-            rel = Rel::Join { kind: JoinKind::Cross, left: Box::new(rel), right: Box::new(right), on: None, lateral: false };
+            rel = Rel::Join {
+                kind: JoinKind::Cross,
+                left: Box::new(rel),
+                right: Box::new(right),
+                on: None,
+                lateral: false,
+            };
         }
         let item = &mut self.scope().items[0];
         item.lateral_only = false;
@@ -84,11 +104,24 @@ impl Binder<'_> {
         selection: Option<&sql::Expr>,
     ) -> SqlResult<ChangeSource> {
         let Some(condition) = selection else {
-            return Ok(ChangeSource { rel, row_key, old_columns, recheck: None });
+            return Ok(ChangeSource {
+                rel,
+                row_key,
+                old_columns,
+                recheck: None,
+            });
         };
         let predicate = self.bind_condition(Context::Where, condition, "WHERE")?;
-        let rel = Rel::Filter { input: Box::new(rel), predicate: predicate.clone() };
-        Ok(ChangeSource { rel, row_key, old_columns, recheck: Some(predicate) })
+        let rel = Rel::Filter {
+            input: Box::new(rel),
+            predicate: predicate.clone(),
+        };
+        Ok(ChangeSource {
+            rel,
+            row_key,
+            old_columns,
+            recheck: Some(predicate),
+        })
     }
 
     /// From here on the target's name means the row as it will be (or was, for DELETE).
