@@ -23,6 +23,7 @@ pub async fn guard<T>(
     deadline: Option<Instant>,
     work: impl Future<Output = Work<T>>,
 ) -> Work<T> {
+    *shared.deadline.lock() = deadline;
     let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
     let reason = tokio::select! {
         biased;

@@ -176,7 +176,13 @@ pub async fn open(
         server: Some(client.local),
         started: now(),
     };
-    let shared = Arc::new(Shared::new(identity, settings, role.superuser, catalog.clone()));
+    let shared = Arc::new(Shared::new(
+        identity,
+        settings,
+        role.superuser,
+        catalog.clone(),
+        Arc::downgrade(&server.services),
+    ));
     registry.enter(shared.clone());
     for setting in SETTINGS.iter().filter(|setting| setting.is_reported) {
         client

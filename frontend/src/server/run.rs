@@ -60,6 +60,7 @@ impl Running {
         if let Some(peer) = &start.join {
             bail!("--join {peer}: clusters are not supported yet; start without --join for a single node");
         }
+        crate::session::calls::started();
         // Ports first: a second server on the same machine fails before it touches the data directory.
         let sql = bind("sql", &start.sql).await?;
         let http = bind("http", &start.http).await?;

@@ -15,6 +15,7 @@
 //!  S3  After an error nothing of the failed statement stays: the block falls back to its last savepoint, or is gone.
 
 pub mod block;
+pub mod calls;
 pub mod command;
 pub mod cursor;
 pub mod lexer;

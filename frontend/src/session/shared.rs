@@ -2,8 +2,8 @@
 //! requests, `pg_stat_activity`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -11,8 +11,10 @@ use planner::catalog::Catalog;
 use planner::eval::SessionView;
 use planner::{Severity, SqlError, SqlState};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Services;
 use super::notify::{Notice, Pending};
 use super::settings::Settings;
 
@@ -115,6 +117,12 @@ pub struct Shared {
     pub catalog: Mutex<Arc<Catalog>>,
     /// Cancels what the running statement has started elsewhere.
     pub cancel: Mutex<CancellationToken>,
+    /// When the running statement is out of time.
+    pub deadline: Mutex<Option<Instant>>,
+    /// Number of the open transaction, 0 for none.
+    pub transaction_id: AtomicU64,
+    /// What the node's sessions share; gone in a test without a node.
+    pub services: Weak<Services>,
     /// Random numbers after `setseed`.
     pub seeded: Mutex<Option<rand::rngs::StdRng>>,
     /// `currval` by sequence, and the sequence `nextval` was last called for.
@@ -137,7 +145,13 @@ pub struct Sequences {
 
 impl Shared {
     /// The shared part of a new session.
-    pub fn new(identity: Identity, settings: Settings, is_superuser: bool, catalog: Arc<Catalog>) -> Self {
+    pub fn new(
+        identity: Identity,
+        settings: Settings,
+        is_superuser: bool,
+        catalog: Arc<Catalog>,
+        services: Weak<Services>,
+    ) -> Self {
         let now = now();
         let role = (identity.user.clone(), is_superuser);
         Self {
@@ -157,6 +171,9 @@ impl Shared {
             catalog: Mutex::new(catalog),
             sequences: Mutex::default(),
             cancel: Mutex::default(),
+            deadline: Mutex::new(None),
+            transaction_id: AtomicU64::new(0),
+            services,
             seeded: Mutex::new(None),
             statement_time: AtomicI64::new(now),
             transaction_time: AtomicI64::new(now),
@@ -208,6 +225,8 @@ impl Shared {
             Stop::Cancel => self.is_cancelled.store(true, Ordering::Release),
             Stop::Terminate => self.is_terminated.store(true, Ordering::Release),
         }
+        // Work that does not come back to its own task soon (a sleep, a sort elsewhere) learns of it by the token.
+        self.cancel.lock().cancel();
         self.wake.notify_one();
     }
 
@@ -302,7 +321,7 @@ pub(crate) mod tests {
             server: None,
             started: 0,
         };
-        Shared::new(identity, Settings::default(), false, Arc::default())
+        Shared::new(identity, Settings::default(), false, Arc::default(), Weak::new())
     }
 
     #[test]

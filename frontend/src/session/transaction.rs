@@ -1,6 +1,7 @@
 //! Transaction blocks: BEGIN, COMMIT, ROLLBACK, savepoints, and the implicit blocks around statements.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use planner::{SqlError, SqlResult, SqlState};
 use txn::{Isolation, SavepointMark, Transaction, TransactionOptions};
@@ -217,6 +218,7 @@ impl Session {
             session: self.shared.identity.id,
             priority: None,
         }));
+        self.shared.transaction_id.store(transaction.id(), Ordering::Relaxed);
         self.transaction = Some(transaction.clone());
         transaction
     }
@@ -307,6 +309,7 @@ impl Session {
 
     fn leave_block(&mut self, is_committed: bool) {
         self.shared.settings.lock().end(is_committed);
+        self.shared.transaction_id.store(0, Ordering::Relaxed);
         self.block = Block::Idle;
         self.has_queried = false;
         self.has_catalog_changes = false;

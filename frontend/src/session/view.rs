@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use planner::catalog::{Catalog, PG_CATALOG, Relation};
 use planner::eval::SessionView;
@@ -9,6 +10,7 @@ use planner::functions::quote_identifier;
 use planner::types::{Style, oid};
 use planner::{Severity, SqlError, SqlResult, Type};
 use rand::{Rng, SeedableRng};
+use storage::Datum;
 
 use super::lexer::{Kind, Lexer};
 use super::notify::{Notice, Pending};
@@ -136,10 +138,27 @@ impl SessionView for Shared {
         }
     }
 
-    fn composite_fields(&self, row_type: u32) -> Option<Arc<[Type]>> {
+    fn composite_columns(&self, row_type: u32) -> Option<Arc<[(String, Type)]>> {
         let catalog = self.catalog.lock().clone();
         let relation = catalog.relations.get(&row_type)?;
-        Some(relation.live_columns().map(|(_, column)| column.ty).collect())
+        Some(
+            relation
+                .live_columns()
+                .map(|(_, column)| (column.name.clone(), column.ty))
+                .collect(),
+        )
+    }
+
+    fn sleep(&self, duration: Duration) -> SqlResult<()> {
+        super::calls::sleep(self, duration)
+    }
+
+    fn catalog_call(&self, function: &str, args: &[Datum]) -> SqlResult<Datum> {
+        super::calls::call(self, function, args)
+    }
+
+    fn catalog_rows(&self, function: &str, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+        super::calls::rows(self, function, args)
     }
 }
 

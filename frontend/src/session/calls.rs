@@ -1,0 +1,157 @@
+//! Calls: functions that ask about sessions, or make one of them do something.
+
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use planner::types::oid;
+use planner::{SqlError, SqlResult, SqlState};
+use storage::{Array, Datum};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::Services;
+use super::shared::{Shared, Stop, now};
+
+/// When the process began to serve, microseconds since 2000.
+static STARTED: LazyLock<i64> = LazyLock::new(now);
+
+/// Remembers the start of the process.
+pub fn started() {
+    LazyLock::force(&STARTED);
+}
+
+/// Answers a function of one value.
+///
+/// # Errors
+/// 42501 without the right, 0A000 for what is not known here.
+pub fn call(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Datum> {
+    match function {
+        "pg_cancel_backend" => signal(shared, args, Stop::Cancel),
+        "pg_terminate_backend" => signal(shared, args, Stop::Terminate),
+        "pg_blocking_pids" => {
+            let blocking = services(shared)?.planner.node.blocking(session(args));
+            Ok(integers(blocking.into_iter().map(|id| id as i32)))
+        }
+        "current_query" => Ok(Datum::Text(shared.activity.lock().query.clone())),
+        "pg_postmaster_start_time" | "pg_conf_load_time" => Ok(Datum::TimestampTz(*STARTED)),
+        "pg_current_xact_id" | "pg_current_xact_id_if_assigned" | "txid_current" | "txid_current_if_assigned" => {
+            Ok(Datum::Int8(shared.transaction_id.load(Ordering::Relaxed) as i64))
+        }
+        "pg_stat_get_backend_pid" => Ok(args.first().cloned().unwrap_or(Datum::Null)),
+        _ => Err(SqlError::unsupported(format_args!("function {function}"))),
+    }
+}
+
+/// Answers a function of several rows.
+///
+/// # Errors
+/// 0A000 for what is not known here.
+pub fn rows(shared: &Shared, function: &str, _args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+    match function {
+        "pg_listening_channels" => {
+            let channels = services(shared)?.notifier.channels(shared.identity.id);
+            Ok(channels
+                .into_iter()
+                .map(|channel| vec![Datum::Text(channel.into())])
+                .collect())
+        }
+        "pg_stat_get_backend_idset" => {
+            let sessions = services(shared)?.registry.all();
+            Ok(sessions
+                .iter()
+                .map(|session| vec![Datum::Int4(session.identity.id as i32)])
+                .collect())
+        }
+        _ => Err(SqlError::unsupported(format_args!("function {function}"))),
+    }
+}
+
+/// Sleeps on this thread, until the statement is cancelled or out of time. Other tasks move to another thread meanwhile.
+///
+/// # Errors
+/// 57014
+pub fn sleep(shared: &Shared, duration: Duration) -> SqlResult<()> {
+    let cancel = shared.cancel.lock().clone();
+    let deadline = *shared.deadline.lock();
+    let end = Instant::now() + duration;
+    let is_cut = deadline.is_some_and(|deadline| deadline < end);
+    let wake = deadline.filter(|_| is_cut).unwrap_or(end);
+    let is_cancelled = tokio::task::block_in_place(|| {
+        Handle::current().block_on(async {
+            tokio::select! {
+                () = cancel.cancelled() => true,
+                () = tokio::time::sleep_until(wake) => false,
+            }
+        })
+    });
+    let cancelled = |why: &str| {
+        Err(SqlError::new(
+            SqlState::QUERY_CANCELED,
+            format!("canceling statement due to {why}"),
+        ))
+    };
+    match (is_cancelled, is_cut) {
+        (true, _) => cancelled("user request"),
+        (false, true) => cancelled("statement timeout"),
+        (false, false) => Ok(()),
+    }
+}
+
+fn services(shared: &Shared) -> SqlResult<Arc<Services>> {
+    shared
+        .services
+        .upgrade()
+        .ok_or_else(|| SqlError::new(SqlState::ADMIN_SHUTDOWN, "the database system is shutting down"))
+}
+
+fn session(args: &[Datum]) -> u32 {
+    match args.first() {
+        Some(Datum::Int4(id)) => u32::try_from(*id).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Cancels or ends a session; `false` with a warning if there is none of that number.
+fn signal(shared: &Shared, args: &[Datum], stop: Stop) -> SqlResult<Datum> {
+    let services = services(shared)?;
+    let id = session(args);
+    let Some(target) = services.registry.get(id) else {
+        shared.warn(
+            SqlState::WARNING,
+            format!("PID {id} is not a PostgreSQL backend process"),
+        );
+        return Ok(Datum::Bool(false));
+    };
+    if !shared.is_superuser() && target.identity.user != shared.identity.user {
+        let what = if stop == Stop::Cancel {
+            "query is being canceled"
+        } else {
+            "process is being terminated"
+        };
+        return Err(SqlError::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("must be a member of the role whose {what} or member of pg_signal_backend"),
+        ));
+    }
+    target.stop(stop);
+    if stop == Stop::Cancel {
+        services.planner.node.cancel(id);
+    }
+    Ok(Datum::Bool(true))
+}
+
+fn integers(values: impl Iterator<Item = i32>) -> Datum {
+    let elements: Vec<Datum> = values.map(Datum::Int4).collect();
+    let dimensions = if elements.is_empty() {
+        vec![]
+    } else {
+        vec![(elements.len() as i32, 1)]
+    };
+    Datum::Array(Arc::new(Array {
+        element_type: oid::INT4,
+        dimensions,
+        elements,
+    }))
+}
