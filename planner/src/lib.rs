@@ -6,7 +6,6 @@
 //!                                             └─ lock derivation ─► lock requests ─ modify ───────┴─► txn
 //! ```
 
-pub mod bind;
 pub mod bound;
 pub mod catalog;
 pub mod error;

@@ -261,3 +261,112 @@ pub(crate) enum SubqueryUse {
         test: Node,
     },
 }
+
+impl Program {
+    /// The conjunction of conditions.
+    pub(crate) fn all(conditions: &[Program]) -> Self {
+        match conditions {
+            [one] => one.clone(),
+            several => Self {
+                root: Node::And(several.iter().map(|condition| condition.root.clone()).collect()),
+                ty: Type::BOOL,
+                has_subquery: several.iter().any(Program::has_subquery),
+                is_volatile: several.iter().any(Program::is_volatile),
+            },
+        }
+    }
+
+    /// Whether trailing blanks are dropped from the value.
+    pub(crate) fn trims(&self) -> bool {
+        matches!(self.root, Node::TrimBlanks(_))
+    }
+
+    /// A part of a program as a program of its own.
+    pub(crate) fn of_node(root: Node) -> Self {
+        Self {
+            root,
+            ty: Type::UNKNOWN,
+            has_subquery: false,
+            is_volatile: false,
+        }
+    }
+}
+
+impl Node {
+    /// Calls `visit` with every slot that is read.
+    pub(crate) fn for_each_slot(&self, visit: &mut dyn FnMut(usize)) {
+        match self {
+            Node::Slot(slot) => visit(*slot),
+            Node::Literal(_) | Node::Parameter(_) | Node::Outer(_) | Node::Inner(_) | Node::Placeholder => {}
+            Node::Call(call) => call.args.iter().for_each(|arg| arg.for_each_slot(visit)),
+            Node::Compare { left, right, .. }
+            | Node::Int4 { left, right, .. }
+            | Node::Int8 { left, right, .. }
+            | Node::IsDistinct { left, right, .. }
+            | Node::NullIf { left, right, .. }
+            | Node::ArrayCompare { left, array: right, .. }
+            | Node::ConvertArray {
+                base: left,
+                element: right,
+                ..
+            } => {
+                left.for_each_slot(visit);
+                right.for_each_slot(visit);
+            }
+            Node::And(nodes) | Node::Or(nodes) | Node::Coalesce(nodes) | Node::Row(nodes) => {
+                nodes.iter().for_each(|node| node.for_each_slot(visit));
+            }
+            Node::Extreme { args, .. } | Node::Array { elements: args, .. } => {
+                args.iter().for_each(|node| node.for_each_slot(visit));
+            }
+            Node::Not(operand)
+            | Node::IsNull { operand, .. }
+            | Node::IsTruth { operand, .. }
+            | Node::InSet { left: operand, .. }
+            | Node::Field { base: operand, .. }
+            | Node::ConvertIo { base: operand, .. }
+            | Node::Coerce { base: operand, .. }
+            | Node::TrimBlanks(operand) => operand.for_each_slot(visit),
+            Node::Case { branches, otherwise } => {
+                for (condition, result) in branches {
+                    condition.for_each_slot(visit);
+                    result.for_each_slot(visit);
+                }
+                otherwise.for_each_slot(visit);
+            }
+            Node::RowCompare { pairs, .. } => {
+                for pair in pairs {
+                    pair.left.for_each_slot(visit);
+                    pair.right.for_each_slot(visit);
+                }
+            }
+            Node::ArraySubscript { base, subscripts } => {
+                base.for_each_slot(visit);
+                for subscript in subscripts {
+                    match subscript {
+                        SubscriptNode::Index(index) => index.for_each_slot(visit),
+                        SubscriptNode::Slice(from, to) => {
+                            from.iter().chain(to).for_each(|bound| bound.for_each_slot(visit));
+                        }
+                    }
+                }
+            }
+            Node::JsonSubscript { base, steps } => {
+                base.for_each_slot(visit);
+                steps.iter().for_each(|step| step.for_each_slot(visit));
+            }
+            Node::Subquery(subquery) => {
+                subquery.outer.iter().for_each(|node| node.for_each_slot(visit));
+                match &subquery.kind {
+                    SubqueryUse::Exists | SubqueryUse::Scalar | SubqueryUse::Row { .. } | SubqueryUse::Array { .. } => {
+                    }
+                    SubqueryUse::Quantified { test, .. } => test.for_each_slot(visit),
+                    SubqueryUse::Member { left, test } => {
+                        left.iter().for_each(|node| node.for_each_slot(visit));
+                        test.for_each_slot(visit);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -168,5 +168,4 @@ static FAMILIES: &[&[Function]] = &[
     json::construct::FUNCTIONS,
     json::convert::FUNCTIONS,
     json::expand::FUNCTIONS,
-    json::path::FUNCTIONS,
 ];

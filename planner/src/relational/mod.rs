@@ -18,6 +18,7 @@ pub mod access;
 pub mod accumulate;
 pub mod batch;
 mod build;
+pub mod columnar;
 pub mod evaluator;
 pub mod keyed;
 pub mod operators;

@@ -14,6 +14,7 @@ use txn::Key;
 use crate::bound::{ColumnId, CteId, Modify};
 use crate::eval::{EvalContext, SessionView, SubqueryRows};
 use crate::relational::QueryScope;
+use crate::relational::columnar::adaptive::BegunScans;
 use crate::relational::operators::cte::CteBuffer;
 use crate::relational::source::RowSource;
 use crate::{SqlError, SqlResult, SqlState};
@@ -94,6 +95,8 @@ pub struct Frame {
     pub(crate) ctes: CteScope,
     /// Rows that stand for whole scans while a locked row is evaluated again.
     pub(crate) replaced: Option<Arc<ReplacedRows>>,
+    /// Scans that were begun to choose an engine.
+    pub(crate) begun: Option<BegunScans>,
 }
 
 impl Frame {
@@ -103,6 +106,7 @@ impl Frame {
             outer: outer.into(),
             ctes: self.ctes.clone(),
             replaced: self.replaced.clone(),
+            begun: None,
         }
     }
 }

@@ -33,7 +33,8 @@ pub struct QueryPlan {
 /// Plans a query.
 pub fn plan_query(rel: &Rel, columns: &[ColumnId], session: &dyn SessionView) -> SqlResult<QueryPlan> {
     let mut scope = OuterScope::default();
-    let plan = Builder::new(session).build_exactly(&optimise(rel.clone()), columns, &mut scope)?;
+    let rel = optimise(rel.clone());
+    let plan = Builder::for_query(session, &rel).build_exactly(&rel, columns, &mut scope)?;
     match scope.columns() {
         [] => Ok(QueryPlan { plan }),
         [column, ..] => Err(SqlError::new(
@@ -106,6 +107,14 @@ impl QueryScope {
     /// What the operators share.
     pub fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
+    }
+
+    /// The same scope, in which no query leaves the row engine.
+    #[cfg(test)]
+    pub(crate) fn rows_only(&self) -> Self {
+        let mut scope = self.clone();
+        scope.frame.begun = Some(Arc::default());
+        scope
     }
 
     /// Plans and runs a query.

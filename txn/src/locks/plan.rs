@@ -2,7 +2,7 @@
 //!
 //! A transaction that reads where it has only added must have X there (DESIGN L5). It gives back its A, under which it has
 //! seen nothing, *before* it waits: two adders who both go on to read would otherwise wait for each other for ever. It waits in
-//! front of the queue, and its increments stay written down, so that a rollback to a savepoint can hold them again.
+//! front, as an upgrade, and its increments stay written down, so that a rollback to a savepoint can hold them again.
 
 use smallvec::SmallVec;
 
@@ -30,8 +30,7 @@ pub(super) struct Plan {
 pub(super) struct Want {
     pub(super) node: NodeId,
     pub(super) modes: ModeSet,
-    /// Whether it stands before all others there.
-    pub(super) front: bool,
+    pub(super) upgrade: bool,
 }
 
 /// A lock to take when nothing stands against the batch.
@@ -43,11 +42,11 @@ pub(super) struct Explicit {
 }
 
 impl Plan {
-    fn want(&mut self, node: NodeId, modes: ModeSet, front: bool) {
+    fn want(&mut self, node: NodeId, modes: ModeSet, upgrade: bool) {
         // Batches are short where plans are made; ancestors come first, so the search ends early for them.
         match self.wants.iter_mut().find(|want| want.node == node) {
             Some(want) => want.modes |= modes,
-            None => self.wants.push(Want { node, modes, front }),
+            None => self.wants.push(Want { node, modes, upgrade }),
         }
     }
 }
@@ -74,7 +73,7 @@ impl LockTable {
             let held = hold.map_or(ModeSet::NONE, Hold::effective);
             let intention = modes.intention(parent == ROOT);
             if !held.covers(intention) {
-                plan.want(node, intention, front.contains(&node));
+                plan.want(node, intention, !held.is_empty() || front.contains(&node));
             }
             parent = node;
         }
@@ -82,7 +81,7 @@ impl LockTable {
         let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
         let held = hold.map_or(ModeSet::NONE, Hold::effective);
         if !held.covers(modes) {
-            plan.want(node, modes, front.contains(&node));
+            plan.want(node, modes, !held.is_empty() || front.contains(&node));
         }
         // Even if something covers it now: that may be of a later command, and be rolled back before this one.
         plan.explicit.push(Explicit {
@@ -100,7 +99,7 @@ impl LockTable {
             for (class, modes) in LockTable::class_modes(&chain) {
                 let held = self.holds.effective(&self.tree, class, owner);
                 if !held.covers(modes) {
-                    plan.want(class, modes, front.contains(&class));
+                    plan.want(class, modes, !held.is_empty() || front.contains(&class));
                 }
             }
         }
@@ -113,7 +112,7 @@ impl LockTable {
         waiting.plan = self.plan(waiting.owner, &waiting.requests, front);
         for want in &mut waiting.plan.wants {
             if let Some(old) = old.wants.iter().find(|old| old.node == want.node) {
-                want.front = old.front || front.contains(&want.node);
+                want.upgrade = old.upgrade || front.contains(&want.node);
             }
         }
         self.enqueue(ticket, waiting);

@@ -50,7 +50,7 @@ impl Builder<'_> {
             sets.to_vec()
         };
         let groupings = groupings.iter().map(|(_, positions)| positions.clone()).collect();
-        Ok(Arc::new(AggregatePlan {
+        let plan = AggregatePlan {
             input,
             groups: values,
             keys,
@@ -59,7 +59,8 @@ impl Builder<'_> {
             groupings,
             subplans,
             layout,
-        }))
+        };
+        Ok(self.adaptive(Arc::new(plan)))
     }
 }
 

@@ -3,12 +3,11 @@
 use ahash::AHashMap;
 
 use super::{Builder, Needed, missing_column};
-use crate::bound::visit::for_each_input;
 use crate::bound::{ColumnId, Expr, OutputColumn, Rel, SortKey, Subquery};
 use crate::eval::{Compiler, Layout, OuterScope, Program, SubqueryHost, SubqueryPlan};
 use crate::relational::evaluator::{SubPlan, SubPlans, next_plan_number};
 use crate::relational::operators::sort::KeyProgram;
-use crate::relational::rewrite::inline::outer_columns;
+use crate::relational::rewrite::inline::{for_each_rel, outer_columns};
 use crate::{SqlResult, Type};
 
 /// Compiles the expressions of one operator over one layout.
@@ -126,10 +125,10 @@ impl SubqueryHost for Host<'_, '_> {
     }
 }
 
-/// Types of the columns that a relation produces.
+/// Types of all columns produced anywhere in a relation, subqueries included.
 pub(crate) fn column_types(rel: &Rel) -> AHashMap<ColumnId, Type> {
     let mut types = AHashMap::new();
-    collect_types(rel, &mut types);
+    for_each_rel(rel, &mut |rel| collect_types(rel, &mut types));
     types
 }
 
@@ -138,9 +137,14 @@ fn collect_types(rel: &Rel, types: &mut AHashMap<ColumnId, Type>) {
         types.insert(column.id, column.ty);
     };
     match rel {
-        Rel::Scan(scan) | Rel::SystemScan(scan) => scan.columns.iter().for_each(|(column, _)| add(column)),
-        Rel::Values { columns, .. } | Rel::CteRef { columns, .. } => columns.iter().for_each(add),
-        Rel::SetOperation { columns, .. } => return columns.iter().for_each(add),
+        Rel::Scan(scan) | Rel::SystemScan(scan) => {
+            scan.columns.iter().for_each(|(column, _)| add(column));
+            types.extend(scan.row_key.map(|column| (column, Type::BYTEA)));
+            types.extend(scan.table_oid.map(|column| (column, Type::OID)));
+        }
+        Rel::Values { columns, .. } | Rel::CteRef { columns, .. } | Rel::SetOperation { columns, .. } => {
+            columns.iter().for_each(add);
+        }
         Rel::FunctionScan { calls, ordinality } => {
             calls
                 .iter()
@@ -148,7 +152,7 @@ fn collect_types(rel: &Rel, types: &mut AHashMap<ColumnId, Type>) {
                 .chain(ordinality)
                 .for_each(add);
         }
-        Rel::Project { columns, .. } => return columns.iter().for_each(|(column, _)| add(column)),
+        Rel::Project { columns, .. } => columns.iter().for_each(|(column, _)| add(column)),
         Rel::ProjectSet { calls, .. } => calls.iter().for_each(|(_, column)| add(column)),
         Rel::Aggregate {
             groups,
@@ -158,18 +162,17 @@ fn collect_types(rel: &Rel, types: &mut AHashMap<ColumnId, Type>) {
         } => {
             groups.iter().for_each(|(column, _)| add(column));
             aggregates.iter().for_each(|(column, _)| add(column));
-            return groupings.iter().for_each(|(column, _)| add(column));
+            groupings.iter().for_each(|(column, _)| add(column));
         }
         Rel::Window { calls, .. } => calls.iter().for_each(|(column, _)| add(column)),
-        Rel::Modify(modify) => return modify.returning.iter().for_each(|(column, _)| add(column)),
+        Rel::Modify(modify) => modify.returning.iter().for_each(|(column, _)| add(column)),
+        Rel::With { ctes, .. } => ctes.iter().flat_map(|cte| &cte.columns).for_each(add),
         Rel::OneRow
         | Rel::Filter { .. }
         | Rel::Join { .. }
         | Rel::Sort { .. }
         | Rel::Limit { .. }
         | Rel::Distinct { .. }
-        | Rel::With { .. }
         | Rel::LockRows { .. } => {}
     }
-    for_each_input(rel, &mut |input| collect_types(input, types));
 }

@@ -13,6 +13,8 @@ use ahash::AHashSet;
 
 use crate::bound::{ColumnId, Cte, Expr, FunctionCall, OutputColumn, Rel, RowLock, SetKind, SortKey};
 use crate::eval::{Layout, OuterScope, Program, SessionView};
+use crate::relational::columnar::adaptive::AdaptivePlan;
+use crate::relational::columnar::lower::ColumnTypes;
 use crate::relational::evaluator::{SubPlans, next_plan_number};
 use crate::relational::operators::cte::{CteDefinition, CteScanPlan, WithPlan};
 use crate::relational::operators::distinct::DistinctPlan;
@@ -45,11 +47,34 @@ pub(crate) struct Builder<'a> {
     pub(crate) session: &'a dyn SessionView,
     /// How many correlated subqueries are around: parts of them that do not depend on outer columns are kept.
     depth: usize,
+    /// Types of the statement's columns, for the columnar engine.
+    types: Arc<ColumnTypes>,
 }
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(session: &'a dyn SessionView) -> Self {
-        Self { session, depth: 0 }
+        Self {
+            session,
+            depth: 0,
+            types: Arc::default(),
+        }
+    }
+
+    /// A builder for a whole query, whose large parts may run on the columnar engine.
+    pub(crate) fn for_query(session: &'a dyn SessionView, rel: &Rel) -> Self {
+        Self {
+            session,
+            depth: 0,
+            types: Arc::new(expressions::column_types(rel)),
+        }
+    }
+
+    /// Lets a plan choose its engine when it runs, if it does not depend on an outer row.
+    fn adaptive(&self, plan: Arc<dyn Plan>) -> Arc<dyn Plan> {
+        match self.depth == 0 && !self.types.is_empty() {
+            true => AdaptivePlan::wrap(plan, &self.types),
+            false => plan,
+        }
     }
 
     /// Compiles a relation that gives at least the needed columns.
@@ -306,12 +331,13 @@ impl<'a> Builder<'a> {
             None => None,
         };
         let subplans = expressions.finish();
-        Ok(Arc::new(SortPlan {
+        let plan = SortPlan {
             input,
             keys,
             top,
             subplans,
-        }))
+        };
+        Ok(self.adaptive(Arc::new(plan)))
     }
 
     fn limit(

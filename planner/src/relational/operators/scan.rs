@@ -14,6 +14,7 @@ use crate::bound::{ColumnId, RelationRef};
 use crate::eval::{Layout, Program};
 use crate::relational::access::{Access, Target};
 use crate::relational::batch::Batch;
+use crate::relational::columnar::adaptive::take_begun;
 use crate::relational::evaluator::{Evaluator, SubPlans};
 use crate::relational::plan::{Operator, Plan};
 use crate::relational::runtime::{Frame, Runtime};
@@ -47,6 +48,9 @@ impl Plan for ScanPlan {
     }
 
     fn open(self: Arc<Self>, runtime: &Arc<Runtime>, frame: &Frame) -> SqlResult<Box<dyn Operator>> {
+        if let Some(begun) = take_begun(frame, &*self) {
+            return Ok(begun);
+        }
         let evaluator = Evaluator::new(runtime, frame, &self.subplans);
         Ok(Box::new(ScanOperator {
             plan: self,

@@ -104,7 +104,7 @@ impl Inliner {
 }
 
 /// Calls `visit` with a relation, its inputs, and those of the subqueries in its expressions.
-fn for_each_rel(rel: &Rel, visit: &mut dyn FnMut(&Rel)) {
+pub(crate) fn for_each_rel(rel: &Rel, visit: &mut dyn FnMut(&Rel)) {
     visit(rel);
     for_each_own_expr(rel, &mut |expr| {
         for_each_expr(expr, &mut |expr| {

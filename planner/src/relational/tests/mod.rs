@@ -1,4 +1,5 @@
 //! Tests over tables in memory.
 
+mod engines;
 mod memory;
 mod plans;

@@ -168,18 +168,12 @@ impl World {
                 let actions = match message {
                     Message::Prepare(attempt, parties) => {
                         let (locks, sealed) = (&shard.locks, &mut shard.sealed);
-                        let seal = || {
-                            sealed.extend(locks.get(&attempt.txn));
-                            locks.contains(&attempt.txn)
-                        };
+                        let seal = || locks.contains(&attempt.txn) && (sealed.insert(attempt.txn) || true);
                         shard.participant.on_prepare(attempt, parties, seal)
                     }
                     Message::Mark(attempt, parties) => {
                         let (locks, sealed) = (&shard.locks, &mut shard.sealed);
-                        let seal = || {
-                            sealed.extend(locks.get(&attempt.txn));
-                            locks.contains(&attempt.txn)
-                        };
+                        let seal = || locks.contains(&attempt.txn) && (sealed.insert(attempt.txn) || true);
                         shard.anchor.on_mark(attempt, parties, now_ms, seal)
                     }
                     Message::Confirm(attempt) => {
