@@ -364,13 +364,17 @@ impl Group {
     }
 }
 
-/// Follows openraft's view of who leads.
+/// Follows openraft's view of who leads. A leader without other members has nobody to send heartbeats to and nobody to lose
+/// an election to: its clock is stopped, so that an idle group costs nothing.
 fn follow_metrics(raft: &GroupRaft, shared: &Arc<Shared>) -> JoinHandle<()> {
-    let (mut metrics, shared) = (raft.server_metrics(), shared.clone());
+    let (mut metrics, raft, shared) = (raft.server_metrics(), raft.clone(), shared.clone());
     tokio::spawn(async move {
         loop {
             let known = metrics.borrow_and_update().clone();
             shared.set_server_metrics(&known);
+            let is_alone = known.membership_config.membership().nodes().count() == 1;
+            raft.runtime_config()
+                .tick(!(is_alone && shared.leadership().role == Role::Serving));
             if metrics.changed().await.is_err() {
                 break;
             }

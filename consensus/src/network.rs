@@ -1,4 +1,4 @@
-//! Network: openraft's requests to one replica, over the [`Transport`](crate::Transport).
+//! Network: openraft's requests to one replica, over the [`Transport`].
 //!
 //! All requests are real: the defaults of openraft for `pre_vote` and `transfer_leader` grant, and do nothing (**C4**).
 //! Appends are pipelined: the next is sent before the last is answered (**C6**).

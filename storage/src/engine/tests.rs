@@ -238,3 +238,49 @@ fn counters_tell_log_from_state() {
     assert_eq!(after.log_bytes, before.log_bytes);
     assert_eq!(after.syncs, before.syncs + 1);
 }
+
+#[test]
+#[ignore = "a measurement"]
+fn point_reads_per_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::open(directory.path(), EngineOptions::default()).unwrap();
+    let family = engine.family(1).unwrap();
+    let key = |number: u64| {
+        let mut key = b"r\0\0\0\x01".to_vec();
+        key.extend_from_slice(&(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)).to_be_bytes());
+        key.extend_from_slice(&(!7u64).to_be_bytes());
+        key
+    };
+    let count = 200_000;
+    for number in 0..count {
+        let mut batch = Batch::new();
+        batch.put(&family, &key(number), &[7; 100]);
+        engine.write(batch, Durability::Replayed).unwrap();
+    }
+    for is_flushed in [false, true] {
+        if is_flushed {
+            engine.flush(&family).unwrap();
+        }
+        let view = family.newest();
+        let time = |what: &str, read: &dyn Fn(u64)| {
+            let started = std::time::Instant::now();
+            for number in 0..100_000 {
+                read((number * 31) % count);
+            }
+            println!("flushed {is_flushed}: {what} {:?}", started.elapsed() / 100_000);
+        };
+        time("get", &|number| assert!(view.get(&key(number)).unwrap().is_some()));
+        time("cursor", &|number| {
+            let key = key(number);
+            let mut cursor = view.cursor(Some(&key[..13]), None).unwrap();
+            cursor.seek(&key);
+            assert!(cursor.valid());
+        });
+        let cursor = std::cell::RefCell::new(view.cursor(None, None).unwrap());
+        time("seek of a cursor kept", &|number| {
+            let mut cursor = cursor.borrow_mut();
+            cursor.seek(&key(number));
+            assert!(cursor.valid());
+        });
+    }
+}
