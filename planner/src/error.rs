@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use storage::StorageError;
 use txn::TxnError;
 
 /// A five-character SQLSTATE.
@@ -80,6 +81,12 @@ impl SqlError {
     pub fn unsupported(what: impl fmt::Display) -> Self {
         Self::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{what} is not supported"))
             .hint("See the compatibility page of the README for what Cambium supports.")
+    }
+
+    /// Changes the primary message.
+    pub fn with_message(mut self, change: impl FnOnce(&str) -> String) -> Self {
+        self.0.message = change(&self.0.message);
+        self
     }
 
     /// Adds the detail line.
@@ -255,5 +262,12 @@ impl From<TxnError> for SqlError {
             TxnError::AddOutOfRange => SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message),
             TxnError::Limit(_) => SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message),
         }
+    }
+}
+
+/// Storage errors outside of a transaction: encoding keys, reading values.
+impl From<StorageError> for SqlError {
+    fn from(error: StorageError) -> Self {
+        SqlError::new(SqlState(error.sqlstate()), error.to_string())
     }
 }

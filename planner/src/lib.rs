@@ -8,12 +8,18 @@
 
 pub mod bound;
 pub mod catalog;
+pub mod ddl;
 pub mod error;
 pub mod eval;
+mod explain;
 pub mod functions;
+pub mod modify;
 pub mod parse;
 pub mod relational;
+pub mod scram;
+pub mod sequence;
 pub mod statement;
+pub mod stored;
 pub mod system;
 pub mod types;
 

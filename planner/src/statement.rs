@@ -1,21 +1,41 @@
 //! Statement: what the front end calls. One text comes in, prepared statements and row streams go out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use storage::Datum;
+use parking_lot::Mutex;
+use sqlparser::ast::Statement;
+use storage::{Datum, Row};
 use tokio_util::sync::CancellationToken;
-use txn::{Node, Transaction};
+use txn::{LockWait, Node, Transaction, TransactionOptions};
 
-use crate::catalog::Catalog;
+use crate::bind::{Binder, Purpose, StatementKind};
+use crate::bound::{ColumnId, Expr, ExprKind, Modify, ModifyKind, OutputColumn, Query, Rel};
+use crate::catalog::registry::{self, OID_SEQUENCE};
+use crate::catalog::{Catalog, FIRST_USER_OID, Relation};
+use crate::ddl::{self, Ddl};
 use crate::eval::SessionView;
-use crate::{SqlResult, Type};
+use crate::explain::Explain;
+use crate::modify::run::Outcome;
+use crate::modify::{self, TableProgram};
+use crate::relational::{ModifyHook, NoModify, QueryScope, RowBatches};
+use crate::sequence::{Counter, Sequences};
+use crate::{SqlError, SqlResult, SqlState, Type, parse, stored};
+
+/// Sequence id the hidden row ids of tables without primary key are drawn from.
+const ROW_ID_SEQUENCE: u32 = 2;
+/// Row ids reserved at once.
+const ROW_ID_BLOCK: u32 = 1 << 16;
 
 /// One statement of a text.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// Syntax tree.
-    pub ast: Arc<sqlparser::ast::Statement>,
+    pub ast: Arc<Statement>,
     /// The statement's own text, for `pg_stat_activity` and error positions.
     pub text: Arc<str>,
     /// Characters of the whole text before this statement (positions count from the whole text).
@@ -44,12 +64,20 @@ pub struct Prepared {
     pub columns: Option<Arc<[ResultColumn]>>,
     /// Catalog version it was bound against; a session binds again when the catalog moved on.
     pub catalog_version: u64,
-    /// What to run.
-    pub(crate) plan: Arc<crate::statement::Plan>,
+    /// Whether it changes the registry: the session's catalog is stale afterwards.
+    pub is_ddl: bool,
+    pub(crate) plan: Arc<Plan>,
 }
 
-/// What a prepared statement runs; the planner's own business.
-pub(crate) enum Plan {}
+/// What a prepared statement runs.
+pub(crate) enum Plan {
+    Query(Query),
+    Modify(Verb, Arc<Modify>),
+    /// A data-modifying statement under WITH.
+    ModifyWithin(Verb, Query),
+    Ddl(Parsed),
+    Explain(Explain),
+}
 
 /// What running a statement gives.
 pub enum Execution {
@@ -98,36 +126,113 @@ pub struct StatementContext {
     pub session: Arc<dyn SessionView>,
     /// Parameter values.
     pub parameters: Arc<[Datum]>,
-    /// Cancels the statement: by the client, `statement_timeout`, or the loss of the client.
+    /// Cancels the statement.
     pub cancel: CancellationToken,
+}
+
+impl StatementContext {
+    /// How long locks are waited for: `lock_timeout`.
+    pub fn lock_wait(&self) -> LockWait {
+        let timeout = self.session.setting("lock_timeout").and_then(|text| milliseconds(&text)).filter(|ms| *ms > 0);
+        LockWait::Wait(timeout.map(Duration::from_millis))
+    }
+}
+
+/// A duration setting as SHOW prints it (`0`, `5s`, `1500ms`, `2min`) in milliseconds.
+fn milliseconds(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// The planner of a node.
 pub struct Planner {
     /// The node below.
     pub node: Arc<Node>,
+    /// Sequences.
+    pub sequences: Sequences,
+    catalog: Mutex<Option<Arc<Catalog>>>,
+    programs: Mutex<HashMap<u32, Arc<TableProgram>>>,
+    oids: Counter,
+    row_ids: Counter,
 }
 
-#[allow(unused_variables, reason = "bodies arrive with the first planner slice")]
 impl Planner {
     /// Opens the planner; creates the registry's first rows (database and role `cambium`, schema `public`) in a new node.
+    ///
+    /// # Errors
+    /// What reading or writing the registry reports.
     pub async fn open(node: Arc<Node>) -> SqlResult<Arc<Planner>> {
-        todo!()
+        let planner = Arc::new(Planner {
+            sequences: Sequences::new(node.clone()),
+            catalog: Mutex::new(None),
+            programs: Mutex::default(),
+            oids: Counter::new(OID_SEQUENCE, 16),
+            row_ids: Counter::new(ROW_ID_SEQUENCE, ROW_ID_BLOCK),
+            node,
+        });
+        let transaction = planner.node.begin(TransactionOptions::default());
+        transaction.begin_statement(true).await?;
+        if registry::load(&transaction, 0).await?.databases.is_empty() {
+            registry::bootstrap(&transaction)?;
+            transaction.commit().await?;
+        } else {
+            transaction.rollback().await;
+        }
+        Ok(planner)
     }
+
     /// Splits and parses a text. An empty text gives no statements. Errors carry PostgreSQL's text and position.
+    ///
+    /// # Errors
+    /// 42601 and what else the text breaks.
     pub fn parse(&self, sql: &str) -> SqlResult<Vec<Parsed>> {
-        todo!()
+        parse::parse(sql)
     }
-    /// The newest committed catalog of a database, as of now.
+
+    /// The newest committed catalog.
+    ///
+    /// # Errors
+    /// What reading the registry reports.
     pub async fn catalog(&self) -> SqlResult<Arc<Catalog>> {
-        todo!()
+        let newest = *self.node.registry_version().borrow();
+        if let Some(catalog) = self.catalog.lock().as_ref().filter(|catalog| catalog.version >= newest) {
+            return Ok(catalog.clone());
+        }
+        let transaction = self.node.begin(TransactionOptions { read_only: true, ..TransactionOptions::default() });
+        transaction.begin_statement(true).await?;
+        let catalog = Arc::new(registry::load(&transaction, newest).await?);
+        transaction.rollback().await;
+        let mut known = self.catalog.lock();
+        if known.as_ref().is_none_or(|known| known.version < catalog.version) {
+            *known = Some(catalog.clone());
+        }
+        Ok(catalog)
     }
+
     /// The catalog inside a transaction that ran DDL.
+    ///
+    /// # Errors
+    /// What reading the registry reports.
     pub async fn catalog_within(&self, transaction: &Transaction) -> SqlResult<Arc<Catalog>> {
-        todo!()
+        let version = *self.node.registry_version().borrow();
+        transaction.next_command();
+        Ok(Arc::new(registry::load(transaction, version).await?))
     }
+
     /// Binds a statement: SELECT, DML, DDL, EXPLAIN. Transaction control, SET/SHOW, PREPARE/EXECUTE, cursors and COPY are the
     /// session's (front end), which calls back here for the queries inside them.
+    ///
+    /// # Errors
+    /// What binding reports, with position.
     pub fn prepare(
         &self,
         catalog: &Arc<Catalog>,
@@ -135,21 +240,260 @@ impl Planner {
         statement: &Parsed,
         parameter_types: &[u32],
     ) -> SqlResult<Prepared> {
-        todo!()
+        let prepared = |parameters, columns: Option<Vec<ResultColumn>>, plan| Prepared {
+            parameters,
+            columns: columns.map(Arc::from),
+            catalog_version: catalog.version,
+            is_ddl: matches!(plan, Plan::Ddl(_)),
+            plan: Arc::new(plan),
+        };
+        if ddl::is_ddl(&statement.ast) {
+            return Ok(prepared(Vec::new(), None, Plan::Ddl(statement.clone())));
+        }
+        if let Some(inner) = Explain::inner(statement) {
+            let inner = self.prepare(catalog, session, &inner, parameter_types)?;
+            let parameters = inner.parameters.clone();
+            let explain = Explain::new(statement, catalog, session, inner)?;
+            return Ok(prepared(parameters, Some(explain.columns()), Plan::Explain(explain)));
+        }
+        let bound = Binder::new(catalog, session, parameter_types).bind_statement(statement)?;
+        let verb = match bound.kind {
+            StatementKind::Select => Verb::Select,
+            StatementKind::Insert => Verb::Insert,
+            StatementKind::Update => Verb::Update,
+            StatementKind::Delete => Verb::Delete,
+        };
+        let columns = bound.returns_rows.then(|| {
+            let origins = bound.origins.iter().copied().chain(std::iter::repeat((0, 0)));
+            let columns = bound.query.columns.iter().zip(origins);
+            columns
+                .map(|(column, (table, attribute))| ResultColumn {
+                    name: column.name.clone(),
+                    ty: column.ty,
+                    table,
+                    attribute,
+                })
+                .collect()
+        });
+        let plan = match (verb, bound.query.rel) {
+            (Verb::Select, rel) => Plan::Query(Query { rel, columns: bound.query.columns }),
+            (_, Rel::Modify(modify)) => Plan::Modify(verb, Arc::new(*modify)),
+            (_, rel) => Plan::ModifyWithin(verb, Query { rel, columns: bound.query.columns }),
+        };
+        Ok(prepared(bound.parameters, columns, plan))
     }
+
     /// Runs a prepared statement. The caller has called `Transaction::begin_statement`, and after an error rolls the
     /// transaction back to the mark it set before.
-    pub async fn execute(&self, context: &StatementContext, prepared: &Prepared) -> SqlResult<Execution> {
-        todo!()
+    ///
+    /// # Errors
+    /// What the statement raises.
+    pub async fn execute(self: &Arc<Self>, context: &StatementContext, prepared: &Prepared) -> SqlResult<Execution> {
+        let columns = || prepared.columns.clone().unwrap_or_default();
+        match &*prepared.plan {
+            Plan::Ddl(parsed) => Ok(Execution::Done(Ddl::new(self, context, parsed).run().await?)),
+            Plan::Query(query) => {
+                let ids: Vec<ColumnId> = query.columns.iter().map(|column| column.id).collect();
+                let rows = self.scope(context).0.run(&query.rel, &ids)?;
+                Ok(Execution::Rows { columns: columns(), rows, verb: Verb::Select })
+            }
+            Plan::Modify(verb, modify) => {
+                let (scope, _) = self.scope(context);
+                let outcome = modify::run(self, context, modify, &scope).await?;
+                Ok(modified(prepared, *verb, outcome))
+            }
+            Plan::ModifyWithin(verb, query) => {
+                let ids: Vec<ColumnId> = query.columns.iter().map(|column| column.id).collect();
+                let (scope, hook) = self.scope(context);
+                let mut rows = scope.run(&query.rel, &ids)?;
+                let mut returning = Vec::new();
+                while let Some(batch) = rows.next().await {
+                    returning.extend(batch?);
+                }
+                let count = hook.count_of(&query.rel);
+                Ok(modified(prepared, *verb, Outcome { count, returning }))
+            }
+            Plan::Explain(explain) => {
+                let lines = explain.run(self, context).await?;
+                let rows = futures::stream::iter([Ok(lines)]).boxed();
+                Ok(Execution::Rows { columns: columns(), rows, verb: Verb::Explain })
+            }
+        }
     }
+
+    /// Where the statement's relations run.
+    fn scope(self: &Arc<Self>, context: &StatementContext) -> (QueryScope, Arc<Hook>) {
+        let hook = Arc::new(Hook { planner: self.clone(), context: context.clone(), counts: Mutex::default() });
+        (QueryScope::new(context, hook.clone()), hook)
+    }
+
     /// Inserts rows that COPY FROM decoded (values in the order of `columns`), with defaults and constraints as INSERT.
+    ///
+    /// # Errors
+    /// As INSERT.
     pub async fn copy_in(
-        &self,
+        self: &Arc<Self>,
         context: &StatementContext,
         table: u32,
         columns: &[u16],
         rows: Vec<Vec<Datum>>,
     ) -> SqlResult<u64> {
-        todo!()
+        let relation = self.relation(context, table)?;
+        let output = |at: &u16| OutputColumn {
+            id: ColumnId(u32::from(*at)),
+            name: relation.columns[*at as usize].name.clone(),
+            ty: relation.columns[*at as usize].ty,
+        };
+        let outputs: Vec<OutputColumn> = columns.iter().map(output).collect();
+        let literal = |(value, at): (Datum, &u16)| Expr {
+            kind: ExprKind::Literal(value),
+            ty: relation.columns[*at as usize].ty,
+            position: None,
+        };
+        let rows = rows.into_iter().map(|row| row.into_iter().zip(columns).map(literal).collect()).collect();
+        let mut defaults = Vec::new();
+        for (at, column) in relation.live_columns().filter(|(at, column)| !column.generated && !columns.contains(at)) {
+            if let Some(text) = &column.default {
+                defaults.push((at, stored::default(&context.catalog, &*context.session, text, column)?));
+            }
+        }
+        let modify = Modify {
+            table: relation.clone(),
+            alias: relation.name.clone(),
+            kind: ModifyKind::Insert {
+                source: Query { rel: Rel::Values { rows, columns: outputs.clone() }, columns: outputs },
+                targets: columns.to_vec(),
+                defaults,
+                on_conflict: None,
+            },
+            returning: Vec::new(),
+            row_columns: Vec::new(),
+            table_oid: None,
+        };
+        Ok(modify::run(self, context, &modify, &self.scope(context).0).await?.count)
+    }
+
+    /// Fills a new table from a query (CREATE TABLE AS).
+    pub(crate) async fn fill_table(
+        &self,
+        context: &StatementContext,
+        table: &Relation,
+        rel: &Rel,
+        columns: &[ColumnId],
+    ) -> SqlResult<u64> {
+        let program = Arc::new(TableProgram::new(&context.catalog, &*context.session, &Arc::new(table.clone()))?);
+        let mut writer = modify::writer::Writer::new(self, context);
+        let mut count = 0;
+        let mut rows = QueryScope::new(context, Arc::new(NoModify)).run(rel, columns)?;
+        while let Some(batch) = rows.next().await {
+            for row in batch? {
+                writer.insert(&program, row, modify::writer::Arbiters::None).await?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    fn relation(&self, context: &StatementContext, id: u32) -> SqlResult<Arc<Relation>> {
+        context
+            .catalog
+            .relations
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation with OID {id} does not exist")))
+    }
+
+    /// The compiled programs of a table.
+    pub(crate) fn program(&self, context: &StatementContext, table: u32) -> SqlResult<Arc<TableProgram>> {
+        let relation = self.relation(context, table)?;
+        if let Some(program) = self.programs.lock().get(&table)
+            && Arc::ptr_eq(&program.table, &relation)
+        {
+            return Ok(program.clone());
+        }
+        let program = Arc::new(TableProgram::new(&context.catalog, &*context.session, &relation)?);
+        self.programs.lock().insert(table, program.clone());
+        Ok(program)
+    }
+
+    /// The default of a column, for SET DEFAULT.
+    pub(crate) fn default_value(&self, context: &StatementContext, table: &Relation, at: u16) -> SqlResult<Datum> {
+        let column = &table.columns[at as usize];
+        let Some(text) = &column.default else { return Ok(Datum::Null) };
+        let program =
+            modify::program::row_program(
+            &context.catalog,
+            &*context.session,
+            table,
+            text,
+            Purpose::Default,
+            Some(column.ty),
+        )?;
+        let row: Row = vec![Datum::Null; table.columns.len()];
+        let eval = crate::eval::EvalContext { session: &*context.session, parameters: &[], outer: &[] };
+        program.program.eval(&row, &eval)
+    }
+
+    pub(crate) async fn allocate_oid(&self) -> SqlResult<u32> {
+        let oid = self.oids.next(&self.node, i64::from(FIRST_USER_OID)).await?;
+        u32::try_from(oid).map_err(|_| SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "object identifiers are exhausted"))
+    }
+
+    pub(crate) async fn allocate_row_id(&self) -> SqlResult<i64> {
+        self.row_ids.next(&self.node, 1).await
+    }
+}
+
+/// What a data-modifying statement gives the client.
+fn modified(prepared: &Prepared, verb: Verb, outcome: Outcome) -> Execution {
+    match &prepared.columns {
+        None => Execution::Done(Tag::Count(verb, outcome.count)),
+        Some(columns) => {
+            let rows = futures::stream::iter([Ok(outcome.returning)]).boxed();
+            Execution::Rows { columns: columns.clone(), rows, verb }
+        }
+    }
+}
+
+/// Runs data-modifying statements inside of queries, and remembers how many rows each changed.
+struct Hook {
+    planner: Arc<Planner>,
+    context: StatementContext,
+    counts: Mutex<Vec<(Vec<(u16, ColumnId)>, u64)>>,
+}
+
+impl Hook {
+    /// Rows changed by the statement under a WITH. Statements are told apart by the ids of their rows' columns.
+    fn count_of(&self, rel: &Rel) -> u64 {
+        match rel {
+            Rel::With { body, .. } => self.count_of(body),
+            Rel::Modify(modify) => {
+                let counts = self.counts.lock();
+                counts.iter().find(|(columns, _)| *columns == modify.row_columns).map_or(0, |(_, count)| *count)
+            }
+            _ => 0,
+        }
+    }
+}
+
+#[async_trait]
+impl ModifyHook for Hook {
+    async fn execute(&self, modify: &Arc<Modify>, scope: &QueryScope) -> SqlResult<RowBatches> {
+        let outcome = modify::run(&self.planner, &self.context, modify, scope).await?;
+        self.counts.lock().push((modify.row_columns.clone(), outcome.count));
+        Ok(futures::stream::iter([Ok(outcome.returning)]).boxed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::milliseconds;
+
+    #[test]
+    fn durations_have_postgresql_units() {
+        assert_eq!(milliseconds("0"), Some(0));
+        assert_eq!(milliseconds("1500ms"), Some(1500));
+        assert_eq!(milliseconds("2min"), Some(120_000));
+        assert_eq!(milliseconds("soon"), None);
     }
 }

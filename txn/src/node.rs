@@ -159,37 +159,12 @@ impl Node {
 
     /// All locks held and waited for.
     pub fn locks(&self) -> Vec<LockEntry> {
-        let mut entries = Vec::new();
-        for shard in &self.inner.shards {
-            let of_shard = shard.core().locks.entries();
-            entries.extend(of_shard.into_iter().map(|entry| LockEntry {
-                session: entry.owner.session,
-                transaction: entry.owner.txn.0,
-                shard: shard.id,
-                name: entry.name,
-                mode: entry.mode,
-                granted: entry.granted,
-            }));
-        }
-        entries
+        self.inner.locks()
     }
 
     /// Sessions that block this one (`pg_blocking_pids`).
     pub fn blocking(&self, session: u32) -> Vec<u32> {
-        let mut sessions: Vec<u32> = Vec::new();
-        for inner in self.inner.live.all() {
-            if inner.options.session == session {
-                sessions.extend(
-                    self.inner
-                        .shards
-                        .iter()
-                        .flat_map(|shard| shard.core().locks.blocking_sessions(inner.id)),
-                );
-            }
-        }
-        sessions.sort_unstable();
-        sessions.dedup();
-        sessions
+        self.inner.blocking(session)
     }
 
     /// Sets how locks are called in errors: ids are all this layer knows.
@@ -270,6 +245,43 @@ impl Node {
         if let Err(error) = self.inner.groups.shutdown(true).await {
             tracing::error!(%error, "what is not flushed is replayed at the next start");
         }
+    }
+}
+
+impl NodeInner {
+    /// All locks held and waited for.
+    pub(crate) fn locks(&self) -> Vec<LockEntry> {
+        let mut entries = Vec::new();
+        for shard in &self.shards {
+            let of_shard = shard.core().locks.entries();
+            entries.extend(of_shard.into_iter().map(|entry| LockEntry {
+                session: entry.owner.session,
+                transaction: entry.owner.txn.0,
+                shard: shard.id,
+                name: entry.name,
+                mode: entry.mode,
+                granted: entry.granted,
+            }));
+        }
+        entries
+    }
+
+    /// Sessions that block this one (`pg_blocking_pids`).
+    pub(crate) fn blocking(&self, session: u32) -> Vec<u32> {
+        let mut sessions: Vec<u32> = Vec::new();
+        for inner in self.live.all() {
+            if inner.options.session == session {
+                sessions.extend(
+                    self
+                        .shards
+                        .iter()
+                        .flat_map(|shard| shard.core().locks.blocking_sessions(inner.id)),
+                );
+            }
+        }
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
     }
 }
 

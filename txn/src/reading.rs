@@ -77,6 +77,27 @@ pub(crate) fn read_locked(inner: &Inner, table: TableId, key: &Key, paths: &[Pat
     Ok(LockedRow { row, changed })
 }
 
+/// Reads the newest state of a row, whatever the snapshot: for constraint checks, and to see what there is to lock.
+pub(crate) fn read_newest(inner: &Inner, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
+    let overlay = {
+        let state = inner.usable()?;
+        state.buffer.row(state.command, table, key)
+    };
+    if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
+        return overlay.map_or(Ok(None), |overlay| overlay.over(None));
+    }
+    let shard = inner.node.shard(inner.node.placement.row(table, key))?;
+    let newest = shard.read_newest(table, key)?;
+    let dependency = newest.unapplied.iter().map(|write| write.sequence).fold(newest.cleared_by, u64::max);
+    if dependency > 0 {
+        shard.note_dependency(&mut *inner.usable()?, dependency);
+    }
+    match overlay {
+        Some(overlay) => overlay.over(newest.state.row),
+        None => Ok(newest.state.row),
+    }
+}
+
 /// Whether any of the changes is at, above or below one of the paths (of any path, if there are none).
 fn touches(changes: &Changes, paths: &[Path]) -> bool {
     match changes {

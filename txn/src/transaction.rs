@@ -139,6 +139,16 @@ impl Transaction {
         self.inner.id
     }
 
+    /// All locks of the node, held and waited for (`pg_locks`).
+    pub fn node_locks(&self) -> Vec<crate::node::LockEntry> {
+        self.inner.node.locks()
+    }
+
+    /// Sessions that block a session (`pg_blocking_pids`).
+    pub fn blocking(&self, session: u32) -> Vec<u32> {
+        self.inner.node.blocking(session)
+    }
+
     /// Isolation level.
     pub fn isolation(&self) -> Isolation {
         self.inner.options.isolation
@@ -227,6 +237,12 @@ impl Transaction {
         read_paths: &[storage::Path],
     ) -> Result<LockedRow, TxnError> {
         reading::read_locked(&self.inner, table, key, read_paths)
+    }
+
+    /// Reads the newest state of a row, own writes on top, whatever the snapshot. Without the row's lock the answer may be
+    /// old at once: it then only says what to lock.
+    pub async fn read_newest(&self, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
+        reading::read_newest(&self.inner, table, key)
     }
 
     /// Entries of one index value in the newest state (uniqueness and foreign key checks, under the value's lock).

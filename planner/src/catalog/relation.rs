@@ -131,9 +131,10 @@ pub enum ConstraintKind {
 }
 
 /// What a foreign key does when its parent goes away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReferentialAction {
     /// NO ACTION
+    #[default]
     NoAction,
     /// RESTRICT
     Restrict,
@@ -211,7 +212,59 @@ pub struct Sequence {
     pub owned_by: Option<(u32, u16)>,
 }
 
+impl Index {
+    /// Whether a key of the index is this column (expressions are not looked into).
+    pub fn uses_column(&self, column: u16) -> bool {
+        self.keys.iter().any(|key| matches!(key.source, IndexSource::Column(position) if position == column))
+    }
+}
+
+impl IndexKey {
+    /// The key as messages name it: the column, or the expression.
+    pub fn describe(&self, table: &Relation) -> String {
+        match &self.source {
+            IndexSource::Column(position) => table.columns[*position as usize].name.clone(),
+            IndexSource::Expression(text) => text.clone(),
+        }
+    }
+}
+
+impl Column {
+    /// A nullable column without default.
+    pub fn new(name: String, ty: Type) -> Self {
+        Self {
+            name,
+            ty,
+            not_null: false,
+            default: None,
+            generated: false,
+            identity: None,
+            dropped: false,
+            missing: None,
+            comment: None,
+        }
+    }
+}
+
 impl Relation {
+    /// A relation without columns: what a default is bound over.
+    pub fn system_placeholder() -> Self {
+        Self {
+            id: 0,
+            schema: 0,
+            name: String::new(),
+            kind: RelationKind::System,
+            owner: 0,
+            columns: Vec::new(),
+            constraints: Vec::new(),
+            indexes: Vec::new(),
+            view: None,
+            sequence: None,
+            comment: None,
+            version: 0,
+        }
+    }
+
     /// The columns that exist, with their positions.
     pub fn live_columns(&self) -> impl Iterator<Item = (u16, &Column)> {
         self.columns

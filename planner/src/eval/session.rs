@@ -28,6 +28,18 @@ pub trait SessionView: Send + Sync {
         Err(SqlError::unsupported("pg_notify here"))
     }
 
+    /// The catalog the running statement sees, for functions that describe objects.
+    fn catalog(&self) -> Option<Arc<crate::catalog::Catalog>> {
+        None
+    }
+    /// Sessions of this node, for `pg_stat_activity`.
+    fn activities(&self) -> Vec<crate::system::Activity> {
+        Vec::new()
+    }
+    /// All settings, for `pg_settings`.
+    fn settings(&self) -> Vec<crate::system::SettingInfo> {
+        Vec::new()
+    }
     /// Name of the database the session is connected to.
     fn current_database(&self) -> String;
     /// Name of the current role.

@@ -17,6 +17,7 @@ pub mod array;
 mod boolean;
 mod call;
 pub mod cast;
+mod convert;
 mod compare;
 mod datetime;
 mod define;
@@ -34,6 +35,8 @@ mod tests;
 mod text;
 pub mod value;
 
+pub use text::format::quote_identifier;
+pub use convert::{convert, equality_between};
 pub use cast::{Cast, CastContext, CastMethod};
 pub use operator::Operator;
 pub use registry::{

@@ -1,0 +1,20 @@
+# Cambium: `make run` starts a durable single node, `make test` runs everything CI checks.
+SHELL := /bin/bash
+# Outside of the checkout, so that a fresh clone builds on what an earlier one compiled.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/cambium/target
+DATA ?= ./cambium-data
+
+.PHONY: run test bench install
+
+run: install
+	cargo build --release --bin cambium
+	exec $(CARGO_TARGET_DIR)/release/cambium start --data $(DATA)
+
+test: install
+	scripts/test
+
+bench: install
+	scripts/bench
+
+install:
+	@scripts/install

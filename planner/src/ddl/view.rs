@@ -1,0 +1,123 @@
+//! CREATE VIEW: the query's text with every relation qualified, so that it means the same under any search path.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{CreateView, Ident, ObjectName, ObjectNamePart, Query, VisitMut, VisitorMut};
+
+use super::Ddl;
+use super::names::{fold, parts};
+use crate::catalog::{Column, Relation, RelationKind};
+use crate::statement::Tag;
+use crate::types::oid;
+use crate::{SqlError, SqlResult, SqlState, Type, stored};
+
+impl Ddl<'_> {
+    pub(super) async fn create_view(&self, create: &CreateView) -> SqlResult<Tag> {
+        const TAG: Tag = Tag::Text("CREATE VIEW");
+        if create.materialized {
+            return Err(SqlError::unsupported("a materialized view"));
+        }
+        if create.temporary {
+            return Err(SqlError::unsupported("a temporary view"));
+        }
+        let (schema, name) = self.target(&create.name)?;
+        let existing = self.catalog().names.get(&(schema.id, name.clone())).copied();
+        let replaced = match existing {
+            Some(id) if create.or_replace => {
+                let relation = self.relation_by_id(id)?;
+                if relation.kind != RelationKind::View {
+                    return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a view")));
+                }
+                Some(Relation::clone(relation))
+            }
+            _ if !self.check_free(schema.id, &name, create.if_not_exists)? => return Ok(TAG),
+            _ => None,
+        };
+        let bound = self.bind_query(&create.query)?;
+        if create.columns.len() > bound.columns.len() {
+            return Err(SqlError::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                "CREATE VIEW specifies more column names than columns",
+            ));
+        }
+        let mut columns: Vec<Column> = Vec::with_capacity(bound.columns.len());
+        for (i, output) in bound.columns.iter().enumerate() {
+            let column = create.columns.get(i).map_or_else(|| output.name.clone(), |column| fold(&column.name));
+            if columns.iter().any(|other| other.name == column) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{column}\" specified more than once"),
+                ));
+            }
+            let ty = if output.ty.oid == oid::UNKNOWN { Type::TEXT } else { output.ty };
+            columns.push(Column::new(column, ty));
+        }
+        let mut query = create.query.clone();
+        let _ = query.visit(&mut Qualifier { ddl: self, ctes: Vec::new() });
+        let mut view = match replaced {
+            Some(old) => {
+                check_replaceable(&old, &columns)?;
+                old
+            }
+            None => self.new_relation(schema, name, RelationKind::View).await?,
+        };
+        view.columns = columns;
+        view.view = Some(query.to_string());
+        self.put_relation(&view)?;
+        Ok(TAG)
+    }
+}
+
+/// A view may grow columns at its end when it is replaced, nothing else.
+fn check_replaceable(old: &Relation, new: &[Column]) -> SqlResult<()> {
+    let refuse = |message: String| Err(SqlError::new(SqlState::INVALID_TABLE_DEFINITION, message));
+    if new.len() < old.columns.len() {
+        return refuse("cannot drop columns from view".into());
+    }
+    for (old, new) in old.columns.iter().zip(new) {
+        if old.name != new.name {
+            return refuse(format!("cannot change name of view column \"{}\" to \"{}\"", old.name, new.name));
+        }
+        if old.ty != new.ty {
+            return refuse(format!(
+                "cannot change data type of view column \"{}\" from {} to {}",
+                old.name,
+                crate::types::format_type(old.ty),
+                crate::types::format_type(new.ty)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Puts the schema before every relation name that is not a CTE's.
+struct Qualifier<'a, 'b> {
+    ddl: &'a Ddl<'b>,
+    ctes: Vec<String>,
+}
+
+impl VisitorMut for Qualifier<'_, '_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(with) = &query.with {
+            self.ctes.extend(with.cte_tables.iter().map(|cte| fold(&cte.alias.name)));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
+        let Ok(names) = parts(name) else { return ControlFlow::Continue(()) };
+        if let [relation] = names.as_slice()
+            && !self.ctes.contains(relation)
+            && let Ok(found) = self.ddl.find(name)
+            && let Some(schema) = self.ddl.catalog().schemas.get(&found.schema)
+        {
+            *name = ObjectName(vec![
+                ObjectNamePart::Identifier(Ident::with_quote('"', &schema.name)),
+                ObjectNamePart::Identifier(Ident::with_quote('"', relation)),
+            ]);
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,305 @@
+//! Lock derivation: which paths of the target row an expression reads, and which an assignment writes (DESIGN L3).
+//!
+//! ```text
+//!   doc->'a'->>'b' = 'x'                      reads  doc/a/b
+//!   doc = jsonb_set(doc, '{a,b}', …)          writes doc/a/b      nothing else of doc is read or written
+//!   doc = f(doc)                              reads and writes doc
+//! ```
+//!
+//! An assignment counts as a change of paths only if its shape proves it: a chain of path functions over the old value of
+//! the same column. Which paths exactly depends on the document (a missing parent, an array that shifts), so a written
+//! path is *resolved* against the row that was read, and resolved again after the locks were granted.
+
+use storage::jsonb::JsonRef;
+use storage::{Datum, Path, Step};
+
+use crate::bound::visit::{for_each_child, for_each_column_of_rel};
+use crate::bound::{ColumnId, Expr, ExprKind, Subscript};
+use crate::types::oid;
+
+/// A path an assignment writes, before it is resolved against a document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathWrite {
+    /// Steps as written; negative array positions are kept as text.
+    pub steps: Vec<String>,
+    /// What happens there.
+    pub kind: PathWriteKind,
+}
+
+/// What happens at a written path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathWriteKind {
+    /// jsonb_set: only the last step may be created.
+    Set,
+    /// Subscript assignment: missing parents are created.
+    SetWithParents,
+    /// `#-`, `-`, or an insertion into an array: what follows in an array shifts.
+    Shift,
+    /// A member of the top-level object (`||`, `- 'key'`): anything but an object is written as a whole.
+    Member,
+}
+
+/// Facts a derivation needs beside the expression.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// Ids of the target row's columns.
+    pub columns: &'a [(u16, ColumnId)],
+    /// Parameter values, so that a parameter can be a path step.
+    pub parameters: &'a [Datum],
+}
+
+/// Paths of the target row an expression reads; no path is a prefix of another.
+pub fn reads(expr: &Expr, columns: &[(u16, ColumnId)]) -> Vec<Path> {
+    let mut paths = Vec::new();
+    collect_reads(expr, Target { columns, parameters: &[] }, &mut paths);
+    minimal(paths)
+}
+
+/// As [`reads`], with parameter values known.
+pub fn reads_with(expr: &Expr, target: Target<'_>) -> Vec<Path> {
+    let mut paths = Vec::new();
+    collect_reads(expr, target, &mut paths);
+    minimal(paths)
+}
+
+/// Sorts paths and drops those below another one.
+pub fn minimal(mut paths: Vec<Path>) -> Vec<Path> {
+    paths.sort();
+    let mut kept: Vec<Path> = Vec::with_capacity(paths.len());
+    for path in paths {
+        if !kept.last().is_some_and(|last| covers(last, &path)) {
+            kept.push(path);
+        }
+    }
+    kept
+}
+
+/// Whether a path is the other one or above it.
+pub fn covers(above: &Path, path: &Path) -> bool {
+    above.column == path.column
+        && above.steps.len() <= path.steps.len()
+        && above.steps.iter().zip(&path.steps).all(|(a, b)| same_name(a, b))
+}
+
+/// `Member("3")` and `Element(3)` are one lock name.
+fn same_name(a: &Step, b: &Step) -> bool {
+    match (a, b) {
+        (Step::Member(member), Step::Element(element)) | (Step::Element(element), Step::Member(member)) => {
+            member.parse() == Ok(*element)
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn collect_reads(expr: &Expr, target: Target<'_>, paths: &mut Vec<Path>) {
+    if let Some((path, _)) = read_path(expr, target) {
+        paths.push(path);
+        return;
+    }
+    if let ExprKind::Subquery(subquery) = &expr.kind {
+        for_each_column_of_rel(&subquery.rel, &mut |id| paths.extend(column_path(id, target)));
+    }
+    for_each_child(expr, &mut |child| collect_reads(child, target, paths));
+}
+
+fn column_path(id: ColumnId, target: Target<'_>) -> Option<Path> {
+    let (column, _) = target.columns.iter().find(|(_, known)| *known == id)?;
+    Some(Path { column: *column, steps: Vec::new() })
+}
+
+/// The path an expression reads, if it is a column or steps into one, and whether further steps may be added: they may
+/// not below a position that is no lock name (a negative one).
+fn read_path(expr: &Expr, target: Target<'_>) -> Option<(Path, bool)> {
+    match &expr.kind {
+        ExprKind::Column(id) => column_path(*id, target).map(|path| (path, true)),
+        ExprKind::Call { function, args } => {
+            let steps: Vec<String> = match (function.name, args.as_slice()) {
+                (
+                    "jsonb_object_field" | "jsonb_object_field_text" | "jsonb_array_element" | "jsonb_array_element_text",
+                    [_, key],
+                ) => vec![step_text(&constant(key, target)?)?],
+                ("jsonb_extract_path" | "jsonb_extract_path_text", [_, path]) => text_array(&constant(path, target)?)?,
+                _ => return None,
+            };
+            let (path, is_open) = read_path(&args[0], target)?;
+            Some(descend(path, is_open, &steps))
+        }
+        ExprKind::Subscript { base, subscripts } if base.ty.oid == oid::JSONB => {
+            let steps = subscripts.iter().map(|subscript| subscript_text(subscript, target)).collect::<Option<Vec<_>>>()?;
+            let (path, is_open) = read_path(base, target)?;
+            Some(descend(path, is_open, &steps))
+        }
+        _ => None,
+    }
+}
+
+fn descend(mut path: Path, mut is_open: bool, steps: &[String]) -> (Path, bool) {
+    for text in steps {
+        if !is_open {
+            break;
+        }
+        match step(text) {
+            Some(step) => path.steps.push(step),
+            None => is_open = false,
+        }
+    }
+    (path, is_open)
+}
+
+/// The lock name of a step; `None` for a negative position, which has none.
+fn step(text: &str) -> Option<Step> {
+    if text.starts_with('-') && text[1..].parse::<u32>().is_ok() {
+        return None;
+    }
+    Some(Step::Member(text.into()))
+}
+
+fn subscript_text(subscript: &Subscript, target: Target<'_>) -> Option<String> {
+    match subscript {
+        Subscript::Index(index) => step_text(&constant(index, target)?),
+        Subscript::Slice(..) => None,
+    }
+}
+
+fn constant(expr: &Expr, target: Target<'_>) -> Option<Datum> {
+    match &expr.kind {
+        ExprKind::Literal(datum) => Some(datum.clone()),
+        ExprKind::Parameter(index) => target.parameters.get(*index).cloned(),
+        _ => None,
+    }
+}
+
+fn step_text(datum: &Datum) -> Option<String> {
+    match datum {
+        Datum::Text(text) => Some(text.to_string()),
+        Datum::Int2(_) | Datum::Int4(_) | Datum::Int8(_) => datum.as_i64().map(|position| position.to_string()),
+        _ => None,
+    }
+}
+
+fn text_array(datum: &Datum) -> Option<Vec<String>> {
+    let Datum::Array(array) = datum else { return None };
+    array.elements.iter().map(|element| element.as_str().map(str::to_string)).collect()
+}
+
+/// The paths of its column an assignment writes, and the expressions it computes with; `None` if it writes all of it.
+pub fn writes<'e>(column: u16, value: &'e Expr, target: Target<'_>) -> Option<(Vec<PathWrite>, Vec<&'e Expr>)> {
+    let mut paths = Vec::new();
+    let mut inputs = Vec::new();
+    collect_writes(column, value, target, &mut paths, &mut inputs)?;
+    (!paths.is_empty()).then_some((paths, inputs))
+}
+
+fn collect_writes<'e>(
+    column: u16,
+    value: &'e Expr,
+    target: Target<'_>,
+    paths: &mut Vec<PathWrite>,
+    inputs: &mut Vec<&'e Expr>,
+) -> Option<()> {
+    if value.ty.oid != oid::JSONB {
+        return None;
+    }
+    if let ExprKind::Column(id) = &value.kind {
+        return column_path(*id, target).filter(|path| path.column == column).map(|_| ());
+    }
+    let ExprKind::Call { function, args } = &value.kind else { return None };
+    collect_writes(column, args.first()?, target, paths, inputs)?;
+    let mut push = |steps: Vec<String>, kind| {
+        // The empty path means the whole document.
+        (!steps.is_empty()).then(|| paths.push(PathWrite { steps, kind }))
+    };
+    match (function.name, &args[1..]) {
+        ("jsonb_set", [path, new, rest @ ..]) => {
+            push(text_array(&constant(path, target)?)?, PathWriteKind::Set)?;
+            inputs.push(new);
+            inputs.extend(rest);
+        }
+        ("jsonb_subscript_assign", [path, new]) => {
+            push(text_array(&constant(path, target)?)?, PathWriteKind::SetWithParents)?;
+            inputs.push(new);
+        }
+        ("jsonb_insert", [path, new, rest @ ..]) => {
+            push(text_array(&constant(path, target)?)?, PathWriteKind::Shift)?;
+            inputs.push(new);
+            inputs.extend(rest);
+        }
+        ("jsonb_delete_path", [path]) => push(text_array(&constant(path, target)?)?, PathWriteKind::Shift)?,
+        ("jsonb_delete", [key]) => match constant(key, target)? {
+            Datum::Text(key) => push(vec![key.to_string()], PathWriteKind::Member)?,
+            keys @ Datum::Array(_) => {
+                for key in text_array(&keys)? {
+                    push(vec![key], PathWriteKind::Member)?;
+                }
+            }
+            _ => return None,
+        },
+        ("jsonb_concat", [object]) => {
+            let Datum::Jsonb(object) = constant(object, target)? else { return None };
+            if !object.view().is_object() {
+                return None;
+            }
+            for (key, _) in object.view().members() {
+                push(vec![key.to_string()], PathWriteKind::Member)?;
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The path to lock and write for a derived write, given the document as it stands: the topmost parent it creates, the
+/// array that shifts or grows, or the path itself. Empty steps mean the whole column.
+pub fn resolve(document: JsonRef<'_>, write: &PathWrite) -> Vec<Step> {
+    let mut current = document;
+    let mut resolved: Vec<Step> = Vec::with_capacity(write.steps.len());
+    for (depth, text) in write.steps.iter().enumerate() {
+        let is_last = depth + 1 == write.steps.len();
+        let child = if current.is_object() {
+            resolved.push(Step::Member(text.as_str().into()));
+            current.get(text)
+        } else if current.is_array() {
+            let position = text.parse::<u32>().ok().filter(|position| (*position as usize) < current.len());
+            let is_shift = is_last && write.kind == PathWriteKind::Shift;
+            match position {
+                Some(position) if !is_shift && write.kind != PathWriteKind::Member => {
+                    resolved.push(Step::Element(position));
+                    current.element(i64::from(position))
+                }
+                // A negative, past-the-end or shifting position: the array as a whole.
+                _ => return resolved,
+            }
+        } else {
+            // A scalar in the way: PostgreSQL leaves it or raises; either way it was looked at as a whole.
+            return resolved;
+        };
+        match child {
+            Some(child) => current = child,
+            // Absent: the step is created (or the operation does nothing, which depends on its absence alone).
+            None => return resolved,
+        }
+    }
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(column: u16, steps: &[&str]) -> Path {
+        Path { column, steps: steps.iter().map(|step| Step::Member((*step).into())).collect() }
+    }
+
+    #[test]
+    fn a_path_below_another_is_dropped() {
+        let paths = vec![path(0, &["a", "b"]), path(1, &[]), path(0, &["a"]), path(1, &["x"])];
+        assert_eq!(minimal(paths), vec![path(0, &["a"]), path(1, &[])]);
+    }
+
+    #[test]
+    fn a_digit_member_and_an_element_are_one_name() {
+        let element = Path { column: 0, steps: vec![Step::Element(3)] };
+        assert!(covers(&path(0, &["3"]), &element));
+        assert!(!covers(&path(0, &["4"]), &element));
+    }
+}

@@ -1,0 +1,21 @@
+//! Modify: INSERT, UPDATE, DELETE, COPY FROM, and what hangs on a written row.
+//!
+//! ```text
+//!   source rows ─► lock what the statement reads and writes of the row (DESIGN L3) ─► read the newest row (L4)
+//!               ─► changed? evaluate the conditions again ─► new row ─► checks, indexes, unique values
+//!               ─► buffer path operations ─► at the end of the statement: foreign keys
+//! ```
+//!
+//! [`derive`] turns bound expressions into read and write paths, [`program`] compiles what a table demands of its rows,
+//! [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`run`] drives a statement.
+
+pub mod derive;
+pub mod foreign_key;
+pub mod index;
+pub mod program;
+pub mod run;
+pub mod violation;
+pub mod writer;
+
+pub use program::TableProgram;
+pub use run::run;
