@@ -29,13 +29,23 @@ impl Explain {
     }
 
     /// Binds the options.
-    pub(crate) fn new(_statement: &Parsed, _catalog: &Catalog, _session: &dyn SessionView, inner: Prepared) -> SqlResult<Explain> {
+    pub(crate) fn new(
+        _statement: &Parsed,
+        _catalog: &Catalog,
+        _session: &dyn SessionView,
+        inner: Prepared,
+    ) -> SqlResult<Explain> {
         Ok(Explain { statement: inner })
     }
 
     /// The one column of the result.
     pub(crate) fn columns(&self) -> Vec<ResultColumn> {
-        vec![ResultColumn { name: "QUERY PLAN".into(), ty: Type::TEXT, table: 0, attribute: 0 }]
+        vec![ResultColumn {
+            name: "QUERY PLAN".into(),
+            ty: Type::TEXT,
+            table: 0,
+            attribute: 0,
+        }]
     }
 
     /// The lines.

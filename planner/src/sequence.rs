@@ -41,7 +41,10 @@ impl State {
             Ok(bytes) => {
                 let (last, called) = bytes.split_at(8);
                 let last = last.try_into().map(i64::from_be_bytes).map_err(|_| corrupted())?;
-                Ok(State { last, is_called: called == [1] })
+                Ok(State {
+                    last,
+                    is_called: called == [1],
+                })
             }
             Err(_) => Err(corrupted()),
         }
@@ -61,7 +64,10 @@ fn corrupted() -> TxnError {
 impl Sequences {
     /// The sequences of a node.
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, reserved: Mutex::default() }
+        Self {
+            node,
+            reserved: Mutex::default(),
+        }
     }
 
     fn reserved(&self, sequence: u32) -> Arc<tokio::sync::Mutex<Reserved>> {
@@ -103,11 +109,19 @@ impl Sequences {
             };
             let count = i64::try_from(room + 1).unwrap_or(i64::MAX).min(wanted).max(1);
             *first.lock() = Some(Reserved { next: start, count });
-            Ok(State { last: start + (count - 1) * p.increment, is_called: true }.encode())
+            Ok(State {
+                last: start + (count - 1) * p.increment,
+                is_called: true,
+            }
+            .encode())
         };
         self.node.advance_sequence(sequence, &advance).await?;
         first.into_inner().ok_or_else(|| {
-            let (word, bound) = if parameters.increment > 0 { ("maximum", parameters.max) } else { ("minimum", parameters.min) };
+            let (word, bound) = if parameters.increment > 0 {
+                ("maximum", parameters.max)
+            } else {
+                ("minimum", parameters.min)
+            };
             SqlError::new(
                 SqlState("2200H"),
                 format!("nextval: reached {word} value of sequence \"{name}\" ({bound})"),
@@ -144,7 +158,10 @@ fn following(state: Option<State>, parameters: &Sequence) -> Option<i64> {
         None => Some(parameters.start),
         Some(State { last, is_called: false }) => Some(last),
         Some(State { last, is_called: true }) => {
-            match last.checked_add(parameters.increment).filter(|next| (parameters.min..=parameters.max).contains(next)) {
+            match last
+                .checked_add(parameters.increment)
+                .filter(|next| (parameters.min..=parameters.max).contains(next))
+            {
                 Some(next) => Some(next),
                 None if parameters.cycle && parameters.increment > 0 => Some(parameters.min),
                 None if parameters.cycle => Some(parameters.max),
@@ -163,7 +180,11 @@ pub(crate) struct Counter {
 
 impl Counter {
     pub(crate) fn new(id: u32, block: u32) -> Self {
-        Self { id, block, reserved: tokio::sync::Mutex::new((0, 0)) }
+        Self {
+            id,
+            block,
+            reserved: tokio::sync::Mutex::new((0, 0)),
+        }
     }
 
     /// The next value, `first` or above.
@@ -175,7 +196,11 @@ impl Counter {
                 let state = bytes.map(|bytes| State::decode(&bytes)).transpose()?;
                 let next = state.map_or(first, |state| state.last + 1);
                 *start.lock() = next;
-                Ok(State { last: next + i64::from(self.block) - 1, is_called: true }.encode())
+                Ok(State {
+                    last: next + i64::from(self.block) - 1,
+                    is_called: true,
+                }
+                .encode())
             };
             node.advance_sequence(self.id, &advance).await?;
             let start = start.into_inner();
@@ -192,7 +217,16 @@ mod tests {
     use crate::Type;
 
     fn parameters(increment: i64, cycle: bool) -> Sequence {
-        Sequence { ty: Type::INT8, start: 5, increment, min: 1, max: 10, cycle, cache: 1, owned_by: None }
+        Sequence {
+            ty: Type::INT8,
+            start: 5,
+            increment,
+            min: 1,
+            max: 10,
+            cycle,
+            cache: 1,
+            owned_by: None,
+        }
     }
 
     #[test]
@@ -203,12 +237,24 @@ mod tests {
         assert_eq!(following(at(8), &parameters(3, false)), None);
         assert_eq!(following(at(8), &parameters(3, true)), Some(1));
         assert_eq!(following(at(2), &parameters(-3, true)), Some(10));
-        assert_eq!(following(Some(State { last: 7, is_called: false }), &parameters(1, false)), Some(7));
+        assert_eq!(
+            following(
+                Some(State {
+                    last: 7,
+                    is_called: false
+                }),
+                &parameters(1, false)
+            ),
+            Some(7)
+        );
     }
 
     #[test]
     fn state_survives_encoding() {
-        let state = State { last: -42, is_called: true };
+        let state = State {
+            last: -42,
+            is_called: true,
+        };
         assert_eq!(State::decode(&state.encode()).expect("decodes"), state);
     }
 }

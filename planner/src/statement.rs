@@ -133,7 +133,11 @@ pub struct StatementContext {
 impl StatementContext {
     /// How long locks are waited for: `lock_timeout`.
     pub fn lock_wait(&self) -> LockWait {
-        let timeout = self.session.setting("lock_timeout").and_then(|text| milliseconds(&text)).filter(|ms| *ms > 0);
+        let timeout = self
+            .session
+            .setting("lock_timeout")
+            .and_then(|text| milliseconds(&text))
+            .filter(|ms| *ms > 0);
         LockWait::Wait(timeout.map(Duration::from_millis))
     }
 }
@@ -207,7 +211,10 @@ impl Planner {
         if let Some(catalog) = self.catalog.lock().as_ref().filter(|catalog| catalog.version >= newest) {
             return Ok(catalog.clone());
         }
-        let transaction = self.node.begin(TransactionOptions { read_only: true, ..TransactionOptions::default() });
+        let transaction = self.node.begin(TransactionOptions {
+            read_only: true,
+            ..TransactionOptions::default()
+        });
         transaction.begin_statement(true).await?;
         let catalog = Arc::new(registry::load(&transaction, newest).await?);
         transaction.rollback().await;
@@ -276,9 +283,18 @@ impl Planner {
                 .collect()
         });
         let plan = match (verb, bound.query.rel) {
-            (Verb::Select, rel) => Plan::Query(Query { rel, columns: bound.query.columns }),
+            (Verb::Select, rel) => Plan::Query(Query {
+                rel,
+                columns: bound.query.columns,
+            }),
             (_, Rel::Modify(modify)) => Plan::Modify(verb, Arc::new(*modify)),
-            (_, rel) => Plan::ModifyWithin(verb, Query { rel, columns: bound.query.columns }),
+            (_, rel) => Plan::ModifyWithin(
+                verb,
+                Query {
+                    rel,
+                    columns: bound.query.columns,
+                },
+            ),
         };
         Ok(prepared(bound.parameters, columns, plan))
     }
@@ -295,7 +311,11 @@ impl Planner {
             Plan::Query(query) => {
                 let ids: Vec<ColumnId> = query.columns.iter().map(|column| column.id).collect();
                 let rows = self.scope(context).0.run(&query.rel, &ids)?;
-                Ok(Execution::Rows { columns: columns(), rows, verb: Verb::Select })
+                Ok(Execution::Rows {
+                    columns: columns(),
+                    rows,
+                    verb: Verb::Select,
+                })
             }
             Plan::Modify(verb, modify) => {
                 let (scope, _) = self.scope(context);
@@ -316,14 +336,22 @@ impl Planner {
             Plan::Explain(explain) => {
                 let lines = explain.run(self, context).await?;
                 let rows = futures::stream::iter([Ok(lines)]).boxed();
-                Ok(Execution::Rows { columns: columns(), rows, verb: Verb::Explain })
+                Ok(Execution::Rows {
+                    columns: columns(),
+                    rows,
+                    verb: Verb::Explain,
+                })
             }
         }
     }
 
     /// Where the statement's relations run.
     fn scope(self: &Arc<Self>, context: &StatementContext) -> (QueryScope, Arc<Hook>) {
-        let hook = Arc::new(Hook { planner: self.clone(), context: context.clone(), counts: Mutex::default() });
+        let hook = Arc::new(Hook {
+            planner: self.clone(),
+            context: context.clone(),
+            counts: Mutex::default(),
+        });
         (QueryScope::new(context, hook.clone()), hook)
     }
 
@@ -350,9 +378,15 @@ impl Planner {
             ty: relation.columns[*at as usize].ty,
             position: None,
         };
-        let rows = rows.into_iter().map(|row| row.into_iter().zip(columns).map(literal).collect()).collect();
+        let rows = rows
+            .into_iter()
+            .map(|row| row.into_iter().zip(columns).map(literal).collect())
+            .collect();
         let mut defaults = Vec::new();
-        for (at, column) in relation.live_columns().filter(|(at, column)| !column.generated && !columns.contains(at)) {
+        for (at, column) in relation
+            .live_columns()
+            .filter(|(at, column)| !column.generated && !columns.contains(at))
+        {
             if let Some(text) = &column.default {
                 defaults.push((at, stored::default(&context.catalog, &*context.session, text, column)?));
             }
@@ -361,7 +395,13 @@ impl Planner {
             table: relation.clone(),
             alias: relation.name.clone(),
             kind: ModifyKind::Insert {
-                source: Query { rel: Rel::Values { rows, columns: outputs.clone() }, columns: outputs },
+                source: Query {
+                    rel: Rel::Values {
+                        rows,
+                        columns: outputs.clone(),
+                    },
+                    columns: outputs,
+                },
                 targets: columns.to_vec(),
                 defaults,
                 on_conflict: None,
@@ -381,7 +421,11 @@ impl Planner {
         rel: &Rel,
         columns: &[ColumnId],
     ) -> SqlResult<u64> {
-        let program = Arc::new(TableProgram::new(&context.catalog, &*context.session, &Arc::new(table.clone()))?);
+        let program = Arc::new(TableProgram::new(
+            &context.catalog,
+            &*context.session,
+            &Arc::new(table.clone()),
+        )?);
         let mut writer = modify::writer::Writer::new(self, context);
         let mut count = 0;
         let mut rows = QueryScope::new(context, Arc::new(NoModify)).run(rel, columns)?;
@@ -395,12 +439,12 @@ impl Planner {
     }
 
     fn relation(&self, context: &StatementContext, id: u32) -> SqlResult<Arc<Relation>> {
-        context
-            .catalog
-            .relations
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation with OID {id} does not exist")))
+        context.catalog.relations.get(&id).cloned().ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation with OID {id} does not exist"),
+            )
+        })
     }
 
     /// The compiled programs of a table.
@@ -419,9 +463,10 @@ impl Planner {
     /// The default of a column, for SET DEFAULT.
     pub(crate) fn default_value(&self, context: &StatementContext, table: &Relation, at: u16) -> SqlResult<Datum> {
         let column = &table.columns[at as usize];
-        let Some(text) = &column.default else { return Ok(Datum::Null) };
-        let program =
-            modify::program::row_program(
+        let Some(text) = &column.default else {
+            return Ok(Datum::Null);
+        };
+        let program = modify::program::row_program(
             &context.catalog,
             &*context.session,
             table,
@@ -430,13 +475,18 @@ impl Planner {
             Some(column.ty),
         )?;
         let row: Row = vec![Datum::Null; table.columns.len()];
-        let eval = crate::eval::EvalContext { session: &*context.session, parameters: &[], outer: &[] };
+        let eval = crate::eval::EvalContext {
+            session: &*context.session,
+            parameters: &[],
+            outer: &[],
+        };
         program.program.eval(&row, &eval)
     }
 
     pub(crate) async fn allocate_oid(&self) -> SqlResult<u32> {
         let oid = self.oids.next(&self.node, i64::from(FIRST_USER_OID)).await?;
-        u32::try_from(oid).map_err(|_| SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "object identifiers are exhausted"))
+        u32::try_from(oid)
+            .map_err(|_| SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "object identifiers are exhausted"))
     }
 
     pub(crate) async fn allocate_row_id(&self) -> SqlResult<i64> {
@@ -450,7 +500,11 @@ fn modified(prepared: &Prepared, verb: Verb, outcome: Outcome) -> Execution {
         None => Execution::Done(Tag::Count(verb, outcome.count)),
         Some(columns) => {
             let rows = futures::stream::iter([Ok(outcome.returning)]).boxed();
-            Execution::Rows { columns: columns.clone(), rows, verb }
+            Execution::Rows {
+                columns: columns.clone(),
+                rows,
+                verb,
+            }
         }
     }
 }
@@ -469,7 +523,10 @@ impl Hook {
             Rel::With { body, .. } => self.count_of(body),
             Rel::Modify(modify) => {
                 let counts = self.counts.lock();
-                counts.iter().find(|(columns, _)| *columns == modify.row_columns).map_or(0, |(_, count)| *count)
+                counts
+                    .iter()
+                    .find(|(columns, _)| *columns == modify.row_columns)
+                    .map_or(0, |(_, count)| *count)
             }
             _ => 0,
         }

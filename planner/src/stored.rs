@@ -34,13 +34,15 @@ pub fn expression_over(
 /// What binding reports; 42804 if the value cannot be assigned to the column.
 pub fn default(catalog: &Catalog, session: &dyn SessionView, text: &str, column: &Column) -> SqlResult<Expr> {
     let nothing = Relation::system_placeholder();
-    let bound = expression_over(catalog, session, &nothing, text, Purpose::Default, Some(column.ty)).map_err(|error| {
-        if error.code() == SqlState::DATATYPE_MISMATCH {
-            error.with_message(|message| message.replacen("column is", &format!("column \"{}\" is", column.name), 1))
-        } else {
-            error
-        }
-    })?;
+    let bound =
+        expression_over(catalog, session, &nothing, text, Purpose::Default, Some(column.ty)).map_err(|error| {
+            if error.code() == SqlState::DATATYPE_MISMATCH {
+                error
+                    .with_message(|message| message.replacen("column is", &format!("column \"{}\" is", column.name), 1))
+            } else {
+                error
+            }
+        })?;
     Ok(bound.expr)
 }
 
@@ -49,7 +51,7 @@ pub fn default(catalog: &Catalog, session: &dyn SessionView, text: &str, column:
 /// # Errors
 /// 42704 for an unknown type, 0A000 for one that columns cannot have.
 pub fn column_type(catalog: &Catalog, session: &dyn SessionView, data_type: &ast::DataType) -> SqlResult<Type> {
-    Binder::new(catalog, session, &[]).bind_type(data_type)
+    Binder::new(catalog, session, &[]).type_of(data_type)
 }
 
 /// Accepts the collations that order by bytes.
@@ -57,7 +59,12 @@ pub fn column_type(catalog: &Catalog, session: &dyn SessionView, data_type: &ast
 /// # Errors
 /// 42704 for an unknown collation.
 pub fn check_collation(collation: &ast::ObjectName) -> SqlResult<()> {
-    let name = collation.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.clone()).unwrap_or_default();
+    let name = collation
+        .0
+        .last()
+        .and_then(|part| part.as_ident())
+        .map(|ident| ident.value.clone())
+        .unwrap_or_default();
     match name.as_str() {
         "C" | "POSIX" | "default" | "ucs_basic" => Ok(()),
         _ => Err(SqlError::new(
@@ -80,18 +87,30 @@ pub fn relations_of(catalog: &Catalog, session: &dyn SessionView, text: &str) ->
     impl Visitor for Names<'_> {
         type Break = ();
         fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
-            let parts: Vec<String> =
-                name.0.iter().filter_map(|part| part.as_ident()).map(crate::ddl::fold).collect();
+            let parts: Vec<String> = name
+                .0
+                .iter()
+                .filter_map(|part| part.as_ident())
+                .map(crate::ddl::fold)
+                .collect();
             let (schema, name) = match parts.as_slice() {
                 [.., schema, name] => (Some(schema.as_str()), name.as_str()),
                 [name] => (None, name.as_str()),
                 [] => return ControlFlow::Continue(()),
             };
-            self.found.extend(self.catalog.relation(self.session, schema, name).map(|relation| relation.id));
+            self.found.extend(
+                self.catalog
+                    .relation(self.session, schema, name)
+                    .map(|relation| relation.id),
+            );
             ControlFlow::Continue(())
         }
     }
-    let mut names = Names { catalog, session, found: HashSet::new() };
+    let mut names = Names {
+        catalog,
+        session,
+        found: HashSet::new(),
+    };
     for statement in parse::parse(text)? {
         let _ = statement.ast.visit(&mut names);
     }
@@ -163,6 +182,6 @@ pub fn rename_column(text: &str, old: &str, new: &str) -> SqlResult<String> {
         }
     }
     let mut expr = parse::parse_expression(text)?;
-    let _ = expr.visit(&mut Rename(old, new));
+    let _ = VisitMut::visit(&mut expr, &mut Rename(old, new));
     Ok(expr.to_string())
 }

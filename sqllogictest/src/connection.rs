@@ -33,7 +33,11 @@ impl Connection {
     /// Connects.
     pub async fn open(server: &Server, database: &str) -> Result<Self, tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
-        config.host(&server.host).port(server.port).user(&server.user).dbname(database);
+        config
+            .host(&server.host)
+            .port(server.port)
+            .user(&server.user)
+            .dbname(database);
         let (client, connection) = config.connect(NoTls).await?;
         let driver = tokio::spawn(async move {
             // An error of the connection reaches the statement that waits for its answer.

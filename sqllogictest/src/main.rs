@@ -44,7 +44,12 @@ async fn main() -> Result<ExitCode> {
         collect(path, &mut files)?;
     }
     files.sort();
-    let server = Arc::new(Server { host: options.host, port: options.port, user: options.user, database: options.db });
+    let server = Arc::new(Server {
+        host: options.host,
+        port: options.port,
+        user: options.user,
+        database: options.db,
+    });
     let next = Arc::new(AtomicUsize::new(0));
     let files = Arc::new(files);
     let mut workers = Vec::new();
@@ -67,7 +72,11 @@ async fn main() -> Result<ExitCode> {
         failed += worker.await?;
     }
     println!("{} passed, {failed} failed", files.len() - failed);
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

@@ -215,7 +215,9 @@ pub struct Sequence {
 impl Index {
     /// Whether a key of the index is this column (expressions are not looked into).
     pub fn uses_column(&self, column: u16) -> bool {
-        self.keys.iter().any(|key| matches!(key.source, IndexSource::Column(position) if position == column))
+        self.keys
+            .iter()
+            .any(|key| matches!(key.source, IndexSource::Column(position) if position == column))
     }
 }
 

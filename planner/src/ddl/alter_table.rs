@@ -18,7 +18,10 @@ impl Ddl<'_> {
             Ok(found) => found.clone(),
             Err(error) if alter.if_exists && error.code() == SqlState::UNDEFINED_TABLE => {
                 let name = self.split(&alter.name)?.1;
-                self.notice(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist, skipping"));
+                self.notice(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{name}\" does not exist, skipping"),
+                );
                 return Ok(Tag::Text("ALTER TABLE"));
             }
             Err(error) => return Err(error),
@@ -41,10 +44,17 @@ impl Ddl<'_> {
 
     async fn alter_one(&self, table: &mut Relation, operation: &AlterTableOperation) -> SqlResult<()> {
         match operation {
-            AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
+            AlterTableOperation::AddColumn {
+                if_not_exists,
+                column_def,
+                ..
+            } => {
                 let name = fold(&column_def.name);
                 if *if_not_exists && find_column(table, &name).is_some() {
-                    let message = format!("column \"{name}\" of relation \"{}\" already exists, skipping", table.name);
+                    let message = format!(
+                        "column \"{name}\" of relation \"{}\" already exists, skipping",
+                        table.name
+                    );
                     self.notice(SqlState::DUPLICATE_COLUMN, message);
                     return Ok(());
                 }
@@ -56,16 +66,22 @@ impl Ddl<'_> {
                 }
                 self.alter_add_column(table, column_def).await
             }
-            AlterTableOperation::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+            AlterTableOperation::DropColumn {
+                column_names,
+                if_exists,
+                drop_behavior,
+                ..
+            } => {
                 let cascade = matches!(drop_behavior, Some(sqlparser::ast::DropBehavior::Cascade));
                 for name in column_names {
                     self.alter_drop_column(table, name, *if_exists, cascade).await?;
                 }
                 Ok(())
             }
-            AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
-                self.alter_rename_column(table, old_column_name, new_column_name)
-            }
+            AlterTableOperation::RenameColumn {
+                old_column_name,
+                new_column_name,
+            } => self.alter_rename_column(table, old_column_name, new_column_name),
             AlterTableOperation::RenameTable { table_name } => {
                 let (RenameTableNameKind::To(name) | RenameTableNameKind::As(name)) = table_name;
                 let name = self.split(name)?.1;
@@ -86,14 +102,19 @@ impl Ddl<'_> {
             }
             AlterTableOperation::AddConstraint { constraint, not_valid } => {
                 let before = table.constraints.len();
-                self.add_constraints(table, vec![from_table_constraint(constraint)?]).await?;
+                self.add_constraints(table, vec![from_table_constraint(constraint)?])
+                    .await?;
                 self.check_expressions(table)?;
                 if !not_valid {
                     self.validate_added(table, before).await?;
                 }
                 Ok(())
             }
-            AlterTableOperation::DropConstraint { if_exists, name, drop_behavior } => {
+            AlterTableOperation::DropConstraint {
+                if_exists,
+                name,
+                drop_behavior,
+            } => {
                 let cascade = matches!(drop_behavior, Some(sqlparser::ast::DropBehavior::Cascade));
                 self.alter_drop_constraint(table, &fold(name), *if_exists, cascade)
             }
@@ -133,7 +154,13 @@ impl Ddl<'_> {
         self.validate_added(table, constraints).await
     }
 
-    async fn alter_drop_column(&self, table: &mut Relation, name: &Ident, if_exists: bool, cascade: bool) -> SqlResult<()> {
+    async fn alter_drop_column(
+        &self,
+        table: &mut Relation,
+        name: &Ident,
+        if_exists: bool,
+        cascade: bool,
+    ) -> SqlResult<()> {
         let folded = fold(name);
         let Some(at) = find_column(table, &folded) else {
             let message = format!("column \"{folded}\" of relation \"{}\" does not exist", table.name);
@@ -146,7 +173,10 @@ impl Ddl<'_> {
         let depends = |what: String| {
             SqlError::new(
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("cannot drop column {folded} of table {} because other objects depend on it", table.name),
+                format!(
+                    "cannot drop column {folded} of table {} because other objects depend on it",
+                    table.name
+                ),
             )
             .detail(what)
             .hint("Use DROP ... CASCADE to drop the dependent objects too.")
@@ -154,7 +184,11 @@ impl Ddl<'_> {
         for child in self.catalog().referencing.get(&table.id).into_iter().flatten() {
             let child = self.relation_by_id(*child)?;
             for constraint in &child.constraints {
-                if let ConstraintKind::Foreign { table: parent, referenced, .. } = &constraint.kind
+                if let ConstraintKind::Foreign {
+                    table: parent,
+                    referenced,
+                    ..
+                } = &constraint.kind
                     && *parent == table.id
                     && referenced.contains(&at)
                     && child.id != table.id
@@ -171,7 +205,12 @@ impl Ddl<'_> {
                 }
             }
         }
-        for view in self.catalog().relations.values().filter(|relation| relation.kind == RelationKind::View) {
+        for view in self
+            .catalog()
+            .relations
+            .values()
+            .filter(|relation| relation.kind == RelationKind::View)
+        {
             let text = view.view.as_deref().unwrap_or_default();
             if stored::uses_column(self.catalog(), &*self.context.session, text, table.id, at)? {
                 if !cascade {
@@ -207,24 +246,38 @@ impl Ddl<'_> {
             })
             .map(|constraint| constraint.id)
             .collect();
-        if table.indexes.iter().any(|index| index.primary && gone.contains(&index.id)) {
+        if table
+            .indexes
+            .iter()
+            .any(|index| index.primary && gone.contains(&index.id))
+        {
             // Rows are stored under the primary key: without it they would have to be written anew under row ids.
             self.rekey_rows(table, None).await?;
         }
-        for index in gone.iter().filter(|id| table.indexes.iter().any(|index| index.id == **id && !index.primary)) {
+        for index in gone
+            .iter()
+            .filter(|id| table.indexes.iter().any(|index| index.id == **id && !index.primary))
+        {
             self.context.transaction.clear_index(table.id, *index)?;
         }
         table.indexes.retain(|index| !gone.contains(&index.id));
         table.constraints.retain(|constraint| !lost.contains(&constraint.id));
         let column = &mut table.columns[at as usize];
-        *column = Column { dropped: true, ..Column::new(format!("........pg.dropped.{}........", at + 1), column.ty) };
+        *column = Column {
+            dropped: true,
+            ..Column::new(format!("........pg.dropped.{}........", at + 1), column.ty)
+        };
         Ok(())
     }
 
     fn alter_rename_column(&self, table: &mut Relation, old: &Ident, new: &Ident) -> SqlResult<()> {
         let (old_name, new_name) = (fold(old), fold(new));
         let at = find_column(table, &old_name).ok_or_else(|| {
-            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{old_name}\" does not exist")).at(ident_position(old))
+            SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{old_name}\" does not exist"),
+            )
+            .at(ident_position(old))
         })?;
         if find_column(table, &new_name).is_some() {
             return Err(SqlError::new(
@@ -232,7 +285,12 @@ impl Ddl<'_> {
                 format!("column \"{new_name}\" of relation \"{}\" already exists", table.name),
             ));
         }
-        for view in self.catalog().relations.values().filter(|relation| relation.kind == RelationKind::View) {
+        for view in self
+            .catalog()
+            .relations
+            .values()
+            .filter(|relation| relation.kind == RelationKind::View)
+        {
             let text = view.view.as_deref().unwrap_or_default();
             if view.id != table.id && stored::uses_column(self.catalog(), &*self.context.session, text, table.id, at)? {
                 return Err(SqlError::unsupported(format!(
@@ -272,7 +330,10 @@ impl Ddl<'_> {
     fn alter_drop_constraint(&self, table: &mut Relation, name: &str, if_exists: bool, cascade: bool) -> SqlResult<()> {
         let Some(at) = table.constraints.iter().position(|constraint| constraint.name == name) else {
             if if_exists {
-                let message = format!("constraint \"{name}\" of relation \"{}\" does not exist, skipping", table.name);
+                let message = format!(
+                    "constraint \"{name}\" of relation \"{}\" does not exist, skipping",
+                    table.name
+                );
                 self.notice(SqlState::UNDEFINED_OBJECT, message);
                 return Ok(());
             }
@@ -282,7 +343,11 @@ impl Ddl<'_> {
         match constraint.kind {
             ConstraintKind::PrimaryKey { .. } => Err(SqlError::unsupported("dropping a primary key")),
             ConstraintKind::Unique { index } => {
-                let keys = table.indexes.iter().find(|candidate| candidate.id == index).map(|index| index.keys.clone());
+                let keys = table
+                    .indexes
+                    .iter()
+                    .find(|candidate| candidate.id == index)
+                    .map(|index| index.keys.clone());
                 let keys: Vec<u16> = keys
                     .unwrap_or_default()
                     .iter()
@@ -294,14 +359,21 @@ impl Ddl<'_> {
                 for child in self.catalog().referencing.get(&table.id).into_iter().flatten() {
                     let child = self.relation_by_id(*child)?;
                     for foreign in &child.constraints {
-                        if let ConstraintKind::Foreign { table: parent, referenced, .. } = &foreign.kind
+                        if let ConstraintKind::Foreign {
+                            table: parent,
+                            referenced,
+                            ..
+                        } = &foreign.kind
                             && *parent == table.id
                             && *referenced == keys
                         {
                             if !cascade {
                                 return Err(SqlError::new(
                                     SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                                    format!("cannot drop constraint {name} on table {} because other objects depend on it", table.name),
+                                    format!(
+                                        "cannot drop constraint {name} on table {} because other objects depend on it",
+                                        table.name
+                                    ),
                                 )
                                 .detail(format!(
                                     "constraint {} on table {} depends on index {name}",
@@ -323,7 +395,12 @@ impl Ddl<'_> {
         }
     }
 
-    async fn alter_column(&self, table: &mut Relation, name: &Ident, operation: &AlterColumnOperation) -> SqlResult<()> {
+    async fn alter_column(
+        &self,
+        table: &mut Relation,
+        name: &Ident,
+        operation: &AlterColumnOperation,
+    ) -> SqlResult<()> {
         let folded = fold(name);
         let at = find_column(table, &folded).ok_or_else(|| {
             SqlError::new(
@@ -341,11 +418,17 @@ impl Ddl<'_> {
                 if column.identity.is_some() {
                     return Err(SqlError::new(
                         SqlState::SYNTAX_ERROR,
-                        format!("column \"{folded}\" of relation \"{}\" is an identity column", table.name),
+                        format!(
+                            "column \"{folded}\" of relation \"{}\" is an identity column",
+                            table.name
+                        ),
                     ));
                 }
                 let in_key = |index: &crate::catalog::Index| {
-                    index.keys.iter().any(|key| matches!(key.source, IndexSource::Column(position) if position == at))
+                    index
+                        .keys
+                        .iter()
+                        .any(|key| matches!(key.source, IndexSource::Column(position) if position == at))
                 };
                 if table.primary_key().is_some_and(in_key) {
                     return Err(SqlError::new(
@@ -360,7 +443,10 @@ impl Ddl<'_> {
                 if column.generated {
                     return Err(SqlError::new(
                         SqlState::SYNTAX_ERROR,
-                        format!("column \"{folded}\" of relation \"{}\" is a generated column", table.name),
+                        format!(
+                            "column \"{folded}\" of relation \"{}\" is a generated column",
+                            table.name
+                        ),
                     ));
                 }
                 column.default = Some(value.to_string());
@@ -372,9 +458,13 @@ impl Ddl<'_> {
             }
             AlterColumnOperation::SetDataType { data_type, using, .. } => {
                 let ty = self.column_type(data_type)?;
-                self.alter_type(table, at, ty, using.as_ref().map(ToString::to_string)).await
+                self.alter_type(table, at, ty, using.as_ref().map(ToString::to_string))
+                    .await
             }
-            AlterColumnOperation::AddGenerated { generated_as, sequence_options } => {
+            AlterColumnOperation::AddGenerated {
+                generated_as,
+                sequence_options,
+            } => {
                 let options = sequence_options.clone();
                 let definition = sqlparser::ast::ColumnDef {
                     name: Ident::with_quote('"', "identity"),
@@ -391,9 +481,15 @@ impl Ddl<'_> {
                     }],
                 };
                 // The sequence is made as for a new column, then handed to the existing one.
-                let mut scratch = Relation { columns: table.columns[..at as usize].to_vec(), ..table.clone() };
+                let mut scratch = Relation {
+                    columns: table.columns[..at as usize].to_vec(),
+                    ..table.clone()
+                };
                 self.add_column(&mut scratch, &definition, &mut Vec::new()).await?;
-                let made = scratch.columns.pop().unwrap_or_else(|| Column::new(String::new(), Type::INT8));
+                let made = scratch
+                    .columns
+                    .pop()
+                    .unwrap_or_else(|| Column::new(String::new(), Type::INT8));
                 let column = &mut table.columns[at as usize];
                 column.default = made.default;
                 column.not_null = true;
@@ -406,7 +502,10 @@ impl Ddl<'_> {
 
 /// Position of a live column.
 pub(super) fn find_column(table: &Relation, name: &str) -> Option<u16> {
-    table.live_columns().find(|(_, column)| column.name == name).map(|(position, _)| position)
+    table
+        .live_columns()
+        .find(|(_, column)| column.name == name)
+        .map(|(position, _)| position)
 }
 
 fn missing_constraint(name: &str, table: &str) -> SqlError {

@@ -10,7 +10,12 @@ use crate::statement::Tag;
 use crate::{SqlError, SqlResult, SqlState};
 
 impl Ddl<'_> {
-    pub(super) async fn comment(&self, kind: CommentObject, name: &ObjectName, comment: Option<String>) -> SqlResult<Tag> {
+    pub(super) async fn comment(
+        &self,
+        kind: CommentObject,
+        name: &ObjectName,
+        comment: Option<String>,
+    ) -> SqlResult<Tag> {
         // COMMENT … IS '' removes the comment, as IS NULL does.
         let comment = comment.filter(|text| !text.is_empty());
         match kind {
@@ -23,7 +28,10 @@ impl Ddl<'_> {
                 let name = parts(name)?.pop().unwrap_or_default();
                 let database = self.catalog().session_database(&*self.context.session);
                 let mut schema = self.catalog().schema(database, &name).cloned().ok_or_else(|| {
-                    SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"))
+                    SqlError::new(
+                        SqlState::INVALID_SCHEMA_NAME,
+                        format!("schema \"{name}\" does not exist"),
+                    )
                 })?;
                 schema.comment = comment;
                 self.put(Object::Schema(schema))?;
@@ -31,7 +39,10 @@ impl Ddl<'_> {
             CommentObject::Database => {
                 let name = parts(name)?.pop().unwrap_or_default();
                 let mut database = self.catalog().database(&name).cloned().ok_or_else(|| {
-                    SqlError::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
+                    SqlError::new(
+                        SqlState::INVALID_CATALOG_NAME,
+                        format!("database \"{name}\" does not exist"),
+                    )
                 })?;
                 database.comment = comment;
                 self.put(Object::Database(database))?;
@@ -41,10 +52,19 @@ impl Ddl<'_> {
         Ok(Tag::Text("COMMENT"))
     }
 
-    fn comment_relation(&self, name: &ObjectName, kind: RelationKind, word: &str, comment: Option<String>) -> SqlResult<()> {
+    fn comment_relation(
+        &self,
+        name: &ObjectName,
+        kind: RelationKind,
+        word: &str,
+        comment: Option<String>,
+    ) -> SqlResult<()> {
         let mut relation = Relation::clone(self.find(name)?);
         if relation.kind != kind {
-            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a {word}", relation.name)));
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a {word}", relation.name),
+            ));
         }
         relation.comment = comment;
         self.put_relation(&relation)
@@ -58,7 +78,10 @@ impl Ddl<'_> {
         }
         let mut relation = Relation::clone(self.find(&ObjectName(table))?);
         let table_name = relation.name.clone();
-        let found = relation.columns.iter_mut().find(|candidate| !candidate.dropped && candidate.name == column);
+        let found = relation
+            .columns
+            .iter_mut()
+            .find(|candidate| !candidate.dropped && candidate.name == column);
         let found = found.ok_or_else(|| {
             SqlError::new(
                 SqlState::UNDEFINED_COLUMN,
@@ -74,7 +97,12 @@ impl Ddl<'_> {
         let (table, index) = self
             .catalog()
             .index(&*self.context.session, schema.as_deref(), &index_name)
-            .ok_or_else(|| SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{index_name}\" does not exist")))?;
+            .ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{index_name}\" does not exist"),
+                )
+            })?;
         let id = index.id;
         let mut relation = Relation::clone(table);
         for index in relation.indexes.iter_mut().filter(|index| index.id == id) {

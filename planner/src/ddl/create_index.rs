@@ -23,7 +23,12 @@ impl Ddl<'_> {
             None | Some(IndexType::BTree) => {}
             // An equality-only index is served by the ordered one.
             Some(IndexType::Hash) => {}
-            Some(other) => return Err(SqlError::unsupported(format!("access method \"{}\"", other.to_string().to_lowercase()))),
+            Some(other) => {
+                return Err(SqlError::unsupported(format!(
+                    "access method \"{}\"",
+                    other.to_string().to_lowercase()
+                )));
+            }
         }
         if create.columns.len() > KEYS_MAX {
             return Err(SqlError::new(
@@ -50,8 +55,13 @@ impl Ddl<'_> {
         }
         for ident in &create.include {
             let name = fold(ident);
-            let found = table.live_columns().find(|(_, column)| column.name == name).map(|(position, _)| position);
-            index.include.push(found.ok_or_else(|| missing_column(&name).at(ident_position(ident)))?);
+            let found = table
+                .live_columns()
+                .find(|(_, column)| column.name == name)
+                .map(|(position, _)| position);
+            index
+                .include
+                .push(found.ok_or_else(|| missing_column(&name).at(ident_position(ident)))?);
         }
         if let Some(predicate) = &create.predicate {
             let text = predicate.to_string();
@@ -113,7 +123,15 @@ impl Ddl<'_> {
             )
             .hint("You must specify an operator class for the index or define a default operator class for the data type."));
         }
-        Ok((IndexKey { source, ty, descending, nulls_first }, label))
+        Ok((
+            IndexKey {
+                source,
+                ty,
+                descending,
+                nulls_first,
+            },
+            label,
+        ))
     }
 
     pub(super) async fn alter_index(&self, name: &ObjectName, operation: &AlterIndexOperation) -> SqlResult<Tag> {
@@ -129,7 +147,11 @@ impl Ddl<'_> {
         for candidate in changed.indexes.iter_mut().filter(|candidate| candidate.id == index.id) {
             candidate.name.clone_from(&new);
         }
-        for constraint in changed.constraints.iter_mut().filter(|constraint| constraint.name == old) {
+        for constraint in changed
+            .constraints
+            .iter_mut()
+            .filter(|constraint| constraint.name == old)
+        {
             constraint.name.clone_from(&new);
         }
         self.put_relation(&changed)?;

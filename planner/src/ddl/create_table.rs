@@ -6,15 +6,15 @@ use sqlparser::ast::{
 };
 use txn::Mode;
 
+use super::Ddl;
 use super::names::{fold, ident_position, position};
 use super::sequence::SequenceBuilder;
-use super::Ddl;
 use crate::bind::Purpose;
 use crate::catalog::registry::Object;
-use crate::modify::derive;
 use crate::catalog::{
     Column, Constraint, ConstraintKind, Identity, Index, IndexKey, IndexSource, Relation, RelationKind, Schema,
 };
+use crate::modify::derive;
 use crate::statement::{Tag, Verb};
 use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState, Type, stored};
@@ -61,15 +61,28 @@ impl Ddl<'_> {
         if !self.check_free(schema.id, &name, create.if_not_exists)? {
             return Ok(Tag::Text("CREATE TABLE AS"));
         }
-        let query = create.query.as_deref().ok_or_else(|| SqlError::new(SqlState::SYNTAX_ERROR, "syntax error"))?;
+        let query = create
+            .query
+            .as_deref()
+            .ok_or_else(|| SqlError::new(SqlState::SYNTAX_ERROR, "syntax error"))?;
         let bound = self.bind_query(query)?;
         if create.columns.len() > bound.columns.len() {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "too many column names were specified",
+            ));
         }
         let mut table = self.new_relation(schema, name, RelationKind::Table).await?;
         for (i, output) in bound.columns.iter().enumerate() {
-            let name = create.columns.get(i).map_or_else(|| output.name.clone(), |column| fold(&column.name));
-            let ty = if output.ty.oid == oid::UNKNOWN { Type::TEXT } else { output.ty };
+            let name = create
+                .columns
+                .get(i)
+                .map_or_else(|| output.name.clone(), |column| fold(&column.name));
+            let ty = if output.ty.oid == oid::UNKNOWN {
+                Type::TEXT
+            } else {
+                output.ty
+            };
             self.check_column_name(&table, &name)?;
             table.columns.push(Column::new(name, ty));
         }
@@ -124,7 +137,10 @@ impl Ddl<'_> {
         };
         for (_, column) in self.find(&like.name)?.clone().live_columns() {
             self.check_column_name(table, &column.name)?;
-            let copy = Column { not_null: column.not_null, ..Column::new(column.name.clone(), column.ty) };
+            let copy = Column {
+                not_null: column.not_null,
+                ..Column::new(column.name.clone(), column.ty)
+            };
             table.columns.push(copy);
         }
         Ok(())
@@ -138,11 +154,14 @@ impl Ddl<'_> {
         pending: &mut Vec<Pending>,
     ) -> SqlResult<()> {
         let name = fold(&definition.name);
-        self.check_column_name(table, &name).map_err(|error| error.at(ident_position(&definition.name)))?;
+        self.check_column_name(table, &name)
+            .map_err(|error| error.at(ident_position(&definition.name)))?;
         let serial = serial_type(&definition.data_type);
         let ty = match serial {
             Some(ty) => ty,
-            None => self.column_type(&definition.data_type).map_err(|error| error.at(ident_position(&definition.name)))?,
+            None => self
+                .column_type(&definition.data_type)
+                .map_err(|error| error.at(ident_position(&definition.name)))?,
         };
         if matches!(ty.oid, oid::UNKNOWN | oid::VOID | oid::RECORD) {
             return Err(SqlError::new(
@@ -153,8 +172,9 @@ impl Ddl<'_> {
         let mut column = Column::new(name.clone(), ty);
         let attribute = table.columns.len() as u16;
         if serial.is_some() {
-            let sequence =
-                self.owned_sequence(table, &name, SequenceBuilder::of(ty), Some((table.id, attribute))).await?;
+            let sequence = self
+                .owned_sequence(table, &name, SequenceBuilder::of(ty), Some((table.id, attribute)))
+                .await?;
             column.default = Some(format!("nextval('{sequence}'::regclass)"));
             column.not_null = true;
         }
@@ -168,28 +188,48 @@ impl Ddl<'_> {
                     if column.default.is_some() {
                         return Err(SqlError::new(
                             SqlState::SYNTAX_ERROR,
-                            format!("multiple default values specified for column \"{name}\" of table \"{}\"", table.name),
+                            format!(
+                                "multiple default values specified for column \"{name}\" of table \"{}\"",
+                                table.name
+                            ),
                         ));
                     }
                     column.default = Some(expression.to_string());
                 }
                 ColumnOption::PrimaryKey(constraint) => {
-                    let constraint = PrimaryKeyConstraint { name: constraint_name, ..constraint.clone() };
+                    let constraint = PrimaryKeyConstraint {
+                        name: constraint_name,
+                        ..constraint.clone()
+                    };
                     pending.push(Pending::PrimaryKey(constraint, vec![name.clone()]));
                 }
                 ColumnOption::Unique(constraint) => {
-                    let constraint = UniqueConstraint { name: constraint_name, ..constraint.clone() };
+                    let constraint = UniqueConstraint {
+                        name: constraint_name,
+                        ..constraint.clone()
+                    };
                     pending.push(Pending::Unique(constraint, vec![name.clone()]));
                 }
                 ColumnOption::Check(constraint) => {
-                    pending.push(Pending::Check(CheckConstraint { name: constraint_name, ..constraint.clone() }));
+                    pending.push(Pending::Check(CheckConstraint {
+                        name: constraint_name,
+                        ..constraint.clone()
+                    }));
                 }
                 ColumnOption::ForeignKey(constraint) => {
-                    let constraint = ForeignKeyConstraint { name: constraint_name, ..constraint.clone() };
+                    let constraint = ForeignKeyConstraint {
+                        name: constraint_name,
+                        ..constraint.clone()
+                    };
                     pending.push(Pending::Foreign(constraint, vec![name.clone()]));
                 }
                 ColumnOption::Collation(collation) => stored::check_collation(collation)?,
-                ColumnOption::Generated { generated_as, sequence_options, generation_expr, .. } => match generation_expr {
+                ColumnOption::Generated {
+                    generated_as,
+                    sequence_options,
+                    generation_expr,
+                    ..
+                } => match generation_expr {
                     Some(expression) => {
                         column.default = Some(expression.to_string());
                         column.generated = true;
@@ -197,8 +237,9 @@ impl Ddl<'_> {
                     None => {
                         let mut builder = SequenceBuilder::of(ty);
                         builder.apply(sequence_options.as_deref().unwrap_or_default())?;
-                        let sequence =
-                            self.owned_sequence(table, &name, builder, Some((table.id, attribute))).await?;
+                        let sequence = self
+                            .owned_sequence(table, &name, builder, Some((table.id, attribute)))
+                            .await?;
                         column.default = Some(format!("nextval('{sequence}'::regclass)"));
                         column.not_null = true;
                         column.identity = Some(match generated_as {
@@ -213,7 +254,10 @@ impl Ddl<'_> {
         if nullable && column.not_null {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
-                format!("conflicting NULL/NOT NULL declarations for column \"{name}\" of table \"{}\"", table.name),
+                format!(
+                    "conflicting NULL/NOT NULL declarations for column \"{name}\" of table \"{}\"",
+                    table.name
+                ),
             ));
         }
         table.columns.push(column);
@@ -267,7 +311,9 @@ impl Ddl<'_> {
         }
         let name = self.constraint_name(table, constraint.name.as_ref().map(fold), "", "pkey")?;
         let include = self.key_columns(table, &constraint.include.iter().map(fold).collect::<Vec<_>>())?;
-        let index = self.add_index(table, &name, &positions, true, true, false, include).await?;
+        let index = self
+            .add_index(table, &name, &positions, true, true, false, include)
+            .await?;
         table.constraints.push(Constraint {
             id: self.allocate_oid().await?,
             name,
@@ -277,12 +323,22 @@ impl Ddl<'_> {
         Ok(())
     }
 
-    async fn add_unique(&self, table: &mut Relation, constraint: &UniqueConstraint, columns: &[String]) -> SqlResult<()> {
+    async fn add_unique(
+        &self,
+        table: &mut Relation,
+        constraint: &UniqueConstraint,
+        columns: &[String],
+    ) -> SqlResult<()> {
         let positions = self.key_columns(table, columns)?;
         let name = self.constraint_name(table, constraint.name.as_ref().map(fold), &columns.join("_"), "key")?;
-        let nulls_not_distinct = matches!(constraint.nulls_distinct, sqlparser::ast::NullsDistinctOption::NotDistinct);
+        let nulls_not_distinct = matches!(
+            constraint.nulls_distinct,
+            sqlparser::ast::NullsDistinctOption::NotDistinct
+        );
         let include = self.key_columns(table, &constraint.include.iter().map(fold).collect::<Vec<_>>())?;
-        let index = self.add_index(table, &name, &positions, false, true, nulls_not_distinct, include).await?;
+        let index = self
+            .add_index(table, &name, &positions, false, true, nulls_not_distinct, include)
+            .await?;
         table.constraints.push(Constraint {
             id: self.allocate_oid().await?,
             name,
@@ -296,7 +352,10 @@ impl Ddl<'_> {
         let expression = constraint.expr.to_string();
         let used = {
             let bound = self.expression_over(table, &expression, Purpose::Check)?;
-            let mut used: Vec<u16> = derive::reads(&bound.expr, &bound.columns).iter().map(|path| path.column).collect();
+            let mut used: Vec<u16> = derive::reads(&bound.expr, &bound.columns)
+                .iter()
+                .map(|path| path.column)
+                .collect();
             used.dedup();
             used
         };
@@ -306,7 +365,12 @@ impl Ddl<'_> {
         };
         let name = self.constraint_name(table, constraint.name.as_ref().map(fold), &second, "check")?;
         let id = self.allocate_oid().await?;
-        table.constraints.push(Constraint { id, name, kind: ConstraintKind::Check { expression }, comment: None });
+        table.constraints.push(Constraint {
+            id,
+            name,
+            kind: ConstraintKind::Check { expression },
+            comment: None,
+        });
         Ok(())
     }
 
@@ -319,7 +383,11 @@ impl Ddl<'_> {
         let positions = self.key_columns(table, columns)?;
         let own_name = super::names::parts(&constraint.foreign_table)?;
         let is_self = own_name.last() == Some(&table.name) && self.find(&constraint.foreign_table).is_err();
-        let parent = if is_self { table.clone() } else { Relation::clone(self.find_table(&constraint.foreign_table)?) };
+        let parent = if is_self {
+            table.clone()
+        } else {
+            Relation::clone(self.find_table(&constraint.foreign_table)?)
+        };
         if !is_self && parent.id != table.id {
             self.lock_table(&parent, Mode::ShareRowExclusive).await?;
         }
@@ -340,10 +408,17 @@ impl Ddl<'_> {
                 "number of referencing and referenced columns for foreign key disagree",
             ));
         }
-        if !parent.indexes.iter().any(|index| index.unique && is_key_of(index, &referenced)) {
+        if !parent
+            .indexes
+            .iter()
+            .any(|index| index.unique && is_key_of(index, &referenced))
+        {
             return Err(SqlError::new(
                 SqlState::INVALID_FOREIGN_KEY,
-                format!("there is no unique constraint matching given keys for referenced table \"{}\"", parent.name),
+                format!(
+                    "there is no unique constraint matching given keys for referenced table \"{}\"",
+                    parent.name
+                ),
             ));
         }
         let name = self.constraint_name(table, constraint.name.as_ref().map(fold), &columns.join("_"), "fkey")?;
@@ -363,17 +438,27 @@ impl Ddl<'_> {
                 )));
             }
         }
-        let action = |action: &Option<sqlparser::ast::ReferentialAction>| action.as_ref().map_or_else(Default::default, From::from);
+        let action = |action: &Option<sqlparser::ast::ReferentialAction>| {
+            action.as_ref().map_or_else(Default::default, From::from)
+        };
         let kind = ConstraintKind::Foreign {
             columns: positions,
             table: parent.id,
             referenced,
             on_delete: action(&constraint.on_delete),
             on_update: action(&constraint.on_update),
-            match_full: matches!(constraint.match_kind, Some(sqlparser::ast::ConstraintReferenceMatchKind::Full)),
+            match_full: matches!(
+                constraint.match_kind,
+                Some(sqlparser::ast::ConstraintReferenceMatchKind::Full)
+            ),
         };
         let id = self.allocate_oid().await?;
-        table.constraints.push(Constraint { id, name, kind, comment: None });
+        table.constraints.push(Constraint {
+            id,
+            name,
+            kind,
+            comment: None,
+        });
         Ok(())
     }
 
@@ -383,12 +468,16 @@ impl Ddl<'_> {
             .iter()
             .map(|ident| {
                 let name = fold(ident);
-                parent.live_columns().find(|(_, column)| column.name == name).map(|(position, _)| position).ok_or_else(|| {
-                    SqlError::new(
-                        SqlState::UNDEFINED_COLUMN,
-                        format!("column \"{name}\" referenced in foreign key constraint does not exist"),
-                    )
-                })
+                parent
+                    .live_columns()
+                    .find(|(_, column)| column.name == name)
+                    .map(|(position, _)| position)
+                    .ok_or_else(|| {
+                        SqlError::new(
+                            SqlState::UNDEFINED_COLUMN,
+                            format!("column \"{name}\" referenced in foreign key constraint does not exist"),
+                        )
+                    })
             })
             .collect()
     }
@@ -437,7 +526,10 @@ impl Ddl<'_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the facts of an index, named at the one call each")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the facts of an index, named at the one call each"
+    )]
     async fn add_index(
         &self,
         table: &mut Relation,
@@ -449,7 +541,10 @@ impl Ddl<'_> {
         include: Vec<u16>,
     ) -> SqlResult<u32> {
         if self.is_taken(table.schema, name) || name == table.name {
-            return Err(SqlError::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")));
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists"),
+            ));
         }
         let id = self.allocate_oid().await?;
         let keys = columns
@@ -507,11 +602,14 @@ impl Ddl<'_> {
 
 /// Columns of an index whose keys are all columns.
 fn column_positions(index: &Index) -> Vec<u16> {
-    index.keys.iter().filter_map(|key| match key.source {
-        IndexSource::Column(position) => Some(position),
-        IndexSource::Expression(_) => None,
-    })
-    .collect()
+    index
+        .keys
+        .iter()
+        .filter_map(|key| match key.source {
+            IndexSource::Column(position) => Some(position),
+            IndexSource::Expression(_) => None,
+        })
+        .collect()
 }
 
 /// Whether an index's keys are exactly these columns, in any order.
@@ -538,15 +636,19 @@ fn index_columns(columns: &[sqlparser::ast::IndexColumn]) -> SqlResult<Vec<Strin
         .iter()
         .map(|column| match &column.column.expr {
             Expr::Identifier(ident) => Ok(fold(ident)),
-            other => Err(SqlError::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{other}\""))
-                .at(position(other))),
+            other => Err(
+                SqlError::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{other}\""))
+                    .at(position(other)),
+            ),
         })
         .collect()
 }
 
 /// serial, bigserial and smallserial are integers with a sequence.
 fn serial_type(data_type: &DataType) -> Option<Type> {
-    let DataType::Custom(name, arguments) = data_type else { return None };
+    let DataType::Custom(name, arguments) = data_type else {
+        return None;
+    };
     if !arguments.is_empty() {
         return None;
     }

@@ -23,7 +23,12 @@ impl Ddl<'_> {
         }
         let id = self.allocate_oid().await?;
         let owner = self.owner();
-        self.put(Object::Database(Database { id, name, owner, comment: None }))?;
+        self.put(Object::Database(Database {
+            id,
+            name,
+            owner,
+            comment: None,
+        }))?;
         let public = Schema {
             id: self.allocate_oid().await?,
             database: id,
@@ -45,8 +50,10 @@ impl Ddl<'_> {
             }
         };
         if name.starts_with("pg_") {
-            return Err(SqlError::new(SqlState::RESERVED_NAME, format!("unacceptable schema name \"{name}\""))
-                .detail("The prefix \"pg_\" is reserved for system schemas."));
+            return Err(
+                SqlError::new(SqlState::RESERVED_NAME, format!("unacceptable schema name \"{name}\""))
+                    .detail("The prefix \"pg_\" is reserved for system schemas."),
+            );
         }
         let database = self.catalog().session_database(&*self.context.session);
         if self.catalog().schema(database, &name).is_some() {
@@ -58,7 +65,13 @@ impl Ddl<'_> {
             return Err(SqlError::new(SqlState::DUPLICATE_SCHEMA, message));
         }
         let id = self.allocate_oid().await?;
-        self.put(Object::Schema(Schema { id, database, name, owner, comment: None }))?;
+        self.put(Object::Schema(Schema {
+            id,
+            database,
+            name,
+            owner,
+            comment: None,
+        }))?;
         Ok(TAG)
     }
 }

@@ -26,19 +26,35 @@ impl Dependent {
             Dependent::View(view) => format!("view {}", view.name),
             Dependent::ForeignKey(table, name) => format!("constraint {name} on table {}", table.name),
             Dependent::Default(table, column) => {
-                format!("default value for column {} of table {}", table.columns[*column as usize].name, table.name)
+                format!(
+                    "default value for column {} of table {}",
+                    table.columns[*column as usize].name, table.name
+                )
             }
         }
     }
 }
 
 impl Ddl<'_> {
-    pub(super) async fn drop(&self, kind: ObjectType, if_exists: bool, names: &[ObjectName], cascade: bool) -> SqlResult<Tag> {
+    pub(super) async fn drop(
+        &self,
+        kind: ObjectType,
+        if_exists: bool,
+        names: &[ObjectName],
+        cascade: bool,
+    ) -> SqlResult<Tag> {
         match kind {
-            ObjectType::Table => self.drop_relations(names, RelationKind::Table, "table", if_exists, cascade).await?,
-            ObjectType::View => self.drop_relations(names, RelationKind::View, "view", if_exists, cascade).await?,
+            ObjectType::Table => {
+                self.drop_relations(names, RelationKind::Table, "table", if_exists, cascade)
+                    .await?
+            }
+            ObjectType::View => {
+                self.drop_relations(names, RelationKind::View, "view", if_exists, cascade)
+                    .await?
+            }
             ObjectType::Sequence => {
-                self.drop_relations(names, RelationKind::Sequence, "sequence", if_exists, cascade).await?;
+                self.drop_relations(names, RelationKind::Sequence, "sequence", if_exists, cascade)
+                    .await?;
             }
             ObjectType::Index => self.drop_indexes(names, if_exists).await?,
             ObjectType::Schema => self.drop_schemas(names, if_exists, cascade).await?,
@@ -69,7 +85,10 @@ impl Ddl<'_> {
         for name in names {
             let (schema, relation) = self.split(name)?;
             if let Some(schema) = &schema
-                && self.catalog().schema(self.catalog().session_database(&*self.context.session), schema).is_none()
+                && self
+                    .catalog()
+                    .schema(self.catalog().session_database(&*self.context.session), schema)
+                    .is_none()
             {
                 let message = format!("schema \"{schema}\" does not exist");
                 if !if_exists {
@@ -78,7 +97,10 @@ impl Ddl<'_> {
                 self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
                 continue;
             }
-            match self.catalog().relation(&*self.context.session, schema.as_deref(), &relation) {
+            match self
+                .catalog()
+                .relation(&*self.context.session, schema.as_deref(), &relation)
+            {
                 Some(found) if found.kind == RelationKind::System => self.check_not_system(found)?,
                 Some(found) if found.kind != kind => {
                     let is = match found.kind {
@@ -86,15 +108,23 @@ impl Ddl<'_> {
                         RelationKind::View => "VIEW",
                         _ => "SEQUENCE",
                     };
-                    return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{relation}\" is not a {word}"))
-                        .hint(format!("Use DROP {is} to remove a {}.", is.to_lowercase())));
+                    return Err(
+                        SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{relation}\" is not a {word}"))
+                            .hint(format!("Use DROP {is} to remove a {}.", is.to_lowercase())),
+                    );
                 }
                 Some(found) => doomed.push(found.clone()),
                 None if if_exists => {
-                    self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{word} \"{relation}\" does not exist, skipping"));
+                    self.notice(
+                        SqlState::SUCCESSFUL_COMPLETION,
+                        format!("{word} \"{relation}\" does not exist, skipping"),
+                    );
                 }
                 None => {
-                    return Err(SqlError::new(SqlState::UNDEFINED_TABLE, format!("{word} \"{relation}\" does not exist")));
+                    return Err(SqlError::new(
+                        SqlState::UNDEFINED_TABLE,
+                        format!("{word} \"{relation}\" does not exist"),
+                    ));
                 }
             }
         }
@@ -103,7 +133,12 @@ impl Ddl<'_> {
 
     /// Removes relations and, with CASCADE, what depends on them. `owner` names what is dropped, if it is not the
     /// relations themselves (a schema).
-    async fn remove_relations(&self, mut doomed: Vec<Arc<Relation>>, cascade: bool, owner: Option<&str>) -> SqlResult<()> {
+    async fn remove_relations(
+        &self,
+        mut doomed: Vec<Arc<Relation>>,
+        cascade: bool,
+        owner: Option<&str>,
+    ) -> SqlResult<()> {
         let mut lost: Vec<Dependent> = Vec::new();
         let mut next = 0;
         while let Some(relation) = doomed.get(next).cloned() {
@@ -155,7 +190,10 @@ impl Ddl<'_> {
         };
         let mut notice = SqlError::new(SqlState::SUCCESSFUL_COMPLETION, message);
         if lost.len() > 1 {
-            let lines: Vec<String> = lost.iter().map(|one| format!("drop cascades to {}", one.describe())).collect();
+            let lines: Vec<String> = lost
+                .iter()
+                .map(|one| format!("drop cascades to {}", one.describe()))
+                .collect();
             notice = notice.detail(lines.join("\n"));
         }
         self.context.session.notice(Severity::Notice, notice);
@@ -178,9 +216,11 @@ impl Ddl<'_> {
     /// Sequences owned by a table, or by one of its columns.
     pub(super) fn owned_sequences(&self, table: u32, column: Option<u16>) -> Vec<Arc<Relation>> {
         let owns = |relation: &&Arc<Relation>| {
-            relation.sequence.as_ref().and_then(|sequence| sequence.owned_by).is_some_and(|(owner, position)| {
-                owner == table && column.is_none_or(|column| column == position)
-            })
+            relation
+                .sequence
+                .as_ref()
+                .and_then(|sequence| sequence.owned_by)
+                .is_some_and(|(owner, position)| owner == table && column.is_none_or(|column| column == position))
         };
         self.catalog().relations.values().filter(owns).cloned().collect()
     }
@@ -221,7 +261,10 @@ impl Ddl<'_> {
     async fn drop_indexes(&self, names: &[ObjectName], if_exists: bool) -> SqlResult<()> {
         for name in names {
             let (schema, index_name) = self.split(name)?;
-            let Some((table, index)) = self.catalog().index(&*self.context.session, schema.as_deref(), &index_name) else {
+            let Some((table, index)) = self
+                .catalog()
+                .index(&*self.context.session, schema.as_deref(), &index_name)
+            else {
                 let message = format!("index \"{index_name}\" does not exist");
                 if if_exists {
                     self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
@@ -230,16 +273,22 @@ impl Ddl<'_> {
                 return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message));
             };
             let owner = table.constraints.iter().find(|constraint| match constraint.kind {
-                ConstraintKind::PrimaryKey { index: owned } | ConstraintKind::Unique { index: owned } => owned == index.id,
+                ConstraintKind::PrimaryKey { index: owned } | ConstraintKind::Unique { index: owned } => {
+                    owned == index.id
+                }
                 ConstraintKind::Check { .. } | ConstraintKind::Foreign { .. } => false,
             });
             if let Some(constraint) = owner {
                 let (constraint, table) = (&constraint.name, &table.name);
                 return Err(SqlError::new(
                     SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                    format!("cannot drop index {index_name} because constraint {constraint} on table {table} requires it"),
+                    format!(
+                        "cannot drop index {index_name} because constraint {constraint} on table {table} requires it"
+                    ),
                 )
-                .hint(format!("You can drop constraint {constraint} on table {table} instead.")));
+                .hint(format!(
+                    "You can drop constraint {constraint} on table {table} instead."
+                )));
             }
             self.lock_table(table, Mode::AccessExclusive).await?;
             self.context.transaction.clear_index(table.id, index.id)?;
@@ -269,17 +318,27 @@ impl Ddl<'_> {
                     format!("cannot drop schema {name} because it is required by the database system"),
                 ));
             }
-            let inside: Vec<Arc<Relation>> =
-                self.catalog().relations.values().filter(|relation| relation.schema == schema.id).cloned().collect();
+            let inside: Vec<Arc<Relation>> = self
+                .catalog()
+                .relations
+                .values()
+                .filter(|relation| relation.schema == schema.id)
+                .cloned()
+                .collect();
             if let (Some(first), false) = (inside.first(), cascade) {
                 return Err(SqlError::new(
                     SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
                     format!("cannot drop schema {name} because other objects depend on it"),
                 )
-                .detail(format!("{} {name}.{} depends on schema {name}", kind_word(first.kind), first.name))
+                .detail(format!(
+                    "{} {name}.{} depends on schema {name}",
+                    kind_word(first.kind),
+                    first.name
+                ))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
             }
-            self.remove_relations(inside, cascade, Some(&format!("schema {name}"))).await?;
+            self.remove_relations(inside, cascade, Some(&format!("schema {name}")))
+                .await?;
             self.remove(Object::Schema(schema.clone()))?;
         }
         Ok(())
@@ -297,10 +356,23 @@ impl Ddl<'_> {
                 return Err(SqlError::new(SqlState::INVALID_CATALOG_NAME, message));
             };
             if name == self.context.session.current_database() {
-                return Err(SqlError::new(SqlState::OBJECT_IN_USE, "cannot drop the currently open database"));
+                return Err(SqlError::new(
+                    SqlState::OBJECT_IN_USE,
+                    "cannot drop the currently open database",
+                ));
             }
-            for schema in self.catalog().schemas.values().filter(|schema| schema.database == database.id) {
-                for relation in self.catalog().relations.values().filter(|relation| relation.schema == schema.id) {
+            for schema in self
+                .catalog()
+                .schemas
+                .values()
+                .filter(|schema| schema.database == database.id)
+            {
+                for relation in self
+                    .catalog()
+                    .relations
+                    .values()
+                    .filter(|relation| relation.schema == schema.id)
+                {
                     self.remove_relation(relation).await?;
                 }
                 self.remove(Object::Schema(schema.clone()))?;
@@ -324,7 +396,11 @@ impl Ddl<'_> {
             if name == self.context.session.current_user() {
                 return Err(SqlError::new(SqlState::OBJECT_IN_USE, "current user cannot be dropped"));
             }
-            let owns = self.catalog().relations.values().find(|relation| relation.owner == role.id);
+            let owns = self
+                .catalog()
+                .relations
+                .values()
+                .find(|relation| relation.owner == role.id);
             if let Some(relation) = owns {
                 return Err(SqlError::new(
                     SqlState::DEPENDENT_OBJECTS_STILL_EXIST,

@@ -65,7 +65,11 @@ pub(crate) struct Ddl<'a> {
 
 impl<'a> Ddl<'a> {
     pub(crate) fn new(planner: &'a Planner, context: &'a StatementContext, statement: &'a Parsed) -> Self {
-        Self { planner, context, statement }
+        Self {
+            planner,
+            context,
+            statement,
+        }
     }
 
     /// Runs a statement.
@@ -78,29 +82,52 @@ impl<'a> Ddl<'a> {
             Statement::CreateTable(create) => self.create_table(create).await,
             Statement::CreateIndex(create) => self.create_index(create).await,
             Statement::CreateView(create) => self.create_view(create).await,
-            Statement::CreateSequence { temporary, if_not_exists, name, data_type, sequence_options, owned_by } => {
+            Statement::CreateSequence {
+                temporary,
+                if_not_exists,
+                name,
+                data_type,
+                sequence_options,
+                owned_by,
+            } => {
                 if *temporary {
                     return Err(SqlError::unsupported("a temporary sequence"));
                 }
-                self.create_sequence(*if_not_exists, name, data_type.as_ref(), sequence_options, owned_by.as_ref()).await
+                self.create_sequence(
+                    *if_not_exists,
+                    name,
+                    data_type.as_ref(),
+                    sequence_options,
+                    owned_by.as_ref(),
+                )
+                .await
             }
-            Statement::CreateSchema { schema_name, if_not_exists, .. } => {
-                self.create_schema(schema_name, *if_not_exists).await
-            }
-            Statement::CreateDatabase { db_name, if_not_exists, .. } => {
-                self.create_database(db_name, *if_not_exists).await
-            }
+            Statement::CreateSchema {
+                schema_name,
+                if_not_exists,
+                ..
+            } => self.create_schema(schema_name, *if_not_exists).await,
+            Statement::CreateDatabase {
+                db_name, if_not_exists, ..
+            } => self.create_database(db_name, *if_not_exists).await,
             Statement::CreateRole(create) => self.create_role(create).await,
             Statement::AlterTable(alter) => self.alter_table(alter).await,
             Statement::AlterIndex { name, operation } => self.alter_index(name, operation).await,
             Statement::AlterRole { name, operation } => self.alter_role(name, operation).await,
-            Statement::Drop { object_type, if_exists, names, cascade, .. } => {
-                self.drop(*object_type, *if_exists, names, *cascade).await
-            }
+            Statement::Drop {
+                object_type,
+                if_exists,
+                names,
+                cascade,
+                ..
+            } => self.drop(*object_type, *if_exists, names, *cascade).await,
             Statement::Truncate(truncate) => self.truncate(truncate).await,
-            Statement::Comment { object_type, object_name, comment, .. } => {
-                self.comment(*object_type, object_name, comment.clone()).await
-            }
+            Statement::Comment {
+                object_type,
+                object_name,
+                comment,
+                ..
+            } => self.comment(*object_type, object_name, comment.clone()).await,
             statement => Err(SqlError::unsupported(verb(statement))),
         }
     }
@@ -112,7 +139,9 @@ impl<'a> Ddl<'a> {
     /// Binds a query of the statement.
     fn bind_query(&self, query: &sqlparser::ast::Query) -> SqlResult<Query> {
         let mut binder = Binder::new(self.catalog(), &*self.context.session, &[]);
-        Ok(binder.bind_query(query, &self.statement.text, self.statement.offset)?.query)
+        Ok(binder
+            .bind_query(query, &self.statement.text, self.statement.offset)?
+            .query)
     }
 
     /// Binds a stored expression over a table.
@@ -139,13 +168,17 @@ impl<'a> Ddl<'a> {
     }
 
     fn notice(&self, code: SqlState, message: String) {
-        self.context.session.notice(Severity::Notice, SqlError::new(code, message));
+        self.context
+            .session
+            .notice(Severity::Notice, SqlError::new(code, message));
     }
 
     /// OID of the role that owns what is created.
     fn owner(&self) -> u32 {
         let user = self.context.session.current_user();
-        self.catalog().role(&user).map_or(crate::catalog::BOOTSTRAP_ROLE, |role| role.id)
+        self.catalog()
+            .role(&user)
+            .map_or(crate::catalog::BOOTSTRAP_ROLE, |role| role.id)
     }
 
     async fn allocate_oid(&self) -> SqlResult<u32> {
@@ -154,8 +187,15 @@ impl<'a> Ddl<'a> {
 
     /// Takes a table lock on every shard.
     async fn lock_table(&self, relation: &Relation, mode: Mode) -> SqlResult<()> {
-        let request = LockRequest { name: LockName::Table(relation.id), mode, add: None };
-        self.context.transaction.lock(vec![request], self.context.lock_wait()).await?;
+        let request = LockRequest {
+            name: LockName::Table(relation.id),
+            mode,
+            add: None,
+        };
+        self.context
+            .transaction
+            .lock(vec![request], self.context.lock_wait())
+            .await?;
         Ok(())
     }
 
@@ -171,10 +211,12 @@ impl<'a> Ddl<'a> {
     }
 
     fn relation_by_id(&self, id: u32) -> SqlResult<&Arc<Relation>> {
-        self.catalog()
-            .relations
-            .get(&id)
-            .ok_or_else(|| SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation with OID {id} does not exist")))
+        self.catalog().relations.get(&id).ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation with OID {id} does not exist"),
+            )
+        })
     }
 }
 

@@ -14,7 +14,11 @@ pub(super) const NAME_BYTES_MAX: usize = 63;
 
 /// An identifier as it is stored: folded to lower case unless quoted, cut at 63 bytes.
 pub(crate) fn fold(ident: &Ident) -> String {
-    let mut name = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() };
+    let mut name = if ident.quote_style.is_some() {
+        ident.value.clone()
+    } else {
+        ident.value.to_lowercase()
+    };
     truncate_name(&mut name, NAME_BYTES_MAX);
     name
 }
@@ -33,7 +37,11 @@ fn truncate_name(name: &mut String, bytes_max: usize) {
 pub(crate) fn parts(name: &ObjectName) -> SqlResult<Vec<String>> {
     name.0
         .iter()
-        .map(|part| part.as_ident().map(fold).ok_or_else(|| SqlError::new(SqlState::INVALID_NAME, "improper qualified name")))
+        .map(|part| {
+            part.as_ident()
+                .map(fold)
+                .ok_or_else(|| SqlError::new(SqlState::INVALID_NAME, "improper qualified name"))
+        })
         .collect()
 }
 
@@ -58,12 +66,25 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         let session = &*self.context.session;
         let found = match &schema {
-            Some(schema) => catalog.schema(catalog.session_database(session), schema).ok_or_else(|| {
-                SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist")).at(position(name))
-            })?,
-            None => catalog.creation_schema(session).and_then(|id| catalog.schemas.get(&id)).ok_or_else(|| {
-                SqlError::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in").at(position(name))
-            })?,
+            Some(schema) => catalog
+                .schema(catalog.session_database(session), schema)
+                .ok_or_else(|| {
+                    SqlError::new(
+                        SqlState::INVALID_SCHEMA_NAME,
+                        format!("schema \"{schema}\" does not exist"),
+                    )
+                    .at(position(name))
+                })?,
+            None => catalog
+                .creation_schema(session)
+                .and_then(|id| catalog.schemas.get(&id))
+                .ok_or_else(|| {
+                    SqlError::new(
+                        SqlState::INVALID_SCHEMA_NAME,
+                        "no schema has been selected to create in",
+                    )
+                    .at(position(name))
+                })?,
         };
         if found.database == 0 {
             return Err(SqlError::new(
@@ -87,19 +108,31 @@ impl Ddl<'_> {
             return Ok(true);
         }
         if if_not_exists {
-            self.notice(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists, skipping"));
+            self.notice(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists, skipping"),
+            );
             return Ok(false);
         }
-        Err(SqlError::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")))
+        Err(SqlError::new(
+            SqlState::DUPLICATE_TABLE,
+            format!("relation \"{name}\" already exists"),
+        ))
     }
 
     /// A relation by name, or 42P01.
     pub(super) fn find(&self, name: &ObjectName) -> SqlResult<&Arc<Relation>> {
         let (schema, relation) = self.split(name)?;
-        self.catalog().relation(&*self.context.session, schema.as_deref(), &relation).ok_or_else(|| {
-            let shown = schema.map_or(relation.clone(), |schema| format!("{schema}.{relation}"));
-            SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{shown}\" does not exist")).at(position(name))
-        })
+        self.catalog()
+            .relation(&*self.context.session, schema.as_deref(), &relation)
+            .ok_or_else(|| {
+                let shown = schema.map_or(relation.clone(), |schema| format!("{schema}.{relation}"));
+                SqlError::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{shown}\" does not exist"),
+                )
+                .at(position(name))
+            })
     }
 
     /// A table by name, or 42P01 / 42809.
@@ -107,7 +140,10 @@ impl Ddl<'_> {
         let relation = self.find(name)?;
         if relation.kind != RelationKind::Table {
             self.check_not_system(relation)?;
-            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", relation.name)));
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a table", relation.name),
+            ));
         }
         Ok(relation)
     }
@@ -115,7 +151,11 @@ impl Ddl<'_> {
     /// PostgreSQL's ChooseRelationName: `name1_name2_label`, cut to fit, with a number if it is taken.
     pub(super) fn choose_name(&self, schema: u32, first: &str, second: &str, label: &str, taken: &[String]) -> String {
         for pass in 0u32.. {
-            let label = if pass == 0 { label.to_string() } else { format!("{label}{pass}") };
+            let label = if pass == 0 {
+                label.to_string()
+            } else {
+                format!("{label}{pass}")
+            };
             let name = make_object_name(first, second, &label);
             if !self.is_taken(schema, &name) && !taken.contains(&name) {
                 return name;
@@ -131,12 +171,20 @@ pub(super) fn make_object_name(first: &str, second: &str, label: &str) -> String
     let available = NAME_BYTES_MAX.saturating_sub(overhead);
     let (mut first_bytes, mut second_bytes) = (first.len(), second.len());
     while first_bytes + second_bytes > available {
-        if first_bytes > second_bytes { first_bytes -= 1 } else { second_bytes -= 1 }
+        if first_bytes > second_bytes {
+            first_bytes -= 1
+        } else {
+            second_bytes -= 1
+        }
     }
     let (mut first, mut second) = (first.to_string(), second.to_string());
     truncate_name(&mut first, first_bytes);
     truncate_name(&mut second, second_bytes);
-    if second.is_empty() { format!("{first}_{label}") } else { format!("{first}_{second}_{label}") }
+    if second.is_empty() {
+        format!("{first}_{label}")
+    } else {
+        format!("{first}_{second}_{label}")
+    }
 }
 
 /// Column of the first character, for errors. Texts of several lines give no position here.

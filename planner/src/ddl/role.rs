@@ -41,8 +41,10 @@ impl Ddl<'_> {
                 return Err(SqlError::new(SqlState::DUPLICATE_OBJECT, message));
             }
             if name.starts_with("pg_") {
-                return Err(SqlError::new(SqlState::RESERVED_NAME, format!("role name \"{name}\" is reserved"))
-                    .detail("Role names starting with \"pg_\" are reserved."));
+                return Err(
+                    SqlError::new(SqlState::RESERVED_NAME, format!("role name \"{name}\" is reserved"))
+                        .detail("Role names starting with \"pg_\" are reserved."),
+                );
             }
             let mut member_of = Vec::new();
             for group in create.in_role.iter().chain(&create.in_group) {
@@ -76,7 +78,10 @@ impl Ddl<'_> {
             AlterRoleOperation::RenameRole { role_name } => {
                 let new = fold(role_name);
                 if self.catalog().role(&new).is_some() {
-                    return Err(SqlError::new(SqlState::DUPLICATE_OBJECT, format!("role \"{new}\" already exists")));
+                    return Err(SqlError::new(
+                        SqlState::DUPLICATE_OBJECT,
+                        format!("role \"{new}\" already exists"),
+                    ));
                 }
                 role.name = new;
             }
@@ -114,7 +119,11 @@ fn verifier(password: &Password) -> SqlResult<Option<String>> {
             if text.is_empty() {
                 return Ok(None);
             }
-            Ok(Some(if scram::is_verifier(&text) { text } else { scram::verifier(&text) }))
+            Ok(Some(if scram::is_verifier(&text) {
+                text
+            } else {
+                scram::verifier(&text)
+            }))
         }
     }
 }

@@ -23,7 +23,15 @@ pub(super) struct SequenceBuilder {
 impl SequenceBuilder {
     /// The defaults for an integer type.
     pub(super) fn of(ty: Type) -> Self {
-        Self { ty, start: None, increment: 1, min: None, max: None, cycle: false, cache: 1 }
+        Self {
+            ty,
+            start: None,
+            increment: 1,
+            min: None,
+            max: None,
+            cycle: false,
+            cache: 1,
+        }
     }
 
     pub(super) fn apply(&mut self, options: &[SequenceOptions]) -> SqlResult<()> {
@@ -92,8 +100,14 @@ impl SequenceBuilder {
 
 fn integer(expression: &Expr) -> SqlResult<i64> {
     let text = match expression {
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => format!("-{expr}"),
-        Expr::UnaryOp { op: UnaryOperator::Plus, expr } => expr.to_string(),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => format!("-{expr}"),
+        Expr::UnaryOp {
+            op: UnaryOperator::Plus,
+            expr,
+        } => expr.to_string(),
         Expr::Value(value) => match &value.value {
             Value::Number(number, _) => number.to_string(),
             other => other.to_string(),
@@ -101,7 +115,10 @@ fn integer(expression: &Expr) -> SqlResult<i64> {
         other => other.to_string(),
     };
     text.parse().map_err(|_| {
-        SqlError::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid value for sequence option: {text}"))
+        SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("invalid value for sequence option: {text}"),
+        )
     })
 }
 
@@ -119,7 +136,10 @@ impl Ddl<'_> {
         if !self.check_free(schema.id, &name, if_not_exists)? {
             return Ok(TAG);
         }
-        let ty = data_type.map(|ty| self.column_type(ty)).transpose()?.unwrap_or(Type::INT8);
+        let ty = data_type
+            .map(|ty| self.column_type(ty))
+            .transpose()?
+            .unwrap_or(Type::INT8);
         let mut builder = SequenceBuilder::of(ty);
         builder.apply(options)?;
         let mut parameters = builder.build()?;
@@ -142,8 +162,16 @@ impl Ddl<'_> {
         let relation = self
             .catalog()
             .relation(&*self.context.session, schema.as_deref(), &table)
-            .ok_or_else(|| SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{table}\" does not exist")))?;
-        let position = relation.live_columns().find(|(_, candidate)| candidate.name == column).map(|(position, _)| position);
+            .ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{table}\" does not exist"),
+                )
+            })?;
+        let position = relation
+            .live_columns()
+            .find(|(_, candidate)| candidate.name == column)
+            .map(|(position, _)| position);
         let position = position.ok_or_else(|| {
             SqlError::new(
                 SqlState::UNDEFINED_COLUMN,

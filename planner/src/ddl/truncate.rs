@@ -40,8 +40,10 @@ impl Ddl<'_> {
                         child.name
                     )));
                 }
-                let notice =
-                    SqlError::new(SqlState::SUCCESSFUL_COMPLETION, format!("truncate cascades to table \"{}\"", child.name));
+                let notice = SqlError::new(
+                    SqlState::SUCCESSFUL_COMPLETION,
+                    format!("truncate cascades to table \"{}\"", child.name),
+                );
                 self.context.session.notice(Severity::Notice, notice);
                 tables.push(child);
             }
@@ -54,11 +56,21 @@ impl Ddl<'_> {
             }
         }
         if matches!(truncate.identity, Some(TruncateIdentityOption::Restart)) {
-            for sequence in self.catalog().relations.values().filter(|relation| relation.kind == RelationKind::Sequence) {
+            for sequence in self
+                .catalog()
+                .relations
+                .values()
+                .filter(|relation| relation.kind == RelationKind::Sequence)
+            {
                 if let Some(parameters) = &sequence.sequence
-                    && parameters.owned_by.is_some_and(|(table, _)| tables.iter().any(|known| known.id == table))
+                    && parameters
+                        .owned_by
+                        .is_some_and(|(table, _)| tables.iter().any(|known| known.id == table))
                 {
-                    self.planner.sequences.set(sequence.id, parameters, parameters.start, false).await?;
+                    self.planner
+                        .sequences
+                        .set(sequence.id, parameters, parameters.start, false)
+                        .await?;
                 }
             }
         }

@@ -20,7 +20,11 @@ use crate::{SqlError, SqlResult, SqlState, Type, stored, types};
 
 impl Ddl<'_> {
     fn eval_context(&self) -> EvalContext<'_> {
-        EvalContext { session: &*self.context.session, parameters: &[], outer: &[] }
+        EvalContext {
+            session: &*self.context.session,
+            parameters: &[],
+            outer: &[],
+        }
     }
 
     fn program_of(&self, table: &Relation) -> SqlResult<TableProgram> {
@@ -51,8 +55,11 @@ impl Ddl<'_> {
 
     /// Whether an expression stored with a table reads a column of it.
     pub(super) fn expression_uses(&self, table: &Relation, text: &str, column: u16) -> bool {
-        self.expression_over(table, text, Purpose::Using)
-            .is_ok_and(|bound| derive::reads(&bound.expr, &bound.columns).iter().any(|path| path.column == column))
+        self.expression_over(table, text, Purpose::Using).is_ok_and(|bound| {
+            derive::reads(&bound.expr, &bound.columns)
+                .iter()
+                .any(|path| path.column == column)
+        })
     }
 
     /// Runs a check over every row of a table.
@@ -61,7 +68,11 @@ impl Ddl<'_> {
         table: &Relation,
         mut visit: impl FnMut(&Key, Row) -> SqlResult<()> + Send,
     ) -> SqlResult<()> {
-        let program = self.program_of(&Relation { constraints: Vec::new(), indexes: Vec::new(), ..table.clone() })?;
+        let program = self.program_of(&Relation {
+            constraints: Vec::new(),
+            indexes: Vec::new(),
+            ..table.clone()
+        })?;
         let mut rows = self.context.transaction.scan(table.id, KeyRange::default(), false);
         while let Some(batch) = rows.next().await {
             for (key, mut row) in batch? {
@@ -81,7 +92,9 @@ impl Ddl<'_> {
         let context = self.eval_context();
         let mut seen: HashMap<Bytes, ()> = HashMap::new();
         self.for_each_row(table, |key, row| {
-            let Some(entry) = index::entry(target, &row, &context)? else { return Ok(()) };
+            let Some(entry) = index::entry(target, &row, &context)? else {
+                return Ok(());
+            };
             if index.unique && !entry.is_distinct && seen.insert(entry.value.clone(), ()).is_some() {
                 let columns: Vec<String> = index.keys.iter().map(|key| key.describe(table)).collect();
                 let values = describe_values(entry.values.iter().zip(index.keys.iter().map(|key| key.ty)), &context);
@@ -95,7 +108,10 @@ impl Ddl<'_> {
                     object.constraint = Some(index.name.clone());
                 }));
             }
-            Ok(self.context.transaction.write_index(table.id, index.id, index.unique, &entry.value, key, true)?)
+            Ok(self
+                .context
+                .transaction
+                .write_index(table.id, index.id, index.unique, &entry.value, key, true)?)
         })
         .await
     }
@@ -112,7 +128,11 @@ impl Ddl<'_> {
         let constraint = table.constraints[at].clone();
         match &constraint.kind {
             ConstraintKind::PrimaryKey { .. } => {
-                let columns: Vec<u16> = table.live_columns().filter(|(_, column)| column.not_null).map(|(at, _)| at).collect();
+                let columns: Vec<u16> = table
+                    .live_columns()
+                    .filter(|(_, column)| column.not_null)
+                    .map(|(at, _)| at)
+                    .collect();
                 for column in columns {
                     self.validate_not_null(table, column).await?;
                 }
@@ -127,8 +147,14 @@ impl Ddl<'_> {
                 }
             }
             ConstraintKind::Check { expression } => {
-                let check =
-                    row_program(self.catalog(), &*self.context.session, table, expression, Purpose::Check, None)?;
+                let check = row_program(
+                    self.catalog(),
+                    &*self.context.session,
+                    table,
+                    expression,
+                    Purpose::Check,
+                    None,
+                )?;
                 let context = self.eval_context();
                 self.for_each_row(table, |_, row| match check.program.eval(&row, &context)? {
                     Datum::Bool(false) => Err(SqlError::new(
@@ -176,7 +202,10 @@ impl Ddl<'_> {
             let column = &table.columns[at as usize].name;
             Err(SqlError::new(
                 SqlState::NOT_NULL_VIOLATION,
-                format!("column \"{column}\" of relation \"{}\" contains null values", table.name),
+                format!(
+                    "column \"{column}\" of relation \"{}\" contains null values",
+                    table.name
+                ),
             )
             .object(|object| {
                 object.table = Some(table.name.clone());
@@ -208,8 +237,17 @@ impl Ddl<'_> {
     /// Computes a column anew for every row: its default or generation expression, or `using`.
     pub(super) async fn rewrite_column(&self, table: &Relation, at: u16, using: Option<&str>) -> SqlResult<()> {
         let column = &table.columns[at as usize];
-        let Some(text) = using.or(column.default.as_deref()) else { return Ok(()) };
-        let program = row_program(self.catalog(), &*self.context.session, table, text, Purpose::Using, Some(column.ty))?;
+        let Some(text) = using.or(column.default.as_deref()) else {
+            return Ok(());
+        };
+        let program = row_program(
+            self.catalog(),
+            &*self.context.session,
+            table,
+            text,
+            Purpose::Using,
+            Some(column.ty),
+        )?;
         let context = self.eval_context();
         self.for_each_row(table, |key, mut row| {
             row[at as usize] = program.program.eval(&row, &context)?;
@@ -219,37 +257,61 @@ impl Ddl<'_> {
     }
 
     /// ALTER COLUMN TYPE: every row gets the converted value, every index of the column is filled anew.
-    pub(super) async fn alter_type(&self, table: &mut Relation, at: u16, ty: Type, using: Option<String>) -> SqlResult<()> {
+    pub(super) async fn alter_type(
+        &self,
+        table: &mut Relation,
+        at: u16,
+        ty: Type,
+        using: Option<String>,
+    ) -> SqlResult<()> {
         let column = &table.columns[at as usize];
         let name = column.name.clone();
         if table.primary_key().is_some_and(|key| key.uses_column(at)) {
-            return Err(SqlError::unsupported(format!("altering the type of primary key column \"{name}\"")));
+            return Err(SqlError::unsupported(format!(
+                "altering the type of primary key column \"{name}\""
+            )));
         }
         for (generated, other) in table.live_columns().filter(|(_, other)| other.generated) {
-            if generated != at && other.default.as_deref().is_some_and(|text| self.expression_uses(table, text, at)) {
+            if generated != at
+                && other
+                    .default
+                    .as_deref()
+                    .is_some_and(|text| self.expression_uses(table, text, at))
+            {
                 return Err(SqlError::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
                     "cannot alter type of a column used by a generated column",
                 )
-                .detail(format!("Column \"{name}\" is used by generated column \"{}\".", other.name)));
+                .detail(format!(
+                    "Column \"{name}\" is used by generated column \"{}\".",
+                    other.name
+                )));
             }
         }
         let old = table.clone();
         let text = using.unwrap_or_else(|| format!("\"{}\"", name.replace('"', "\"\"")));
-        let converted =
-            row_program(self.catalog(), &*self.context.session, &old, &text, Purpose::Using, Some(ty)).map_err(|error| {
-                match error.code() {
-                    SqlState::DATATYPE_MISMATCH => SqlError::new(
-                        SqlState::DATATYPE_MISMATCH,
-                        format!("column \"{name}\" cannot be cast automatically to type {}", types::format_type(ty)),
-                    )
-                    .hint(format!(
-                        "You might need to specify \"USING {name}::{}\".",
-                        types::format_type(ty)
-                    )),
-                    _ => error,
-                }
-            })?;
+        let converted = row_program(
+            self.catalog(),
+            &*self.context.session,
+            &old,
+            &text,
+            Purpose::Using,
+            Some(ty),
+        )
+        .map_err(|error| match error.code() {
+            SqlState::DATATYPE_MISMATCH => SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "column \"{name}\" cannot be cast automatically to type {}",
+                    types::format_type(ty)
+                ),
+            )
+            .hint(format!(
+                "You might need to specify \"USING {name}::{}\".",
+                types::format_type(ty)
+            )),
+            _ => error,
+        })?;
         let context = self.eval_context();
         table.columns[at as usize].ty = ty;
         table.columns[at as usize].missing = None;
@@ -266,7 +328,12 @@ impl Ddl<'_> {
                 }
             }
         }
-        let rebuilt: Vec<Index> = table.indexes.iter().filter(|index| !index.primary && index.uses_column(at)).cloned().collect();
+        let rebuilt: Vec<Index> = table
+            .indexes
+            .iter()
+            .filter(|index| !index.primary && index.uses_column(at))
+            .cloned()
+            .collect();
         for index in rebuilt {
             self.context.transaction.clear_index(table.id, index.id)?;
             self.fill_index(table, &index).await?;
@@ -286,9 +353,14 @@ impl Ddl<'_> {
             return Ok(());
         }
         let Some(name) = constraint else {
-            return Err(SqlError::unsupported("dropping the primary key of a table that has rows"));
+            return Err(SqlError::unsupported(
+                "dropping the primary key of a table that has rows",
+            ));
         };
-        let program = Arc::new(self.program_of(&Relation { constraints: Vec::new(), ..table.clone() })?);
+        let program = Arc::new(self.program_of(&Relation {
+            constraints: Vec::new(),
+            ..table.clone()
+        })?);
         let transaction = &self.context.transaction;
         let mut seen: HashMap<Key, ()> = HashMap::new();
         for (key, row) in &rows {

@@ -26,7 +26,10 @@ impl Ddl<'_> {
             Some(id) if create.or_replace => {
                 let relation = self.relation_by_id(id)?;
                 if relation.kind != RelationKind::View {
-                    return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a view")));
+                    return Err(SqlError::new(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        format!("\"{name}\" is not a view"),
+                    ));
                 }
                 Some(Relation::clone(relation))
             }
@@ -42,18 +45,28 @@ impl Ddl<'_> {
         }
         let mut columns: Vec<Column> = Vec::with_capacity(bound.columns.len());
         for (i, output) in bound.columns.iter().enumerate() {
-            let column = create.columns.get(i).map_or_else(|| output.name.clone(), |column| fold(&column.name));
+            let column = create
+                .columns
+                .get(i)
+                .map_or_else(|| output.name.clone(), |column| fold(&column.name));
             if columns.iter().any(|other| other.name == column) {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_COLUMN,
                     format!("column \"{column}\" specified more than once"),
                 ));
             }
-            let ty = if output.ty.oid == oid::UNKNOWN { Type::TEXT } else { output.ty };
+            let ty = if output.ty.oid == oid::UNKNOWN {
+                Type::TEXT
+            } else {
+                output.ty
+            };
             columns.push(Column::new(column, ty));
         }
         let mut query = create.query.clone();
-        let _ = query.visit(&mut Qualifier { ddl: self, ctes: Vec::new() });
+        let _ = query.visit(&mut Qualifier {
+            ddl: self,
+            ctes: Vec::new(),
+        });
         let mut view = match replaced {
             Some(old) => {
                 check_replaceable(&old, &columns)?;
@@ -76,7 +89,10 @@ fn check_replaceable(old: &Relation, new: &[Column]) -> SqlResult<()> {
     }
     for (old, new) in old.columns.iter().zip(new) {
         if old.name != new.name {
-            return refuse(format!("cannot change name of view column \"{}\" to \"{}\"", old.name, new.name));
+            return refuse(format!(
+                "cannot change name of view column \"{}\" to \"{}\"",
+                old.name, new.name
+            ));
         }
         if old.ty != new.ty {
             return refuse(format!(
@@ -101,13 +117,16 @@ impl VisitorMut for Qualifier<'_, '_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let Some(with) = &query.with {
-            self.ctes.extend(with.cte_tables.iter().map(|cte| fold(&cte.alias.name)));
+            self.ctes
+                .extend(with.cte_tables.iter().map(|cte| fold(&cte.alias.name)));
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
-        let Ok(names) = parts(name) else { return ControlFlow::Continue(()) };
+        let Ok(names) = parts(name) else {
+            return ControlFlow::Continue(());
+        };
         if let [relation] = names.as_slice()
             && !self.ctes.contains(relation)
             && let Ok(found) = self.ddl.find(name)

@@ -12,7 +12,8 @@ pub fn equality_between(left: Type, right: Type) -> Option<&'static Function> {
     if left.oid == right.oid {
         return equality(left.oid);
     }
-    let becomes = |from: Type, to: Type| cast(from.oid, to.oid).is_some_and(|cast| cast.context == super::CastContext::Implicit);
+    let becomes =
+        |from: Type, to: Type| cast(from.oid, to.oid).is_some_and(|cast| cast.context == super::CastContext::Implicit);
     if becomes(left, right) {
         equality(right.oid)
     } else if becomes(right, left) {
@@ -33,7 +34,13 @@ pub fn convert(value: &Datum, from: Type, to: Type, session: &dyn SessionView) -
     if let Some(cast) = cast(from.oid, to.oid) {
         match cast.function().map(|function| function.body) {
             Some(Body::Scalar(body)) => {
-                let mut context = CallContext { types: CallTypes { args: &[from], result: to }, session };
+                let mut context = CallContext {
+                    types: CallTypes {
+                        args: &[from],
+                        result: to,
+                    },
+                    session,
+                };
                 return body(&mut context, std::slice::from_ref(value));
             }
             None if cast.method == super::CastMethod::Binary => return Ok(value.clone()),

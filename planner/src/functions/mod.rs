@@ -17,8 +17,8 @@ pub mod array;
 mod boolean;
 mod call;
 pub mod cast;
-mod convert;
 mod compare;
+mod convert;
 mod datetime;
 mod define;
 mod float;
@@ -35,9 +35,8 @@ mod tests;
 mod text;
 pub mod value;
 
-pub use text::format::quote_identifier;
-pub use convert::{convert, equality_between};
 pub use cast::{Cast, CastContext, CastMethod};
+pub use convert::{convert, equality_between};
 pub use operator::Operator;
 pub use registry::{
     all, all_casts, all_operators, by_name, by_oid, cast, equality, less, operator_by_oid, operators, prefix_operators,

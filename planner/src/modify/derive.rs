@@ -51,7 +51,14 @@ pub struct Target<'a> {
 /// Paths of the target row an expression reads; no path is a prefix of another.
 pub fn reads(expr: &Expr, columns: &[(u16, ColumnId)]) -> Vec<Path> {
     let mut paths = Vec::new();
-    collect_reads(expr, Target { columns, parameters: &[] }, &mut paths);
+    collect_reads(
+        expr,
+        Target {
+            columns,
+            parameters: &[],
+        },
+        &mut paths,
+    );
     minimal(paths)
 }
 
@@ -104,7 +111,10 @@ fn collect_reads(expr: &Expr, target: Target<'_>, paths: &mut Vec<Path>) {
 
 fn column_path(id: ColumnId, target: Target<'_>) -> Option<Path> {
     let (column, _) = target.columns.iter().find(|(_, known)| *known == id)?;
-    Some(Path { column: *column, steps: Vec::new() })
+    Some(Path {
+        column: *column,
+        steps: Vec::new(),
+    })
 }
 
 /// The path an expression reads, if it is a column or steps into one, and whether further steps may be added: they may
@@ -115,7 +125,10 @@ fn read_path(expr: &Expr, target: Target<'_>) -> Option<(Path, bool)> {
         ExprKind::Call { function, args } => {
             let steps: Vec<String> = match (function.name, args.as_slice()) {
                 (
-                    "jsonb_object_field" | "jsonb_object_field_text" | "jsonb_array_element" | "jsonb_array_element_text",
+                    "jsonb_object_field"
+                    | "jsonb_object_field_text"
+                    | "jsonb_array_element"
+                    | "jsonb_array_element_text",
                     [_, key],
                 ) => vec![step_text(&constant(key, target)?)?],
                 ("jsonb_extract_path" | "jsonb_extract_path_text", [_, path]) => text_array(&constant(path, target)?)?,
@@ -125,7 +138,10 @@ fn read_path(expr: &Expr, target: Target<'_>) -> Option<(Path, bool)> {
             Some(descend(path, is_open, &steps))
         }
         ExprKind::Subscript { base, subscripts } if base.ty.oid == oid::JSONB => {
-            let steps = subscripts.iter().map(|subscript| subscript_text(subscript, target)).collect::<Option<Vec<_>>>()?;
+            let steps = subscripts
+                .iter()
+                .map(|subscript| subscript_text(subscript, target))
+                .collect::<Option<Vec<_>>>()?;
             let (path, is_open) = read_path(base, target)?;
             Some(descend(path, is_open, &steps))
         }
@@ -179,7 +195,11 @@ fn step_text(datum: &Datum) -> Option<String> {
 
 fn text_array(datum: &Datum) -> Option<Vec<String>> {
     let Datum::Array(array) = datum else { return None };
-    array.elements.iter().map(|element| element.as_str().map(str::to_string)).collect()
+    array
+        .elements
+        .iter()
+        .map(|element| element.as_str().map(str::to_string))
+        .collect()
 }
 
 /// The paths of its column an assignment writes, and the expressions it computes with; `None` if it writes all of it.
@@ -201,9 +221,13 @@ fn collect_writes<'e>(
         return None;
     }
     if let ExprKind::Column(id) = &value.kind {
-        return column_path(*id, target).filter(|path| path.column == column).map(|_| ());
+        return column_path(*id, target)
+            .filter(|path| path.column == column)
+            .map(|_| ());
     }
-    let ExprKind::Call { function, args } = &value.kind else { return None };
+    let ExprKind::Call { function, args } = &value.kind else {
+        return None;
+    };
     collect_writes(column, args.first()?, target, paths, inputs)?;
     let mut push = |steps: Vec<String>, kind| {
         // The empty path means the whole document.
@@ -235,7 +259,9 @@ fn collect_writes<'e>(
             _ => return None,
         },
         ("jsonb_concat", [object]) => {
-            let Datum::Jsonb(object) = constant(object, target)? else { return None };
+            let Datum::Jsonb(object) = constant(object, target)? else {
+                return None;
+            };
             if !object.view().is_object() {
                 return None;
             }
@@ -259,7 +285,10 @@ pub fn resolve(document: JsonRef<'_>, write: &PathWrite) -> Vec<Step> {
             resolved.push(Step::Member(text.as_str().into()));
             current.get(text)
         } else if current.is_array() {
-            let position = text.parse::<u32>().ok().filter(|position| (*position as usize) < current.len());
+            let position = text
+                .parse::<u32>()
+                .ok()
+                .filter(|position| (*position as usize) < current.len());
             let is_shift = is_last && write.kind == PathWriteKind::Shift;
             match position {
                 Some(position) if !is_shift && write.kind != PathWriteKind::Member => {
@@ -287,7 +316,10 @@ mod tests {
     use super::*;
 
     fn path(column: u16, steps: &[&str]) -> Path {
-        Path { column, steps: steps.iter().map(|step| Step::Member((*step).into())).collect() }
+        Path {
+            column,
+            steps: steps.iter().map(|step| Step::Member((*step).into())).collect(),
+        }
     }
 
     #[test]
@@ -298,7 +330,10 @@ mod tests {
 
     #[test]
     fn a_digit_member_and_an_element_are_one_name() {
-        let element = Path { column: 0, steps: vec![Step::Element(3)] };
+        let element = Path {
+            column: 0,
+            steps: vec![Step::Element(3)],
+        };
         assert!(covers(&path(0, &["3"]), &element));
         assert!(!covers(&path(0, &["4"]), &element));
     }

@@ -31,9 +31,19 @@ pub struct ForeignKeyQueue {
 
 enum Pending {
     /// A child row with these values needs its parent.
-    Child { program: Arc<TableProgram>, constraint: usize, values: Vec<Datum> },
+    Child {
+        program: Arc<TableProgram>,
+        constraint: usize,
+        values: Vec<Datum>,
+    },
     /// A parent lost these values: the children of this constraint of this table must not need them, or follow.
-    Parent { child: u32, constraint: u32, old: Vec<Datum>, new: Option<Vec<Datum>>, parent: Arc<Relation> },
+    Parent {
+        child: u32,
+        constraint: u32,
+        old: Vec<Datum>,
+        new: Option<Vec<Datum>>,
+        parent: Arc<Relation>,
+    },
 }
 
 impl ForeignKeyQueue {
@@ -44,13 +54,19 @@ impl ForeignKeyQueue {
 
     fn child(&mut self, program: &Arc<TableProgram>, row: &Row, old: Option<&Row>) {
         for (i, constraint) in program.table.constraints.iter().enumerate() {
-            let ConstraintKind::Foreign { columns, .. } = &constraint.kind else { continue };
+            let ConstraintKind::Foreign { columns, .. } = &constraint.kind else {
+                continue;
+            };
             let values = pick(row, columns);
             if old.is_some_and(|old| pick(old, columns) == values) {
                 continue;
             }
             if values.iter().all(|value| !value.is_null()) || is_partly_null_and_full(constraint, &values) {
-                self.pending.push_back(Pending::Child { program: program.clone(), constraint: i, values });
+                self.pending.push_back(Pending::Child {
+                    program: program.clone(),
+                    constraint: i,
+                    values,
+                });
             }
         }
     }
@@ -75,9 +91,13 @@ impl ForeignKeyQueue {
 
     fn parent(&mut self, context: &StatementContext, program: &Arc<TableProgram>, old: &Row, new: Option<&Row>) {
         for child in context.catalog.referencing.get(&program.table.id).into_iter().flatten() {
-            let Some(child) = context.catalog.relations.get(child) else { continue };
+            let Some(child) = context.catalog.relations.get(child) else {
+                continue;
+            };
             for constraint in &child.constraints {
-                let ConstraintKind::Foreign { table, referenced, .. } = &constraint.kind else { continue };
+                let ConstraintKind::Foreign { table, referenced, .. } = &constraint.kind else {
+                    continue;
+                };
                 if *table != program.table.id {
                     continue;
                 }
@@ -87,18 +107,28 @@ impl ForeignKeyQueue {
                     continue;
                 }
                 let parent = program.table.clone();
-                self.pending.push_back(Pending::Parent { child: child.id, constraint: constraint.id, old, new, parent });
+                self.pending.push_back(Pending::Parent {
+                    child: child.id,
+                    constraint: constraint.id,
+                    old,
+                    new,
+                    parent,
+                });
             }
         }
     }
 }
 
 fn pick(row: &[Datum], columns: &[u16]) -> Vec<Datum> {
-    columns.iter().map(|at| row.get(*at as usize).cloned().unwrap_or(Datum::Null)).collect()
+    columns
+        .iter()
+        .map(|at| row.get(*at as usize).cloned().unwrap_or(Datum::Null))
+        .collect()
 }
 
 fn is_partly_null_and_full(constraint: &Constraint, values: &[Datum]) -> bool {
-    matches!(constraint.kind, ConstraintKind::Foreign { match_full: true, .. }) && values.iter().any(|value| !value.is_null())
+    matches!(constraint.kind, ConstraintKind::Foreign { match_full: true, .. })
+        && values.iter().any(|value| !value.is_null())
 }
 
 impl Writer<'_> {
@@ -115,11 +145,24 @@ impl Writer<'_> {
         while let Some(pending) = self.queue.pending.pop_front() {
             count += 1;
             if count > CASCADES_MAX {
-                return Err(SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "too many cascading foreign key actions"));
+                return Err(SqlError::new(
+                    SqlState::STATEMENT_TOO_COMPLEX,
+                    "too many cascading foreign key actions",
+                ));
             }
             match pending {
-                Pending::Child { program, constraint, values } => self.check_child(&program, constraint, &values).await?,
-                Pending::Parent { child, constraint, old, new, parent } => {
+                Pending::Child {
+                    program,
+                    constraint,
+                    values,
+                } => self.check_child(&program, constraint, &values).await?,
+                Pending::Parent {
+                    child,
+                    constraint,
+                    old,
+                    new,
+                    parent,
+                } => {
                     self.check_parent(child, constraint, &old, new, &parent).await?;
                 }
             }
@@ -129,10 +172,22 @@ impl Writer<'_> {
 
     async fn check_child(&mut self, program: &TableProgram, constraint: usize, values: &[Datum]) -> SqlResult<()> {
         let constraint = &program.table.constraints[constraint];
-        let ConstraintKind::Foreign { columns, table, referenced, .. } = &constraint.kind else { return Ok(()) };
+        let ConstraintKind::Foreign {
+            columns,
+            table,
+            referenced,
+            ..
+        } = &constraint.kind
+        else {
+            return Ok(());
+        };
         let parent = self.planner.program(self.context, *table)?;
         let has_null = values.iter().any(Datum::is_null);
-        if !has_null && self.find_parent(&parent, referenced, columns, &program.table, values).await? {
+        if !has_null
+            && self
+                .find_parent(&parent, referenced, columns, &program.table, values)
+                .await?
+        {
             return Ok(());
         }
         let error = SqlError::new(
@@ -149,11 +204,17 @@ impl Writer<'_> {
         if has_null {
             return Err(error.detail("MATCH FULL does not allow mixing of null and nonnull key values."));
         }
-        let names: Vec<&str> = columns.iter().map(|at| program.table.columns[*at as usize].name.as_str()).collect();
+        let names: Vec<&str> = columns
+            .iter()
+            .map(|at| program.table.columns[*at as usize].name.as_str())
+            .collect();
         let types = columns.iter().map(|at| program.table.columns[*at as usize].ty);
         let shown = describe_values(values.iter().zip(types), &self.eval_context());
         let names = names.join(", ");
-        Err(error.detail(format!("Key ({names})=({shown}) is not present in table \"{}\".", parent.table.name)))
+        Err(error.detail(format!(
+            "Key ({names})=({shown}) is not present in table \"{}\".",
+            parent.table.name
+        )))
     }
 
     /// Locks the parent's identity and says whether it exists.
@@ -176,14 +237,28 @@ impl Writer<'_> {
         primary.sort_unstable();
         if primary == sorted {
             let key = primary_key(parent, &row)?;
-            self.lock(vec![row_lock(parent.table.id, &key, RowPart::Identity, Mode::Shared)]).await?;
-            return Ok(self.context.transaction.read_newest(parent.table.id, &key).await?.is_some());
+            self.lock(vec![row_lock(parent.table.id, &key, RowPart::Identity, Mode::Shared)])
+                .await?;
+            return Ok(self
+                .context
+                .transaction
+                .read_newest(parent.table.id, &key)
+                .await?
+                .is_some());
         }
-        let unique = parent.indexes.iter().find(|index| index.index.unique && is_index_on(&index.index, referenced));
+        let unique = parent
+            .indexes
+            .iter()
+            .find(|index| index.index.unique && is_index_on(&index.index, referenced));
         let Some(unique) = unique else {
-            return Err(SqlError::new(SqlState::INTERNAL_ERROR, "a foreign key's unique index is gone"));
+            return Err(SqlError::new(
+                SqlState::INTERNAL_ERROR,
+                "a foreign key's unique index is gone",
+            ));
         };
-        let Some(entry) = index::entry(unique, &row, &self.eval_context())? else { return Ok(false) };
+        let Some(entry) = index::entry(unique, &row, &self.eval_context())? else {
+            return Ok(false);
+        };
         // The value is locked first, so that the row it names cannot lose it between the look-up and the row lock.
         let name = LockName::IndexValue {
             table: parent.table.id,
@@ -192,11 +267,20 @@ impl Writer<'_> {
             value: entry.value.clone(),
             row: None,
         };
-        self.lock(vec![LockRequest { name, mode: Mode::Shared, add: None }]).await?;
-        let rows =
-            self.context.transaction.read_index_locked(parent.table.id, unique.index.id, true, &entry.value).await?;
+        self.lock(vec![LockRequest {
+            name,
+            mode: Mode::Shared,
+            add: None,
+        }])
+        .await?;
+        let rows = self
+            .context
+            .transaction
+            .read_index_locked(parent.table.id, unique.index.id, true, &entry.value)
+            .await?;
         let Some(key) = rows.first() else { return Ok(false) };
-        self.lock(vec![row_lock(parent.table.id, key, RowPart::Identity, Mode::Shared)]).await?;
+        self.lock(vec![row_lock(parent.table.id, key, RowPart::Identity, Mode::Shared)])
+            .await?;
         Ok(true)
     }
 
@@ -229,10 +313,23 @@ impl Writer<'_> {
         parent: &Arc<Relation>,
     ) -> SqlResult<()> {
         let program = self.planner.program(self.context, child)?;
-        let Some(constraint) = program.table.constraints.iter().find(|known| known.id == constraint).cloned() else {
+        let Some(constraint) = program
+            .table
+            .constraints
+            .iter()
+            .find(|known| known.id == constraint)
+            .cloned()
+        else {
             return Ok(());
         };
-        let ConstraintKind::Foreign { columns, referenced, on_delete, on_update, .. } = &constraint.kind else {
+        let ConstraintKind::Foreign {
+            columns,
+            referenced,
+            on_delete,
+            on_update,
+            ..
+        } = &constraint.kind
+        else {
             return Ok(());
         };
         let values = self.as_types_of(&program.table, columns, parent, referenced, old)?;
@@ -245,14 +342,26 @@ impl Writer<'_> {
             // NO ACTION lets another row take the parent's place before the statement ends.
             let parent_program = self.planner.program(self.context, parent.id)?;
             if *action == ReferentialAction::NoAction
-                && self.find_parent(&parent_program, referenced, columns, &program.table, &values).await?
+                && self
+                    .find_parent(&parent_program, referenced, columns, &program.table, &values)
+                    .await?
             {
                 return Ok(());
             }
             return Err(self.still_referenced(parent, &program.table, &constraint, referenced, old));
         }
         for (key, row) in children {
-            self.follow(&program, columns, *action, new.as_deref(), &key, row, parent, referenced).await?;
+            self.follow(
+                &program,
+                columns,
+                *action,
+                new.as_deref(),
+                &key,
+                row,
+                parent,
+                referenced,
+            )
+            .await?;
         }
         self.context.transaction.next_command();
         Ok(())
@@ -266,7 +375,10 @@ impl Writer<'_> {
         referenced: &[u16],
         old: &[Datum],
     ) -> SqlError {
-        let names: Vec<&str> = referenced.iter().map(|at| parent.columns[*at as usize].name.as_str()).collect();
+        let names: Vec<&str> = referenced
+            .iter()
+            .map(|at| parent.columns[*at as usize].name.as_str())
+            .collect();
         let types = referenced.iter().map(|at| parent.columns[*at as usize].ty);
         let shown = describe_values(old.iter().zip(types), &self.eval_context());
         SqlError::new(
@@ -276,7 +388,11 @@ impl Writer<'_> {
                 parent.name, constraint.name, child.name
             ),
         )
-        .detail(format!("Key ({})=({shown}) is still referenced from table \"{}\".", names.join(", "), child.name))
+        .detail(format!(
+            "Key ({})=({shown}) is still referenced from table \"{}\".",
+            names.join(", "),
+            child.name
+        ))
         .object(|object| {
             object.table = Some(child.name.clone());
             object.constraint = Some(constraint.name.clone());
@@ -294,8 +410,11 @@ impl Writer<'_> {
         let candidates = self.child_candidates(program, columns, values).await?;
         let mut children = Vec::new();
         for key in candidates {
-            self.lock(vec![row_lock(table, &key, RowPart::Row, Mode::Exclusive)]).await?;
-            let Some(mut row) = self.context.transaction.read_newest(table, &key).await? else { continue };
+            self.lock(vec![row_lock(table, &key, RowPart::Row, Mode::Exclusive)])
+                .await?;
+            let Some(mut row) = self.context.transaction.read_newest(table, &key).await? else {
+                continue;
+            };
             program.complete(&mut row);
             if pick(&row, columns) == values {
                 children.push((key, row));
@@ -311,7 +430,10 @@ impl Writer<'_> {
         values: &[Datum],
     ) -> SqlResult<Vec<Key>> {
         let table = program.table.id;
-        let indexed = program.indexes.iter().find(|index| index.predicate.is_none() && starts_with(&index.index, columns));
+        let indexed = program
+            .indexes
+            .iter()
+            .find(|index| index.predicate.is_none() && starts_with(&index.index, columns));
         let mut keys = Vec::new();
         if let Some(indexed) = indexed {
             let by_position: Vec<Datum> = indexed
@@ -320,7 +442,10 @@ impl Writer<'_> {
                 .iter()
                 .take(columns.len())
                 .filter_map(|key| match key.source {
-                    IndexSource::Column(at) => columns.iter().position(|column| *column == at).map(|i| values[i].clone()),
+                    IndexSource::Column(at) => columns
+                        .iter()
+                        .position(|column| *column == at)
+                        .map(|i| values[i].clone()),
                     IndexSource::Expression(_) => None,
                 })
                 .collect();
@@ -333,10 +458,17 @@ impl Writer<'_> {
                 from: from.clone(),
                 to: to.clone(),
             };
-            self.lock(vec![LockRequest { name, mode: Mode::Shared, add: None }]).await?;
+            self.lock(vec![LockRequest {
+                name,
+                mode: Mode::Shared,
+                add: None,
+            }])
+            .await?;
             let range = KeyRange { from: Some(from), to };
             let mut entries =
-                self.context.transaction.scan_index_newest(table, indexed.index.id, indexed.index.unique, range);
+                self.context
+                    .transaction
+                    .scan_index_newest(table, indexed.index.id, indexed.index.unique, range);
             while let Some(batch) = entries.next().await {
                 keys.extend(batch?.into_iter().map(|(_, key)| key));
             }
@@ -346,12 +478,22 @@ impl Writer<'_> {
         let mut requests: Vec<LockRequest> = columns
             .iter()
             .map(|column| LockRequest {
-                name: LockName::PathClass { table, path: Path { column: *column, steps: Vec::new() } },
+                name: LockName::PathClass {
+                    table,
+                    path: Path {
+                        column: *column,
+                        steps: Vec::new(),
+                    },
+                },
                 mode: Mode::Shared,
                 add: None,
             })
             .collect();
-        requests.push(LockRequest { name: LockName::RowSet { table, row: None }, mode: Mode::Shared, add: None });
+        requests.push(LockRequest {
+            name: LockName::RowSet { table, row: None },
+            mode: Mode::Shared,
+            add: None,
+        });
         self.lock(requests).await?;
         let mut rows = self.context.transaction.scan_newest(table, KeyRange::default(), false);
         while let Some(batch) = rows.next().await {
@@ -404,9 +546,21 @@ impl Writer<'_> {
             .iter()
             .copied()
             .chain(program.generated.iter().map(|(at, _)| *at))
-            .map(|column| Path { column, steps: Vec::new() })
+            .map(|column| Path {
+                column,
+                steps: Vec::new(),
+            })
             .collect();
-        self.update(program, key, Change { paths: &paths, old: &row, new: changed }).await?;
+        self.update(
+            program,
+            key,
+            Change {
+                paths: &paths,
+                old: &row,
+                new: changed,
+            },
+        )
+        .await?;
         Ok(())
     }
 }

@@ -30,10 +30,18 @@ pub fn entry(index: &IndexProgram, row: &[Datum], context: &EvalContext<'_>) -> 
     {
         return Ok(None);
     }
-    let values = index.keys.iter().map(|key| key.program.eval(row, context)).collect::<SqlResult<Vec<_>>>()?;
+    let values = index
+        .keys
+        .iter()
+        .map(|key| key.program.eval(row, context))
+        .collect::<SqlResult<Vec<_>>>()?;
     let value = encode(&index.index, &values)?;
     let is_distinct = !index.index.nulls_not_distinct && values.iter().any(Datum::is_null);
-    Ok(Some(Entry { value, values, is_distinct }))
+    Ok(Some(Entry {
+        value,
+        values,
+        is_distinct,
+    }))
 }
 
 /// Encodes values of an index's leading keys.
@@ -45,7 +53,10 @@ pub fn encode(index: &Index, values: &[Datum]) -> SqlResult<Bytes> {
         .keys
         .iter()
         .take(values.len())
-        .map(|key| KeyOrder { descending: key.descending, nulls_first: key.nulls_first })
+        .map(|key| KeyOrder {
+            descending: key.descending,
+            nulls_first: key.nulls_first,
+        })
         .collect();
     encode_columns(values, &orders).map(Bytes::from).map_err(SqlError::from)
 }

@@ -48,7 +48,10 @@ pub struct IndexProgram {
 impl IndexProgram {
     /// Paths of the row that decide about the entry.
     pub fn reads(&self) -> impl Iterator<Item = &Path> {
-        self.keys.iter().chain(&self.predicate).flat_map(|program| &program.reads)
+        self.keys
+            .iter()
+            .chain(&self.predicate)
+            .flat_map(|program| &program.reads)
     }
 }
 
@@ -69,7 +72,9 @@ impl TableProgram {
         };
         for (at, column) in table.live_columns() {
             if let (true, Some(text)) = (column.generated, &column.default) {
-                program.generated.push((at, row(text, Purpose::Generated, Some(column.ty))?));
+                program
+                    .generated
+                    .push((at, row(text, Purpose::Generated, Some(column.ty))?));
             }
             if let Some(text) = &column.missing {
                 program.missing.push((at, types::input(column.ty, text, session)?));
@@ -77,7 +82,9 @@ impl TableProgram {
         }
         for constraint in &table.constraints {
             if let ConstraintKind::Check { expression } = &constraint.kind {
-                program.checks.push((constraint.name.clone(), row(expression, Purpose::Check, None)?));
+                program
+                    .checks
+                    .push((constraint.name.clone(), row(expression, Purpose::Check, None)?));
             }
         }
         // PostgreSQL evaluates checks in the order of their names.
@@ -88,17 +95,32 @@ impl TableProgram {
                 keys.push(match &key.source {
                     IndexSource::Column(at) => RowProgram {
                         program: Program::slot(*at as usize, key.ty),
-                        reads: vec![Path { column: *at, steps: Vec::new() }],
+                        reads: vec![Path {
+                            column: *at,
+                            steps: Vec::new(),
+                        }],
                     },
                     IndexSource::Expression(text) => row(text, Purpose::Index, None)?,
                 });
             }
             if index.primary {
-                program.primary_key = keys.iter().filter_map(|key| key.program.as_slot()).map(|slot| slot as u16).collect();
+                program.primary_key = keys
+                    .iter()
+                    .filter_map(|key| key.program.as_slot())
+                    .map(|slot| slot as u16)
+                    .collect();
                 continue;
             }
-            let predicate = index.predicate.as_deref().map(|text| row(text, Purpose::IndexPredicate, None)).transpose()?;
-            program.indexes.push(IndexProgram { index: index.clone(), keys, predicate });
+            let predicate = index
+                .predicate
+                .as_deref()
+                .map(|text| row(text, Purpose::IndexPredicate, None))
+                .transpose()?;
+            program.indexes.push(IndexProgram {
+                index: index.clone(),
+                keys,
+                predicate,
+            });
         }
         Ok(program)
     }
@@ -160,14 +182,20 @@ pub fn row_program(
 ) -> SqlResult<RowProgram> {
     let bound = stored::expression_over(catalog, session, table, text, purpose, target)?;
     let reads = derive::reads(&bound.expr, &bound.columns);
-    Ok(RowProgram { program: compile(&bound.expr, &row_layout(table, &bound.columns))?, reads })
+    Ok(RowProgram {
+        program: compile(&bound.expr, &row_layout(table, &bound.columns))?,
+        reads,
+    })
 }
 
 /// A layout whose slots are attribute positions.
 pub fn row_layout(table: &Relation, columns: &[(u16, ColumnId)]) -> Layout {
     let unnamed = |at: usize| ColumnId(u32::MAX - at as u32);
     Layout::new((0..table.columns.len()).map(|at| {
-        columns.iter().find(|(position, _)| *position as usize == at).map_or_else(|| unnamed(at), |(_, id)| *id)
+        columns
+            .iter()
+            .find(|(position, _)| *position as usize == at)
+            .map_or_else(|| unnamed(at), |(_, id)| *id)
     }))
 }
 
@@ -179,7 +207,10 @@ pub fn compile(expr: &Expr, layout: &Layout) -> SqlResult<Program> {
     let mut outer = OuterScope::default();
     let program = Compiler::new(layout, &mut outer, None).compile(expr)?;
     if !outer.columns().is_empty() {
-        return Err(SqlError::new(SqlState::INTERNAL_ERROR, "an expression names a column that is not in its row"));
+        return Err(SqlError::new(
+            SqlState::INTERNAL_ERROR,
+            "an expression names a column that is not in its row",
+        ));
     }
     Ok(program)
 }

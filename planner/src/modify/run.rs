@@ -28,7 +28,12 @@ pub struct Outcome {
 ///
 /// # Errors
 /// What its expressions, constraints and locks raise; nothing is half-done then, because the session rolls back to its mark.
-pub async fn run(planner: &Planner, context: &StatementContext, modify: &Modify, scope: &QueryScope) -> SqlResult<Outcome> {
+pub async fn run(
+    planner: &Planner,
+    context: &StatementContext,
+    modify: &Modify,
+    scope: &QueryScope,
+) -> SqlResult<Outcome> {
     let program = planner.program(context, modify.table.id)?;
     let mut runner = Runner {
         context,
@@ -36,17 +41,40 @@ pub async fn run(planner: &Planner, context: &StatementContext, modify: &Modify,
         scope,
         program,
         writer: Writer::new(planner, context),
-        outcome: Outcome { count: 0, returning: Vec::new() },
+        outcome: Outcome {
+            count: 0,
+            returning: Vec::new(),
+        },
     };
     match &modify.kind {
-        ModifyKind::Insert { source, targets, defaults, on_conflict } => {
+        ModifyKind::Insert {
+            source,
+            targets,
+            defaults,
+            on_conflict,
+        } => {
             runner.insert(source, targets, defaults, on_conflict.as_ref()).await?;
         }
-        ModifyKind::Update { source, row_key, old_columns, assignments, recheck } => {
-            runner.change(source, *row_key, old_columns, Some(assignments), recheck.as_ref()).await?;
+        ModifyKind::Update {
+            source,
+            row_key,
+            old_columns,
+            assignments,
+            recheck,
+        } => {
+            runner
+                .change(source, *row_key, old_columns, Some(assignments), recheck.as_ref())
+                .await?;
         }
-        ModifyKind::Delete { source, row_key, old_columns, recheck } => {
-            runner.change(source, *row_key, old_columns, None, recheck.as_ref()).await?;
+        ModifyKind::Delete {
+            source,
+            row_key,
+            old_columns,
+            recheck,
+        } => {
+            runner
+                .change(source, *row_key, old_columns, None, recheck.as_ref())
+                .await?;
         }
     }
     runner.writer.finish().await?;
@@ -80,10 +108,16 @@ impl Runner<'_> {
         if let Some(column) = self.modify.table_oid {
             layout.push(column);
         }
-        self.compile(&layout, self.modify.returning.iter().map(|(_, expr)| expr)).map(Some)
+        self.compile(&layout, self.modify.returning.iter().map(|(_, expr)| expr))
+            .map(Some)
     }
 
-    async fn finish_row(&mut self, returning: &mut Option<RowEvaluator>, mut row: Row, extra: &[Datum]) -> SqlResult<()> {
+    async fn finish_row(
+        &mut self,
+        returning: &mut Option<RowEvaluator>,
+        mut row: Row,
+        extra: &[Datum],
+    ) -> SqlResult<()> {
         self.outcome.count += 1;
         if let Some(returning) = returning {
             row.extend_from_slice(extra);
@@ -131,10 +165,12 @@ impl Runner<'_> {
                 match self.writer.insert(&program, row.clone(), arbiters).await? {
                     Inserted::Written(_) => self.finish_row(&mut returning, row, &[]).await?,
                     Inserted::Conflict { key } => {
-                        if let (Some(update), Some(compiled)) =
-                            (on_conflict.and_then(|on_conflict| on_conflict.update.as_ref()), conflict.as_mut())
-                        {
-                            self.update_conflicting(update, compiled, &key, row, &mut returning).await?;
+                        if let (Some(update), Some(compiled)) = (
+                            on_conflict.and_then(|on_conflict| on_conflict.update.as_ref()),
+                            conflict.as_mut(),
+                        ) {
+                            self.update_conflicting(update, compiled, &key, row, &mut returning)
+                                .await?;
                         }
                     }
                 }
@@ -147,7 +183,14 @@ impl Runner<'_> {
     fn compile_conflict(&self, update: &ConflictUpdate) -> SqlResult<RowEvaluator> {
         let table = &self.program.table;
         let layout = row_layout(table, &update.existing).concat(&row_layout(table, &update.excluded));
-        self.compile(&layout, update.assignments.iter().map(|assignment| &assignment.value).chain(&update.predicate))
+        self.compile(
+            &layout,
+            update
+                .assignments
+                .iter()
+                .map(|assignment| &assignment.value)
+                .chain(&update.predicate),
+        )
     }
 
     async fn update_conflicting(
@@ -163,17 +206,25 @@ impl Runner<'_> {
                 SqlState::CARDINALITY_VIOLATION,
                 "ON CONFLICT DO UPDATE command cannot affect row a second time",
             )
-            .hint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values."));
+            .hint(
+                "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
+            ));
         }
         let parameters = self.context.parameters.clone();
-        let target = Target { columns: &update.existing, parameters: &parameters };
+        let target = Target {
+            columns: &update.existing,
+            parameters: &parameters,
+        };
         let mut read = Vec::new();
         for expr in &update.predicate {
             read.extend(derive::reads_with(expr, target));
         }
         let derived = self.derive(&update.assignments, target, &mut read);
         let Some((old, _)) = self.lock_row(key, &derived, &read, false).await? else {
-            return Err(SqlError::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent delete"));
+            return Err(SqlError::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "could not serialize access due to concurrent delete",
+            ));
         };
         let mut both = old.clone();
         both.extend(excluded);
@@ -198,7 +249,12 @@ impl Runner<'_> {
         assignments: Option<&Vec<Assignment>>,
         recheck: Option<&Expr>,
     ) -> SqlResult<()> {
-        let extra = self.source_columns(old_columns, assignments.map(Vec::as_slice).unwrap_or_default(), recheck, row_key);
+        let extra = self.source_columns(
+            old_columns,
+            assignments.map(Vec::as_slice).unwrap_or_default(),
+            recheck,
+            row_key,
+        );
         let layout = {
             let mut layout = row_layout(&self.program.table, old_columns);
             for column in &extra {
@@ -211,8 +267,13 @@ impl Runner<'_> {
         let mut condition = self.compile(&layout, recheck)?;
         let mut returning = self.compile_returning(&extra)?;
         let parameters = self.context.parameters.clone();
-        let target = Target { columns: old_columns, parameters: &parameters };
-        let mut read = recheck.map(|recheck| derive::reads_with(recheck, target)).unwrap_or_default();
+        let target = Target {
+            columns: old_columns,
+            parameters: &parameters,
+        };
+        let mut read = recheck
+            .map(|recheck| derive::reads_with(recheck, target))
+            .unwrap_or_default();
         let derived = self.derive(assigned, target, &mut read);
 
         let columns: Vec<ColumnId> = [row_key].into_iter().chain(extra.iter().copied()).collect();
@@ -265,7 +326,10 @@ impl Runner<'_> {
         };
         let own = |id: ColumnId| {
             id == row_key
-                || old_columns.iter().chain(&self.modify.row_columns).any(|(_, known)| *known == id)
+                || old_columns
+                    .iter()
+                    .chain(&self.modify.row_columns)
+                    .any(|(_, known)| *known == id)
                 || self.modify.table_oid == Some(id)
         };
         let exprs = assignments.iter().map(|assignment| &assignment.value).chain(recheck);
@@ -288,11 +352,17 @@ impl Runner<'_> {
                     for input in inputs {
                         read.extend(derive::reads_with(input, target));
                     }
-                    derived.push(Derived { column: assignment.column, paths });
+                    derived.push(Derived {
+                        column: assignment.column,
+                        paths,
+                    });
                 }
                 None => {
                     read.extend(derive::reads_with(&assignment.value, target));
-                    derived.push(Derived { column: assignment.column, paths: Vec::new() });
+                    derived.push(Derived {
+                        column: assignment.column,
+                        paths: Vec::new(),
+                    });
                 }
             }
         }
@@ -300,20 +370,30 @@ impl Runner<'_> {
         for (at, generated) in &self.program.generated {
             if generated.reads.iter().any(|path| assigned.contains(&path.column)) {
                 read.extend(generated.reads.iter().cloned());
-                derived.push(Derived { column: *at, paths: Vec::new() });
+                derived.push(Derived {
+                    column: *at,
+                    paths: Vec::new(),
+                });
             }
         }
         let writes_column = |column: u16| derived.iter().any(|derived| derived.column == column);
         let demanding = self.program.checks.iter().map(|(_, check)| check.reads.as_slice());
-        let indexed: Vec<Vec<Path>> =
-            self.program.indexes.iter().map(|index| index.reads().cloned().collect()).collect();
+        let indexed: Vec<Vec<Path>> = self
+            .program
+            .indexes
+            .iter()
+            .map(|index| index.reads().cloned().collect())
+            .collect();
         for reads in demanding.chain(indexed.iter().map(Vec::as_slice)) {
             if reads.iter().any(|path| writes_column(path.column)) {
                 read.extend(reads.iter().cloned());
             }
         }
         if !self.modify.returning.is_empty() {
-            let target = Target { columns: &self.modify.row_columns, parameters: target.parameters };
+            let target = Target {
+                columns: &self.modify.row_columns,
+                parameters: target.parameters,
+            };
             for (_, expr) in &self.modify.returning {
                 read.extend(derive::reads_with(expr, target));
             }
@@ -334,7 +414,9 @@ impl Runner<'_> {
         whole: bool,
     ) -> SqlResult<Option<(Row, bool)>> {
         let table = self.program.table.id;
-        let moves = derived.iter().any(|derived| self.program.primary_key.contains(&derived.column));
+        let moves = derived
+            .iter()
+            .any(|derived| self.program.primary_key.contains(&derived.column));
         let mut held: Vec<Path> = Vec::new();
         let mut first = true;
         let mut seen = if whole || moves || derived.iter().all(|derived| derived.paths.is_empty()) {
@@ -358,7 +440,10 @@ impl Runner<'_> {
                     }
                 }
                 if first {
-                    for path in read.iter().filter(|path| !held.iter().any(|held| derive::covers(held, path))) {
+                    for path in read
+                        .iter()
+                        .filter(|path| !held.iter().any(|held| derive::covers(held, path)))
+                    {
                         requests.push(row_lock(table, key, RowPart::Path(path.clone()), Mode::Shared));
                     }
                 }
@@ -367,7 +452,11 @@ impl Runner<'_> {
                 break;
             }
             self.writer.lock(requests).await?;
-            let locked = self.context.transaction.read_locked(table, key, &lock_reads(read, &held, whole || moves)).await?;
+            let locked = self
+                .context
+                .transaction
+                .read_locked(table, key, &lock_reads(read, &held, whole || moves))
+                .await?;
             let Some(mut row) = locked.row else { return Ok(None) };
             self.program.complete(&mut row);
             changed |= locked.changed;
@@ -401,17 +490,31 @@ impl Runner<'_> {
         let mut whole = Vec::new();
         for derived in derived.iter().filter(|derived| !derived.paths.is_empty()) {
             if new[derived.column as usize].is_null() && !old[derived.column as usize].is_null() {
-                whole.push(Path { column: derived.column, steps: Vec::new() });
+                whole.push(Path {
+                    column: derived.column,
+                    steps: Vec::new(),
+                });
             }
         }
         if !whole.is_empty() {
-            let requests =
-                whole.iter().map(|path| row_lock(program.table.id, key, RowPart::Path(path.clone()), Mode::Exclusive));
+            let requests = whole
+                .iter()
+                .map(|path| row_lock(program.table.id, key, RowPart::Path(path.clone()), Mode::Exclusive));
             self.writer.lock(requests.collect()).await?;
             paths.extend(whole);
             paths = derive::minimal(paths);
         }
-        self.writer.update(&program, key, Change { paths: &paths, old: &old, new: new.clone() }).await?;
+        self.writer
+            .update(
+                &program,
+                key,
+                Change {
+                    paths: &paths,
+                    old: &old,
+                    new: new.clone(),
+                },
+            )
+            .await?;
         Ok(new)
     }
 }
@@ -429,13 +532,19 @@ fn resolve_all(derived: &[Derived], row: Option<&Row>) -> Vec<Path> {
         let document = match row.and_then(|row| row.get(derived.column as usize)) {
             Some(Datum::Jsonb(document)) if !derived.paths.is_empty() => document,
             _ => {
-                paths.push(Path { column: derived.column, steps: Vec::new() });
+                paths.push(Path {
+                    column: derived.column,
+                    steps: Vec::new(),
+                });
                 continue;
             }
         };
         for write in &derived.paths {
             let steps: Vec<Step> = derive::resolve(document.view(), write);
-            paths.push(Path { column: derived.column, steps });
+            paths.push(Path {
+                column: derived.column,
+                steps,
+            });
         }
     }
     derive::minimal(paths)
@@ -443,5 +552,9 @@ fn resolve_all(derived: &[Derived], row: Option<&Row>) -> Vec<Path> {
 
 /// What REPEATABLE READ checks for changes since the snapshot: everything read or written; all of the row for `whole`.
 fn lock_reads(read: &[Path], written: &[Path], whole: bool) -> Vec<Path> {
-    if whole { Vec::new() } else { derive::minimal(read.iter().chain(written).cloned().collect()) }
+    if whole {
+        Vec::new()
+    } else {
+        derive::minimal(read.iter().chain(written).cloned().collect())
+    }
 }

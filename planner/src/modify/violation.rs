@@ -40,7 +40,10 @@ pub fn not_null(table: &Relation, at: u16, row: &[Datum], context: &EvalContext<
     let column = &table.columns[at as usize].name;
     SqlError::new(
         SqlState::NOT_NULL_VIOLATION,
-        format!("null value in column \"{column}\" of relation \"{}\" violates not-null constraint", table.name),
+        format!(
+            "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
+            table.name
+        ),
     )
     .detail(format!("Failing row contains {}.", describe_row(table, row, context)))
     .object(|object| {
@@ -53,7 +56,10 @@ pub fn not_null(table: &Relation, at: u16, row: &[Datum], context: &EvalContext<
 pub fn check(table: &Relation, name: &str, row: &[Datum], context: &EvalContext<'_>) -> SqlError {
     SqlError::new(
         SqlState::CHECK_VIOLATION,
-        format!("new row for relation \"{}\" violates check constraint \"{name}\"", table.name),
+        format!(
+            "new row for relation \"{}\" violates check constraint \"{name}\"",
+            table.name
+        ),
     )
     .detail(format!("Failing row contains {}.", describe_row(table, row, context)))
     .object(|object| {

@@ -58,12 +58,22 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// A writer for one statement.
     pub fn new(planner: &'a Planner, context: &'a StatementContext) -> Self {
-        Self { planner, context, rows: HashMap::new(), values: HashMap::new(), queue: ForeignKeyQueue::default() }
+        Self {
+            planner,
+            context,
+            rows: HashMap::new(),
+            values: HashMap::new(),
+            queue: ForeignKeyQueue::default(),
+        }
     }
 
     /// What programs may look at.
     pub fn eval_context(&self) -> EvalContext<'_> {
-        EvalContext { session: &*self.context.session, parameters: &self.context.parameters, outer: &[] }
+        EvalContext {
+            session: &*self.context.session,
+            parameters: &self.context.parameters,
+            outer: &[],
+        }
     }
 
     /// Whether this statement already wrote the row (`true` if it still exists).
@@ -77,7 +87,10 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) async fn lock(&self, requests: Vec<LockRequest>) -> SqlResult<()> {
-        self.context.transaction.lock(requests, self.context.lock_wait()).await?;
+        self.context
+            .transaction
+            .lock(requests, self.context.lock_wait())
+            .await?;
         Ok(())
     }
 
@@ -109,13 +122,19 @@ impl<'a> Writer<'a> {
         let mut requests = vec![
             row_lock(table, &key, RowPart::Row, Mode::Exclusive),
             LockRequest {
-                name: LockName::RowSet { table, row: Some(key.clone()) },
+                name: LockName::RowSet {
+                    table,
+                    row: Some(key.clone()),
+                },
                 mode: Mode::IntentionExclusive,
                 add: None,
             },
         ];
         let entries = self.entries(program, &row)?;
-        for (index, entry) in entries.iter().filter_map(|(index, entry)| Some((index, entry.as_ref()?))) {
+        for (index, entry) in entries
+            .iter()
+            .filter_map(|(index, entry)| Some((index, entry.as_ref()?)))
+        {
             requests.push(value_lock(&program.table, index, entry, &key));
         }
         self.lock(requests).await?;
@@ -130,7 +149,9 @@ impl<'a> Writer<'a> {
             return Err(self.unique_violation(&program.table, primary, values));
         }
         for (index, entry) in entries.iter().filter(|(index, _)| index.unique) {
-            let Some(entry) = entry.as_ref().filter(|entry| !entry.is_distinct) else { continue };
+            let Some(entry) = entry.as_ref().filter(|entry| !entry.is_distinct) else {
+                continue;
+            };
             if let Some(other) = self.holder(table, index, entry).await? {
                 if arbiters.contains(index) {
                     return Ok(Inserted::Conflict { key: other });
@@ -138,7 +159,10 @@ impl<'a> Writer<'a> {
                 return Err(self.unique_violation(&program.table, index, &entry.values));
             }
         }
-        for (index, entry) in entries.iter().filter_map(|(index, entry)| Some((index, entry.as_ref()?))) {
+        for (index, entry) in entries
+            .iter()
+            .filter_map(|(index, entry)| Some((index, entry.as_ref()?)))
+        {
             self.write_entry(table, index, entry, &key, true)?;
         }
         self.queue.inserted(program, &row);
@@ -155,15 +179,24 @@ impl<'a> Writer<'a> {
         let table = program.table.id;
         let entries = self.entries(program, old)?;
         let mut requests = vec![LockRequest {
-            name: LockName::RowSet { table, row: Some(key.clone()) },
+            name: LockName::RowSet {
+                table,
+                row: Some(key.clone()),
+            },
             mode: Mode::IntentionExclusive,
             add: None,
         }];
-        for (index, entry) in entries.iter().filter_map(|(index, entry)| Some((index, entry.as_ref()?))) {
+        for (index, entry) in entries
+            .iter()
+            .filter_map(|(index, entry)| Some((index, entry.as_ref()?)))
+        {
             requests.push(value_lock(&program.table, index, entry, key));
         }
         self.lock(requests).await?;
-        for (index, entry) in entries.iter().filter_map(|(index, entry)| Some((index, entry.as_ref()?))) {
+        for (index, entry) in entries
+            .iter()
+            .filter_map(|(index, entry)| Some((index, entry.as_ref()?)))
+        {
             self.write_entry(table, index, entry, key, false)?;
         }
         self.queue.deleted(self.context, program, key, old);
@@ -179,7 +212,11 @@ impl<'a> Writer<'a> {
     pub async fn update(&mut self, program: &Arc<TableProgram>, key: &Key, change: Change<'_>) -> SqlResult<Key> {
         let table = program.table.id;
         let Change { paths, old, new } = change;
-        let new_key = if program.primary_key.is_empty() { key.clone() } else { primary_key(program, &new)? };
+        let new_key = if program.primary_key.is_empty() {
+            key.clone()
+        } else {
+            primary_key(program, &new)?
+        };
         let is_moved = new_key != *key;
         let before = self.entries(program, old)?;
         let after = self.entries(program, &new)?;
@@ -187,8 +224,15 @@ impl<'a> Writer<'a> {
         if is_moved {
             requests.push(row_lock(table, &new_key, RowPart::Row, Mode::Exclusive));
             for moved in [key, &new_key] {
-                let name = LockName::RowSet { table, row: Some(moved.clone()) };
-                requests.push(LockRequest { name, mode: Mode::IntentionExclusive, add: None });
+                let name = LockName::RowSet {
+                    table,
+                    row: Some(moved.clone()),
+                };
+                requests.push(LockRequest {
+                    name,
+                    mode: Mode::IntentionExclusive,
+                    add: None,
+                });
             }
         }
         let mut changed = Vec::new();
@@ -201,8 +245,16 @@ impl<'a> Writer<'a> {
             if is_same && !is_moved {
                 continue;
             }
-            requests.extend(old_entry.iter().map(|entry| value_lock(&program.table, index, entry, key)));
-            requests.extend(new_entry.iter().map(|entry| value_lock(&program.table, index, entry, &new_key)));
+            requests.extend(
+                old_entry
+                    .iter()
+                    .map(|entry| value_lock(&program.table, index, entry, key)),
+            );
+            requests.extend(
+                new_entry
+                    .iter()
+                    .map(|entry| value_lock(&program.table, index, entry, &new_key)),
+            );
             changed.push((*index, old_entry.as_ref(), new_entry.as_ref(), is_same));
         }
         if !requests.is_empty() {
@@ -238,7 +290,9 @@ impl<'a> Writer<'a> {
         } else {
             let operations = operations(paths, old, &new);
             if !operations.is_empty() {
-                self.context.transaction.write(table, key, RowWrite::Change(operations))?;
+                self.context
+                    .transaction
+                    .write(table, key, RowWrite::Change(operations))?;
             }
         }
         self.rows.insert((table, new_key.clone()), true);
@@ -247,7 +301,11 @@ impl<'a> Writer<'a> {
 
     fn entries<'p>(&self, program: &'p TableProgram, row: &[Datum]) -> SqlResult<Vec<(&'p Index, Option<Entry>)>> {
         let context = self.eval_context();
-        program.indexes.iter().map(|index| Ok((&index.index, index::entry(index, row, &context)?))).collect()
+        program
+            .indexes
+            .iter()
+            .map(|index| Ok((&index.index, index::entry(index, row, &context)?)))
+            .collect()
     }
 
     /// Whether a row exists in the newest state, this statement's writes included (its lock is held).
@@ -263,15 +321,25 @@ impl<'a> Writer<'a> {
         if let Some(known) = self.values.get(&(index.id, entry.value.clone())) {
             return Ok(known.clone());
         }
-        let holders = self.context.transaction.read_index_locked(table, index.id, index.unique, &entry.value).await?;
-        Ok(holders.into_iter().find(|holder| self.written(table, holder) != Some(false)))
+        let holders = self
+            .context
+            .transaction
+            .read_index_locked(table, index.id, index.unique, &entry.value)
+            .await?;
+        Ok(holders
+            .into_iter()
+            .find(|holder| self.written(table, holder) != Some(false)))
     }
 
     fn write_entry(&mut self, table: u32, index: &Index, entry: &Entry, key: &Key, present: bool) -> SqlResult<()> {
         if index.unique && !entry.is_distinct {
-            self.values.insert((index.id, entry.value.clone()), present.then(|| key.clone()));
+            self.values
+                .insert((index.id, entry.value.clone()), present.then(|| key.clone()));
         }
-        Ok(self.context.transaction.write_index(table, index.id, index.unique, &entry.value, key, present)?)
+        Ok(self
+            .context
+            .transaction
+            .write_index(table, index.id, index.unique, &entry.value, key, present)?)
     }
 
     fn unique_violation<'v>(
@@ -320,7 +388,15 @@ pub fn primary_key(program: &TableProgram, row: &[Datum]) -> SqlResult<Key> {
 
 /// A lock on a part of a row.
 pub fn row_lock(table: u32, key: &Key, part: RowPart, mode: Mode) -> LockRequest {
-    LockRequest { name: LockName::Row { table, key: key.clone(), part }, mode, add: None }
+    LockRequest {
+        name: LockName::Row {
+            table,
+            key: key.clone(),
+            part,
+        },
+        mode,
+        add: None,
+    }
 }
 
 fn value_lock(table: &Relation, index: &Index, entry: &Entry, key: &Key) -> LockRequest {
@@ -333,7 +409,11 @@ fn value_lock(table: &Relation, index: &Index, entry: &Entry, key: &Key) -> Lock
         value: entry.value.clone(),
         row: (!is_value).then(|| key.clone()),
     };
-    LockRequest { name, mode: Mode::Exclusive, add: None }
+    LockRequest {
+        name,
+        mode: Mode::Exclusive,
+        add: None,
+    }
 }
 
 /// The path operations that turn one row into another at the given paths.
@@ -346,14 +426,20 @@ fn operations(paths: &[Path], old: &Row, new: &Row) -> Vec<PathOp> {
             (false, Datum::Jsonb(document)) => {
                 let steps: Vec<String> = path.steps.iter().map(step_text).collect();
                 match document.path(&steps) {
-                    Some(value) => Action::Set { value, create_parents: true },
+                    Some(value) => Action::Set {
+                        value,
+                        create_parents: true,
+                    },
                     None => Action::Remove,
                 }
             }
             _ if before.is_null() && after.is_null() => continue,
             _ => Action::SetColumn(after.clone()),
         };
-        operations.push(PathOp { path: path.clone(), action });
+        operations.push(PathOp {
+            path: path.clone(),
+            action,
+        });
     }
     operations
 }

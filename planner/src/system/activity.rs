@@ -28,8 +28,14 @@ fn locks(rows: &mut Builder, context: &SystemContext<'_>) {
     for lock in context.transaction.node_locks() {
         let kind = match &lock.name {
             LockName::Table(_) | LockName::RowSet { .. } => "relation",
-            LockName::Row { part: RowPart::Row | RowPart::Identity | RowPart::Data, .. } => "tuple",
-            LockName::Row { part: RowPart::Path(_), .. } | LockName::PathClass { .. } => "path",
+            LockName::Row {
+                part: RowPart::Row | RowPart::Identity | RowPart::Data,
+                ..
+            } => "tuple",
+            LockName::Row {
+                part: RowPart::Path(_), ..
+            }
+            | LockName::PathClass { .. } => "path",
             LockName::IndexValue { .. } | LockName::IndexInterval { .. } => "index",
         };
         rows.row([
@@ -38,7 +44,10 @@ fn locks(rows: &mut Builder, context: &SystemContext<'_>) {
             ("relation", id(table_of(&lock.name))),
             ("path", text(lock_name(context.catalog, context.session, &lock.name))),
             ("shard", Datum::Int4(lock.shard as i32)),
-            ("virtualtransaction", text(format!("{}/{}", lock.session, lock.transaction))),
+            (
+                "virtualtransaction",
+                text(format!("{}/{}", lock.session, lock.transaction)),
+            ),
             ("pid", Datum::Int4(lock.session as i32)),
             ("mode", text(mode_name(lock.mode))),
             ("granted", Datum::Bool(lock.granted)),
@@ -81,7 +90,10 @@ pub(crate) fn mode_name(mode: Mode) -> &'static str {
 /// A lock's name in words a user knows: `orders/42/doc/items/3/qty`.
 pub(crate) fn lock_name(catalog: &Catalog, session: &dyn SessionView, name: &LockName) -> String {
     let relation = catalog.relations.get(&table_of(name)).map(AsRef::as_ref);
-    let mut path = relation.map_or_else(|| table_of(name).to_string(), |relation: &Relation| relation.name.clone());
+    let mut path = relation.map_or_else(
+        || table_of(name).to_string(),
+        |relation: &Relation| relation.name.clone(),
+    );
     let index_name = |index: u32| {
         let found = relation.and_then(|relation| relation.indexes.iter().find(|known| known.id == index));
         found.map_or_else(|| index.to_string(), |found| found.name.clone())
@@ -105,7 +117,12 @@ pub(crate) fn lock_name(catalog: &Catalog, session: &dyn SessionView, name: &Loc
         }
         LockName::IndexInterval { index, from, to, .. } => {
             let to = to.as_ref().map_or_else(String::new, |to| key_text(session, None, to));
-            let _ = write!(path, "/{}/[{}, {to})", index_name(*index), key_text(session, None, from));
+            let _ = write!(
+                path,
+                "/{}/[{}, {to})",
+                index_name(*index),
+                key_text(session, None, from)
+            );
         }
         LockName::PathClass { path: inner, .. } => {
             path.push_str("/*");
@@ -190,7 +207,10 @@ fn value_type(value: &Datum) -> crate::Type {
 
 fn activity(rows: &mut Builder, context: &SystemContext<'_>) {
     for one in context.session.activities() {
-        let database = context.catalog.database(&one.database).map_or(0, |database| database.id);
+        let database = context
+            .catalog
+            .database(&one.database)
+            .map_or(0, |database| database.id);
         let role = context.catalog.role(&one.user).map_or(0, |role| role.id);
         rows.row([
             ("datid", id(database)),
@@ -200,12 +220,27 @@ fn activity(rows: &mut Builder, context: &SystemContext<'_>) {
             ("usename", text(&one.user)),
             ("application_name", text(&one.application)),
             ("client_addr", maybe(one.client.as_ref().map(|(address, _)| address))),
-            ("client_port", one.client.as_ref().map_or(Datum::Null, |(_, port)| Datum::Int4(i32::from(*port)))),
+            (
+                "client_port",
+                one.client
+                    .as_ref()
+                    .map_or(Datum::Null, |(_, port)| Datum::Int4(i32::from(*port))),
+            ),
             ("backend_start", Datum::TimestampTz(one.backend_start)),
-            ("xact_start", one.transaction_start.map_or(Datum::Null, Datum::TimestampTz)),
+            (
+                "xact_start",
+                one.transaction_start.map_or(Datum::Null, Datum::TimestampTz),
+            ),
             ("query_start", one.query_start.map_or(Datum::Null, Datum::TimestampTz)),
             ("state_change", Datum::TimestampTz(one.state_change)),
-            ("wait_event_type", if context.transaction.blocking(one.pid as u32).is_empty() { Datum::Null } else { text("Lock") }),
+            (
+                "wait_event_type",
+                if context.transaction.blocking(one.pid as u32).is_empty() {
+                    Datum::Null
+                } else {
+                    text("Lock")
+                },
+            ),
             ("state", text(one.state)),
             ("query", text(&one.query)),
             ("backend_type", text("client backend")),

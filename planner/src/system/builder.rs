@@ -17,9 +17,22 @@ pub struct Builder {
 impl Builder {
     /// A builder for a relation.
     pub fn new(relation: &Relation) -> Self {
-        let neutral = relation.columns.iter().map(|column| neutral(&column.name, column.ty.oid)).collect();
-        let positions = relation.columns.iter().enumerate().map(|(i, column)| (column.name.clone(), i)).collect();
-        Self { positions, neutral, rows: Vec::new() }
+        let neutral = relation
+            .columns
+            .iter()
+            .map(|column| neutral(&column.name, column.ty.oid))
+            .collect();
+        let positions = relation
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, column)| (column.name.clone(), i))
+            .collect();
+        Self {
+            positions,
+            neutral,
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row with these columns set.

@@ -8,14 +8,22 @@ use crate::eval::SessionView;
 /// An identifier, quoted if it must be.
 pub fn quote_ident(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !crate::parse::is_reserved(name);
-    if is_plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    if is_plain {
+        name.to_string()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }
 
 /// A relation's name, with its schema unless the search path finds it without.
 pub fn relation_name(catalog: &Catalog, session: &dyn SessionView, relation: &Relation) -> String {
-    let is_visible = catalog.relation(session, None, &relation.name).is_some_and(|found| found.id == relation.id);
+    let is_visible = catalog
+        .relation(session, None, &relation.name)
+        .is_some_and(|found| found.id == relation.id);
     qualified(catalog, relation, !is_visible)
 }
 
@@ -35,18 +43,33 @@ pub fn default(catalog: &Catalog, session: &dyn SessionView, text: &str) -> Stri
         .and_then(|id| catalog.relations.get(&id));
     match sequence {
         Some(sequence) => {
-            format!("nextval('{}'::regclass)", relation_name(catalog, session, sequence).replace('\'', "''"))
+            format!(
+                "nextval('{}'::regclass)",
+                relation_name(catalog, session, sequence).replace('\'', "''")
+            )
         }
         None => text.to_string(),
     }
 }
 
 /// `CREATE UNIQUE INDEX name ON schema.table USING btree (a, lower(b)) WHERE …`
-pub fn index(catalog: &Catalog, session: &dyn SessionView, relation: &Relation, index: &Index, with_schema: bool) -> String {
+pub fn index(
+    catalog: &Catalog,
+    session: &dyn SessionView,
+    relation: &Relation,
+    index: &Index,
+    with_schema: bool,
+) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
-    let table =
-        if with_schema { qualified(catalog, relation, true) } else { relation_name(catalog, session, relation) };
-    let mut text = format!("CREATE {unique}INDEX {} ON {table} USING btree (", quote_ident(&index.name));
+    let table = if with_schema {
+        qualified(catalog, relation, true)
+    } else {
+        relation_name(catalog, session, relation)
+    };
+    let mut text = format!(
+        "CREATE {unique}INDEX {} ON {table} USING btree (",
+        quote_ident(&index.name)
+    );
     for i in 0..index.keys.len() {
         if i > 0 {
             text.push_str(", ");
@@ -101,15 +124,27 @@ fn parenthesized(text: &str) -> String {
 }
 
 fn columns(relation: &Relation, positions: &[u16]) -> String {
-    let names: Vec<String> = positions.iter().map(|at| quote_ident(&relation.columns[*at as usize].name)).collect();
+    let names: Vec<String> = positions
+        .iter()
+        .map(|at| quote_ident(&relation.columns[*at as usize].name))
+        .collect();
     names.join(", ")
 }
 
 /// `PRIMARY KEY (a)`, `CHECK ((a > 0))`, `FOREIGN KEY (a) REFERENCES t(b) ON DELETE CASCADE`
-pub fn constraint(catalog: &Catalog, session: &dyn SessionView, relation: &Relation, constraint: &Constraint) -> String {
+pub fn constraint(
+    catalog: &Catalog,
+    session: &dyn SessionView,
+    relation: &Relation,
+    constraint: &Constraint,
+) -> String {
     let keys = |id: u32| {
         let index = relation.indexes.iter().find(|index| index.id == id);
-        let keys = index.map(|index| (0..index.keys.len()).map(|i| index_key(relation, index, i)).collect::<Vec<_>>());
+        let keys = index.map(|index| {
+            (0..index.keys.len())
+                .map(|i| index_key(relation, index, i))
+                .collect::<Vec<_>>()
+        });
         let mut text = format!("({})", keys.unwrap_or_default().join(", "));
         if let Some(index) = index.filter(|index| !index.include.is_empty()) {
             let _ = write!(text, " INCLUDE ({})", columns(relation, &index.include));
@@ -120,10 +155,20 @@ pub fn constraint(catalog: &Catalog, session: &dyn SessionView, relation: &Relat
         ConstraintKind::PrimaryKey { index } => format!("PRIMARY KEY {}", keys(*index).0),
         ConstraintKind::Unique { index } => {
             let (keys, nulls_not_distinct) = keys(*index);
-            format!("UNIQUE {}{keys}", if nulls_not_distinct { "NULLS NOT DISTINCT " } else { "" })
+            format!(
+                "UNIQUE {}{keys}",
+                if nulls_not_distinct { "NULLS NOT DISTINCT " } else { "" }
+            )
         }
         ConstraintKind::Check { expression } => format!("CHECK {}", parenthesized(&parenthesized(expression))),
-        ConstraintKind::Foreign { columns: own, table, referenced, on_delete, on_update, match_full } => {
+        ConstraintKind::Foreign {
+            columns: own,
+            table,
+            referenced,
+            on_delete,
+            on_update,
+            match_full,
+        } => {
             let parent = catalog.relations.get(table);
             let mut text = format!(
                 "FOREIGN KEY ({}) REFERENCES {}({})",

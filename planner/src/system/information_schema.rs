@@ -40,7 +40,12 @@ fn yes_no(value: bool) -> Datum {
 
 fn schemata(rows: &mut Builder, context: &SystemContext<'_>) {
     let id = context.catalog.session_database(context.session);
-    for schema in context.catalog.schemas.values().filter(|schema| schema.database == id || schema.database == 0) {
+    for schema in context
+        .catalog
+        .schemas
+        .values()
+        .filter(|schema| schema.database == id || schema.database == 0)
+    {
         rows.row([
             ("catalog_name", database(context)),
             ("schema_name", text(&schema.name)),
@@ -74,9 +79,14 @@ fn measures(column: &Column) -> [Datum; 6] {
     let null = || Datum::Null;
     let modifier = column.ty.modifier;
     match column.ty.oid {
-        oid::VARCHAR | oid::BPCHAR if modifier >= 4 => {
-            [number(modifier - 4), number((modifier - 4).saturating_mul(4)), null(), null(), null(), null()]
-        }
+        oid::VARCHAR | oid::BPCHAR if modifier >= 4 => [
+            number(modifier - 4),
+            number((modifier - 4).saturating_mul(4)),
+            null(),
+            null(),
+            null(),
+            null(),
+        ],
         oid::TEXT | oid::VARCHAR => [null(), number(1 << 30), null(), null(), null(), null()],
         oid::INT2 => [null(), null(), number(16), number(2), number(0), null()],
         oid::INT4 => [null(), null(), number(32), number(2), number(0), null()],
@@ -85,13 +95,25 @@ fn measures(column: &Column) -> [Datum; 6] {
         oid::FLOAT8 => [null(), null(), number(53), number(2), null(), null()],
         oid::NUMERIC if modifier >= 4 => {
             let packed = modifier - 4;
-            [null(), null(), number(packed >> 16 & 0xffff), number(10), number(packed & 0x7ff), null()]
+            [
+                null(),
+                null(),
+                number(packed >> 16 & 0xffff),
+                number(10),
+                number(packed & 0x7ff),
+                null(),
+            ]
         }
         oid::NUMERIC => [null(), null(), null(), number(10), null(), null()],
         oid::DATE => [null(), null(), null(), null(), null(), number(0)],
-        oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::INTERVAL => {
-            [null(), null(), null(), null(), null(), number(if modifier >= 0 { modifier } else { 6 })]
-        }
+        oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::INTERVAL => [
+            null(),
+            null(),
+            null(),
+            null(),
+            null(),
+            number(if modifier >= 0 { modifier } else { 6 }),
+        ],
         _ => [null(), null(), null(), null(), null(), null()],
     }
 }
@@ -106,14 +128,20 @@ fn columns(rows: &mut Builder, context: &SystemContext<'_>) {
                 _ => types::format_type(crate::Type::new(column.ty.oid)),
             };
             let [length, octets, precision, radix, scale, datetime] = measures(column);
-            let default = column.default.as_ref().filter(|_| !column.generated && column.identity.is_none());
+            let default = column
+                .default
+                .as_ref()
+                .filter(|_| !column.generated && column.identity.is_none());
             rows.row([
                 ("table_catalog", database(context)),
                 ("table_schema", schema_name(context, relation.schema)),
                 ("table_name", text(&relation.name)),
                 ("column_name", text(&column.name)),
                 ("ordinal_position", Datum::Int4(i32::from(position) + 1)),
-                ("column_default", maybe(default.map(|text| deparse::default(context.catalog, context.session, text)))),
+                (
+                    "column_default",
+                    maybe(default.map(|text| deparse::default(context.catalog, context.session, text))),
+                ),
                 ("is_nullable", yes_no(!column.not_null)),
                 ("data_type", text(data_type)),
                 ("character_maximum_length", length),
@@ -136,7 +164,10 @@ fn columns(rows: &mut Builder, context: &SystemContext<'_>) {
                     })),
                 ),
                 ("is_generated", text(if column.generated { "ALWAYS" } else { "NEVER" })),
-                ("generation_expression", maybe(column.default.as_ref().filter(|_| column.generated))),
+                (
+                    "generation_expression",
+                    maybe(column.default.as_ref().filter(|_| column.generated)),
+                ),
                 ("is_updatable", yes_no(relation.kind == RelationKind::Table)),
             ]);
         }
@@ -149,7 +180,10 @@ fn views(rows: &mut Builder, context: &SystemContext<'_>) {
             ("table_catalog", database(context)),
             ("table_schema", schema_name(context, relation.schema)),
             ("table_name", text(&relation.name)),
-            ("view_definition", maybe(relation.view.as_ref().map(|view| format!(" {view};")))),
+            (
+                "view_definition",
+                maybe(relation.view.as_ref().map(|view| format!(" {view};"))),
+            ),
             ("check_option", text("NONE")),
             ("is_updatable", text("NO")),
             ("is_insertable_into", text("NO")),
@@ -234,7 +268,10 @@ fn key_column_usage(rows: &mut Builder, context: &SystemContext<'_>) {
                     ("table_name", text(&relation.name)),
                     ("column_name", text(&relation.columns[position as usize].name)),
                     ("ordinal_position", Datum::Int4(ordinal)),
-                    ("position_in_unique_constraint", if is_foreign { Datum::Int4(ordinal) } else { Datum::Null }),
+                    (
+                        "position_in_unique_constraint",
+                        if is_foreign { Datum::Int4(ordinal) } else { Datum::Null },
+                    ),
                 ]);
             }
         }
@@ -279,21 +316,36 @@ fn rule(action: ReferentialAction) -> Datum {
 fn referential_constraints(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in visible(context) {
         for constraint in &relation.constraints {
-            let ConstraintKind::Foreign { table, referenced, on_delete, on_update, match_full, .. } = &constraint.kind
+            let ConstraintKind::Foreign {
+                table,
+                referenced,
+                on_delete,
+                on_update,
+                match_full,
+                ..
+            } = &constraint.kind
             else {
                 continue;
             };
             let parent = context.catalog.relations.get(table);
             let unique = parent.and_then(|parent| {
-                let is_key = |known: &&crate::catalog::Constraint| constraint_columns(parent, &known.kind) == *referenced;
-                parent.constraints.iter().filter(|known| !matches!(known.kind, ConstraintKind::Foreign { .. })).find(is_key)
+                let is_key =
+                    |known: &&crate::catalog::Constraint| constraint_columns(parent, &known.kind) == *referenced;
+                parent
+                    .constraints
+                    .iter()
+                    .filter(|known| !matches!(known.kind, ConstraintKind::Foreign { .. }))
+                    .find(is_key)
             });
             rows.row([
                 ("constraint_catalog", database(context)),
                 ("constraint_schema", schema_name(context, relation.schema)),
                 ("constraint_name", text(&constraint.name)),
                 ("unique_constraint_catalog", database(context)),
-                ("unique_constraint_schema", parent.map_or(Datum::Null, |parent| schema_name(context, parent.schema))),
+                (
+                    "unique_constraint_schema",
+                    parent.map_or(Datum::Null, |parent| schema_name(context, parent.schema)),
+                ),
                 ("unique_constraint_name", maybe(unique.map(|unique| &unique.name))),
                 ("match_option", text(if *match_full { "FULL" } else { "NONE" })),
                 ("update_rule", rule(*on_update)),

@@ -90,8 +90,13 @@ pub struct SettingInfo {
 
 /// Every system relation of this build.
 pub fn relations() -> &'static [Arc<Relation>] {
-    static RELATIONS: LazyLock<Vec<Arc<Relation>>> =
-        LazyLock::new(|| definitions::DEFINITIONS.lines().filter_map(define).map(Arc::new).collect());
+    static RELATIONS: LazyLock<Vec<Arc<Relation>>> = LazyLock::new(|| {
+        definitions::DEFINITIONS
+            .lines()
+            .filter_map(define)
+            .map(Arc::new)
+            .collect()
+    });
     &RELATIONS
 }
 

@@ -20,7 +20,11 @@ pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) 
         "pg_user" | "pg_shadow" => users(rows, context),
         "pg_auth_members" => members(rows, context),
         "pg_tablespace" => {
-            rows.row([("oid", id(PG_DEFAULT)), ("spcname", text("pg_default")), ("spcowner", id(BOOTSTRAP_ROLE))]);
+            rows.row([
+                ("oid", id(PG_DEFAULT)),
+                ("spcname", text("pg_default")),
+                ("spcowner", id(BOOTSTRAP_ROLE)),
+            ]);
         }
         _ => return false,
     }
@@ -45,7 +49,10 @@ fn databases(rows: &mut Builder, context: &SystemContext<'_>) {
 }
 
 fn is_superuser(context: &SystemContext<'_>) -> bool {
-    context.catalog.role(&context.session.current_user()).is_some_and(|role| role.superuser)
+    context
+        .catalog
+        .role(&context.session.current_user())
+        .is_some_and(|role| role.superuser)
 }
 
 /// Verifiers are shown to superusers only.
@@ -100,7 +107,11 @@ fn users(rows: &mut Builder, context: &SystemContext<'_>) {
 fn members(rows: &mut Builder, context: &SystemContext<'_>) {
     for role in context.catalog.roles.values() {
         for group in &role.member_of {
-            rows.row([("roleid", id(*group)), ("member", id(role.id)), ("grantor", id(BOOTSTRAP_ROLE))]);
+            rows.row([
+                ("roleid", id(*group)),
+                ("member", id(role.id)),
+                ("grantor", id(BOOTSTRAP_ROLE)),
+            ]);
         }
     }
 }

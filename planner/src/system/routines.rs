@@ -61,7 +61,10 @@ fn io_function(name: &str, direction: &str) -> u32 {
         Some(_) => [format!("array_{direction}"), String::new()],
         None => [format!("{name}{direction}"), format!("{name}_{direction}")],
     };
-    candidates.iter().find_map(|candidate| functions::by_name(candidate).first()).map_or(0, |function| function.oid)
+    candidates
+        .iter()
+        .find_map(|candidate| functions::by_name(candidate).first())
+        .map_or(0, |function| function.oid)
 }
 
 fn oids(values: &[u32]) -> Datum {
@@ -77,7 +80,14 @@ fn pg_proc(rows: &mut Builder) {
             ("proowner", id(BOOTSTRAP_ROLE)),
             ("prolang", id(INTERNAL_LANGUAGE)),
             ("procost", Datum::Float4(1.0)),
-            ("provariadic", id(if function.variadic { function.args.last().copied().unwrap_or(0) } else { 0 })),
+            (
+                "provariadic",
+                id(if function.variadic {
+                    function.args.last().copied().unwrap_or(0)
+                } else {
+                    0
+                }),
+            ),
             (
                 "prokind",
                 text(match function.kind {
@@ -154,7 +164,10 @@ fn pg_cast(rows: &mut Builder) {
 }
 
 fn pg_aggregate(rows: &mut Builder) {
-    for function in functions::all().iter().filter(|function| function.kind == FunctionKind::Aggregate) {
+    for function in functions::all()
+        .iter()
+        .filter(|function| function.kind == FunctionKind::Aggregate)
+    {
         rows.row([("aggfnoid", Datum::Oid(function.oid)), ("aggkind", text("n"))]);
     }
 }
@@ -167,7 +180,11 @@ fn pg_am(rows: &mut Builder) {
 
 fn pg_language(rows: &mut Builder) {
     for (number, name) in [(INTERNAL_LANGUAGE, "internal"), (14, "sql")] {
-        rows.row([("oid", id(number)), ("lanname", text(name)), ("lanowner", id(BOOTSTRAP_ROLE))]);
+        rows.row([
+            ("oid", id(number)),
+            ("lanname", text(name)),
+            ("lanowner", id(BOOTSTRAP_ROLE)),
+        ]);
     }
 }
 

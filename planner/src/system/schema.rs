@@ -37,9 +37,18 @@ pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) 
 /// The relations of the session's database and the system ones.
 pub(super) fn visible<'a>(context: &'a SystemContext<'_>) -> impl Iterator<Item = &'a Relation> {
     let database = context.catalog.session_database(context.session);
-    context.catalog.relations.values().map(AsRef::as_ref).filter(move |relation| {
-        context.catalog.schemas.get(&relation.schema).is_some_and(|schema| schema.database == database || schema.database == 0)
-    })
+    context
+        .catalog
+        .relations
+        .values()
+        .map(AsRef::as_ref)
+        .filter(move |relation| {
+            context
+                .catalog
+                .schemas
+                .get(&relation.schema)
+                .is_some_and(|schema| schema.database == database || schema.database == 0)
+        })
 }
 
 fn user<'a>(context: &'a SystemContext<'_>) -> impl Iterator<Item = &'a Relation> {
@@ -56,8 +65,17 @@ pub(super) fn role_name(context: &SystemContext<'_>, role: u32) -> Datum {
 
 fn namespaces(rows: &mut Builder, context: &SystemContext<'_>) {
     let database = context.catalog.session_database(context.session);
-    for schema in context.catalog.schemas.values().filter(|schema| schema.database == database || schema.database == 0) {
-        rows.row([("oid", id(schema.id)), ("nspname", text(&schema.name)), ("nspowner", id(schema.owner))]);
+    for schema in context
+        .catalog
+        .schemas
+        .values()
+        .filter(|schema| schema.database == database || schema.database == 0)
+    {
+        rows.row([
+            ("oid", id(schema.id)),
+            ("nspname", text(&schema.name)),
+            ("nspowner", id(schema.owner)),
+        ]);
     }
 }
 
@@ -75,8 +93,15 @@ fn relation_kind(relation: &Relation) -> &'static str {
 fn classes(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in visible(context) {
         let is_parent = context.catalog.referencing.contains_key(&relation.id);
-        let has_foreign = relation.constraints.iter().any(|one| matches!(one.kind, ConstraintKind::Foreign { .. }));
-        let checks = relation.constraints.iter().filter(|one| matches!(one.kind, ConstraintKind::Check { .. })).count();
+        let has_foreign = relation
+            .constraints
+            .iter()
+            .any(|one| matches!(one.kind, ConstraintKind::Foreign { .. }));
+        let checks = relation
+            .constraints
+            .iter()
+            .filter(|one| matches!(one.kind, ConstraintKind::Check { .. }))
+            .count();
         let kind = relation_kind(relation);
         rows.row([
             ("oid", id(relation.id)),
@@ -123,13 +148,25 @@ fn attribute(rows: &mut Builder, relation: u32, number: i16, column: &Column) {
         ("attstattarget", Datum::Int4(-1)),
         ("attlen", Datum::Int2(info.map_or(-1, |info| info.length))),
         ("attnum", Datum::Int2(number)),
-        ("attndims", Datum::Int4(i32::from(info.is_some_and(types::TypeInfo::is_array)))),
+        (
+            "attndims",
+            Datum::Int4(i32::from(info.is_some_and(types::TypeInfo::is_array))),
+        ),
         ("attcacheoff", Datum::Int4(-1)),
         ("atttypmod", Datum::Int4(column.ty.modifier)),
-        ("attalign", text(info.map_or("i".to_string(), |info| char::from(info.align).to_string()))),
-        ("attstorage", text(info.map_or("p".to_string(), |info| char::from(info.storage).to_string()))),
+        (
+            "attalign",
+            text(info.map_or("i".to_string(), |info| char::from(info.align).to_string())),
+        ),
+        (
+            "attstorage",
+            text(info.map_or("p".to_string(), |info| char::from(info.storage).to_string())),
+        ),
         ("attnotnull", Datum::Bool(column.not_null)),
-        ("atthasdef", Datum::Bool(column.default.is_some() && column.identity.is_none())),
+        (
+            "atthasdef",
+            Datum::Bool(column.default.is_some() && column.identity.is_none()),
+        ),
         ("atthasmissing", Datum::Bool(column.missing.is_some())),
         (
             "attidentity",
@@ -171,7 +208,10 @@ fn defaults(rows: &mut Builder, context: &SystemContext<'_>) {
                     ("oid", id(relation.id)),
                     ("adrelid", id(relation.id)),
                     ("adnum", Datum::Int2(position as i16 + 1)),
-                    ("adbin", text(deparse::default(context.catalog, context.session, default))),
+                    (
+                        "adbin",
+                        text(deparse::default(context.catalog, context.session, default)),
+                    ),
                 ]);
             }
         }
@@ -197,7 +237,10 @@ fn indexes(rows: &mut Builder, context: &SystemContext<'_>) {
                     IndexSource::Column(_) => None,
                 })
                 .collect();
-            let options = index.keys.iter().map(|key| i16::from(key.descending) + 2 * i16::from(key.nulls_first));
+            let options = index
+                .keys
+                .iter()
+                .map(|key| i16::from(key.descending) + 2 * i16::from(key.nulls_first));
             rows.row([
                 ("indexrelid", id(index.id)),
                 ("indrelid", id(relation.id)),
@@ -212,7 +255,14 @@ fn indexes(rows: &mut Builder, context: &SystemContext<'_>) {
                 ("indislive", Datum::Bool(true)),
                 ("indkey", vector(index_attributes(index))),
                 ("indoption", vector(options)),
-                ("indexprs", if expressions.is_empty() { Datum::Null } else { text(expressions.join(", ")) }),
+                (
+                    "indexprs",
+                    if expressions.is_empty() {
+                        Datum::Null
+                    } else {
+                        text(expressions.join(", "))
+                    },
+                ),
                 ("indpred", maybe(index.predicate.as_ref())),
             ]);
         }
@@ -234,15 +284,37 @@ fn constraints(rows: &mut Builder, context: &SystemContext<'_>) {
         for constraint in &relation.constraints {
             let index_of = |index: u32| relation.indexes.iter().find(|candidate| candidate.id == index);
             let (kind, index, columns) = match &constraint.kind {
-                ConstraintKind::PrimaryKey { index } => ("p", *index, index_of(*index).map(|index| index_attributes(index).collect())),
-                ConstraintKind::Unique { index } => ("u", *index, index_of(*index).map(|index| index_attributes(index).collect())),
+                ConstraintKind::PrimaryKey { index } => (
+                    "p",
+                    *index,
+                    index_of(*index).map(|index| index_attributes(index).collect()),
+                ),
+                ConstraintKind::Unique { index } => (
+                    "u",
+                    *index,
+                    index_of(*index).map(|index| index_attributes(index).collect()),
+                ),
                 ConstraintKind::Check { .. } => ("c", 0, None),
-                ConstraintKind::Foreign { columns, .. } => {
-                    ("f", 0, Some(columns.iter().map(|position| *position as i16 + 1).collect::<Vec<i16>>()))
-                }
+                ConstraintKind::Foreign { columns, .. } => (
+                    "f",
+                    0,
+                    Some(
+                        columns
+                            .iter()
+                            .map(|position| *position as i16 + 1)
+                            .collect::<Vec<i16>>(),
+                    ),
+                ),
             };
             let (parent, referenced, on_delete, on_update, match_full) = match &constraint.kind {
-                ConstraintKind::Foreign { table, referenced, on_delete, on_update, match_full, .. } => (
+                ConstraintKind::Foreign {
+                    table,
+                    referenced,
+                    on_delete,
+                    on_update,
+                    match_full,
+                    ..
+                } => (
                     *table,
                     vector(referenced.iter().map(|position| *position as i16 + 1)),
                     action(*on_delete),
@@ -293,19 +365,44 @@ fn sequences(rows: &mut Builder, context: &SystemContext<'_>) {
 pub(crate) fn comments<'a>(context: &'a SystemContext<'_>) -> Vec<(u32, &'static str, i32, &'a str)> {
     let mut comments = Vec::new();
     for schema in context.catalog.schemas.values() {
-        comments.extend(schema.comment.as_deref().map(|comment| (schema.id, "pg_namespace", 0, comment)));
+        comments.extend(
+            schema
+                .comment
+                .as_deref()
+                .map(|comment| (schema.id, "pg_namespace", 0, comment)),
+        );
     }
     for relation in visible(context) {
-        comments.extend(relation.comment.as_deref().map(|comment| (relation.id, "pg_class", 0, comment)));
+        comments.extend(
+            relation
+                .comment
+                .as_deref()
+                .map(|comment| (relation.id, "pg_class", 0, comment)),
+        );
         for (position, column) in relation.live_columns() {
             let number = i32::from(position) + 1;
-            comments.extend(column.comment.as_deref().map(|comment| (relation.id, "pg_class", number, comment)));
+            comments.extend(
+                column
+                    .comment
+                    .as_deref()
+                    .map(|comment| (relation.id, "pg_class", number, comment)),
+            );
         }
         for index in &relation.indexes {
-            comments.extend(index.comment.as_deref().map(|comment| (index.id, "pg_class", 0, comment)));
+            comments.extend(
+                index
+                    .comment
+                    .as_deref()
+                    .map(|comment| (index.id, "pg_class", 0, comment)),
+            );
         }
         for constraint in &relation.constraints {
-            comments.extend(constraint.comment.as_deref().map(|comment| (constraint.id, "pg_constraint", 0, comment)));
+            comments.extend(
+                constraint
+                    .comment
+                    .as_deref()
+                    .map(|comment| (constraint.id, "pg_constraint", 0, comment)),
+            );
         }
     }
     comments
@@ -313,7 +410,10 @@ pub(crate) fn comments<'a>(context: &'a SystemContext<'_>) -> Vec<(u32, &'static
 
 /// OID of a system catalog by name.
 pub(crate) fn catalog_oid(name: &str) -> u32 {
-    super::relations().iter().find(|relation| relation.name == name).map_or(0, |relation| relation.id)
+    super::relations()
+        .iter()
+        .find(|relation| relation.name == name)
+        .map_or(0, |relation| relation.id)
 }
 
 fn descriptions(rows: &mut Builder, context: &SystemContext<'_>) {
@@ -360,7 +460,10 @@ fn views(rows: &mut Builder, context: &SystemContext<'_>) {
             ("schemaname", schema_name(context, relation.schema)),
             ("viewname", text(&relation.name)),
             ("viewowner", role_name(context, relation.owner)),
-            ("definition", maybe(relation.view.as_ref().map(|view| format!(" {view};")))),
+            (
+                "definition",
+                maybe(relation.view.as_ref().map(|view| format!(" {view};"))),
+            ),
         ]);
     }
 }
@@ -372,7 +475,10 @@ fn index_definitions(rows: &mut Builder, context: &SystemContext<'_>) {
                 ("schemaname", schema_name(context, relation.schema)),
                 ("tablename", text(&relation.name)),
                 ("indexname", text(&index.name)),
-                ("indexdef", text(deparse::index(context.catalog, context.session, relation, index, true))),
+                (
+                    "indexdef",
+                    text(deparse::index(context.catalog, context.session, relation, index, true)),
+                ),
             ]);
         }
     }
