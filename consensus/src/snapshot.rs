@@ -11,6 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use openraft::storage::{RaftSnapshotBuilder, Snapshot};
 use storage::engine::{Family, View};
@@ -21,6 +22,9 @@ use crate::types::{CommittedLeaderId, GroupId, NodeId, SnapshotMeta, TypeConfig}
 
 /// Bytes of keys and values per file of an exported snapshot.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// How long a snapshot waits before it tries a full device again.
+const FULL_DEVICE_RETRY: Duration = Duration::from_millis(500);
 
 /// A snapshot's data.
 pub enum SnapshotData {
@@ -74,16 +78,31 @@ impl SnapshotFiles {
 }
 
 impl SnapshotData {
-    /// Fills a new family and makes it current.
+    /// Fills a new family and makes it current. A full device is waited for.
     pub(crate) fn install(self, engine: &Engine, group: GroupId) -> Result<Family, EngineError> {
-        let mut received = match self {
+        let received = match self {
             SnapshotData::Received(files) => files,
-            SnapshotData::Here(view) => SnapshotFiles::export(engine, group, &view)?,
+            SnapshotData::Here(view) => patiently(group, || SnapshotFiles::export(engine, group, &view))?,
         };
-        let staged = engine.stage_family(group.0)?;
-        engine.ingest(&staged, std::mem::take(&mut received.files))?;
-        engine.switch_family(&staged)?;
-        Ok(staged)
+        patiently(group, || {
+            let staged = engine.stage_family(group.0)?;
+            engine.ingest(&staged, received.files.clone())?;
+            engine.switch_family(&staged)?;
+            Ok(staged)
+        })
+    }
+}
+
+/// Tries again while the device is full: an error here would stop the group, and lose nothing less.
+fn patiently<T>(group: GroupId, mut attempt: impl FnMut() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    loop {
+        match attempt() {
+            Err(error) if error.is_retryable() => {
+                tracing::error!(%group, %error, "a snapshot waits for space on the device");
+                std::thread::sleep(FULL_DEVICE_RETRY);
+            }
+            result => return result,
+        }
     }
 }
 
@@ -107,25 +126,13 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         &mut self,
     ) -> Result<Snapshot<CommittedLeaderId, NodeId, openraft::EmptyNode, SnapshotData>, io::Error> {
         let (engine, family) = (self.engine.clone(), self.view.family().clone());
+        let group = GroupId(family.shard().map_or(0, |(shard, _)| shard));
         // C2: before openraft learns of the snapshot, and purges.
-        let flushed = tokio::task::spawn_blocking(move || flush(&engine, &family)).await;
+        let flushed = tokio::task::spawn_blocking(move || patiently(group, || engine.flush(&family))).await;
         flushed.map_err(io::Error::other)?.map_err(to_io)?;
         Ok(Snapshot {
             meta: self.meta.clone(),
             snapshot: SnapshotData::Here(self.view.clone()),
         })
-    }
-}
-
-/// Flushes, waiting for space: a failure here would stop the group.
-fn flush(engine: &Engine, family: &Family) -> Result<(), EngineError> {
-    loop {
-        match engine.flush(family) {
-            Err(error) if error.is_retryable() => {
-                tracing::error!(%error, "a snapshot waits for space on the device");
-                std::thread::sleep(std::time::Duration::from_millis(500));
-            }
-            result => return result,
-        }
     }
 }
