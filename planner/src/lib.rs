@@ -6,6 +6,7 @@
 //!                                             └─ lock derivation ─► lock requests ─ modify ───────┴─► txn
 //! ```
 
+pub mod bind;
 pub mod bound;
 pub mod catalog;
 pub mod ddl;

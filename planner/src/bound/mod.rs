@@ -15,6 +15,7 @@ pub mod modify;
 pub mod rel;
 pub mod shape;
 pub mod visit;
+pub mod walk;
 
 pub use expr::*;
 pub use modify::*;

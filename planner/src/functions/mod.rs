@@ -170,4 +170,5 @@ static FAMILIES: &[&[Function]] = &[
     json::construct::FUNCTIONS,
     json::convert::FUNCTIONS,
     json::expand::FUNCTIONS,
+    json::path::FUNCTIONS,
 ];

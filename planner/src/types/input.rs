@@ -38,7 +38,11 @@ pub fn input(ty: Type, text: &str, session: &dyn SessionView) -> SqlResult<Datum
         | oid::ACLITEM
         | oid::TID
         | oid::PG_LSN => Datum::Text(checked(text)?.into()),
-        oid::JSONPATH => Datum::Text(checked(text)?.into()),
+        oid::JSONPATH => {
+            // The text is kept as it was written: PostgreSQL's text of some paths cannot be read back.
+            crate::functions::json::path::canonical(checked(text)?)?;
+            Datum::Text(text.into())
+        }
         oid::NAME => Datum::Text(character::fit_name(checked(text)?).into()),
         oid::CHAR => Datum::Text(character::parse_char(text)),
         oid::BYTEA => Datum::Bytea(bytes::parse_bytea(text)?),

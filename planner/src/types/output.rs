@@ -28,6 +28,9 @@ pub fn output(ty: Type, datum: &Datum, session: &dyn SessionView, out: &mut Stri
         Datum::Numeric(value) => {
             let _ = write!(out, "{value}");
         }
+        Datum::Text(value) if ty.oid == oid::JSONPATH => {
+            out.push_str(&crate::functions::json::path::canonical(value)?);
+        }
         Datum::Text(value) if ty.oid == oid::CHAR => character::write_char(value, out),
         Datum::Text(value) | Datum::Json(value) => out.push_str(value),
         Datum::Bytea(value) => {

@@ -154,25 +154,21 @@ impl Adds {
 
     /// Takes a record out of the sums; it stays known.
     pub(super) fn cede(&mut self, hold: HoldId, node: NodeId) {
-        if let Some(record) = self.records.get_mut(&hold) {
-            if record.held {
-                record.held = false;
-                let total = record.total();
-                self.subtract(node, &total);
-            }
+        if let Some(record) = self.records.get_mut(&hold).filter(|record| record.held) {
+            record.held = false;
+            let total = record.total();
+            self.subtract(node, &total);
         }
     }
 
     /// Counts a ceded record again.
     pub(super) fn resume(&mut self, hold: HoldId, node: NodeId) {
-        if let Some(record) = self.records.get_mut(&hold) {
-            if !record.held {
-                record.held = true;
-                let sum = self.sums.entry(node).or_default();
-                *sum = sum
-                    .plus(&record.total())
-                    .expect("checked by fits_again, or counted before");
-            }
+        if let Some(record) = self.records.get_mut(&hold).filter(|record| !record.held) {
+            record.held = true;
+            let sum = self.sums.entry(node).or_default();
+            *sum = sum
+                .plus(&record.total())
+                .expect("checked by fits_again, or counted before");
         }
     }
 
@@ -194,10 +190,8 @@ impl Adds {
 
     /// Forgets a record.
     pub(super) fn remove(&mut self, hold: HoldId, node: NodeId) {
-        if let Some(record) = self.records.remove(&hold) {
-            if record.held {
-                self.subtract(node, &record.total());
-            }
+        if let Some(record) = self.records.remove(&hold).filter(|record| record.held) {
+            self.subtract(node, &record.total());
         }
     }
 

@@ -69,19 +69,28 @@ impl LockTable {
     }
 
     /// Begins to use the path classes that a batch names, before any of it is taken or planned: its own writes must mark
-    /// them too. The caller prunes the roots when the batch is done.
+    /// them too. The caller closes them when the batch is done.
     pub(super) fn open_classes_of(&mut self, requests: &[LockRequest]) -> SmallVec<[NodeId; 1]> {
         let mut roots = SmallVec::new();
         for request in requests {
             if let LockName::PathClass { table, .. } = request.name {
-                roots.push(self.open_classes(table));
+                let root = self.open_classes(table);
+                self.tree[root].pinned = true;
+                roots.push(root);
             }
         }
         roots
     }
 
+    /// The batch is done: classes nobody needs go, because its locks were covered or refused.
+    pub(super) fn close_classes(&mut self, roots: SmallVec<[NodeId; 1]>) {
+        for root in roots {
+            self.tree[root].pinned = false;
+            self.tree.prune(root);
+        }
+    }
+
     /// Begins to use the path classes of a table: what is being written is marked, and who waits to write will mark too.
-    /// The root stays without holder if there is no writer; the caller then locks something below it or prunes it.
     fn open_classes(&mut self, table: TableId) -> NodeId {
         let name = LockName::Table(table);
         let table_node = self.tree.child_or_insert(ROOT, &names::segments(&name)[0]);

@@ -101,7 +101,7 @@ impl LockTable {
                 .flat_map(|&ticket| self.links(ticket))
                 .collect()
         };
-        // All its waits, not the new one alone: as an upgrade that may stand before someone an older wait stands behind.
+        // All its waits, not the new one alone: holding something it may stand before someone an older wait stands behind.
         let mut stack = vec![(links_of(target), 0)];
         while let Some((links, next)) = stack.last_mut() {
             let Some(&link) = links.get(*next) else {

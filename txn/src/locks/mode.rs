@@ -202,11 +202,6 @@ impl ModeSet {
         self.intersects(ModeSet::X | ModeSet::A)
     }
 
-    /// Whether a member writes or lets its holder write everything below, tables included.
-    pub(super) fn is_exclusive(self) -> bool {
-        self.intersects(ModeSet::EXCLUSIVE_BELOW)
-    }
-
     /// Whether a member reads everything below.
     pub(super) fn is_shared(self) -> bool {
         self.intersects(ModeSet::SHARED_BELOW)
@@ -283,16 +278,10 @@ mod tests {
 
     #[test]
     fn conflicts_are_symmetric() {
-        for one in 0..MODE_COUNT {
-            for other in 0..MODE_COUNT {
+        for (one, (one_name, _)) in CONFLICTS.iter().enumerate() {
+            for (other, (other_name, _)) in CONFLICTS.iter().enumerate() {
                 let (a, b) = (ModeSet(1 << one), ModeSet(1 << other));
-                assert_eq!(
-                    a.conflicts(b),
-                    b.conflicts(a),
-                    "{} and {}",
-                    CONFLICTS[one].0,
-                    CONFLICTS[other].0
-                );
+                assert_eq!(a.conflicts(b), b.conflicts(a), "{one_name} and {other_name}");
             }
         }
     }
@@ -304,14 +293,12 @@ mod tests {
         let path = &ALL[..6];
         for &one in path {
             for &other in path {
-                let meets = |a: Mode, b: Mode| match (a, b) {
-                    (
-                        Mode::IntentionShared | Mode::IntentionExclusive,
-                        Mode::IntentionShared | Mode::IntentionExclusive,
-                    ) => true,
-                    (Mode::Shared | Mode::SharedIntentionExclusive, Mode::IntentionShared) => true,
-                    (Mode::Shared, Mode::Shared) | (Mode::Add, Mode::Add) => true,
-                    _ => false,
+                use Mode::{
+                    Add, IntentionExclusive as Ix, IntentionShared as Is, Shared, SharedIntentionExclusive as Six,
+                };
+                let meets = |a: Mode, b: Mode| {
+                    let intentions = matches!((a, b), (Is | Ix, Is | Ix));
+                    intentions || matches!((a, b), (Shared | Six, Is) | (Shared, Shared) | (Add, Add))
                 };
                 let (a, b) = (ModeSet::of(one, false).unwrap(), ModeSet::of(other, false).unwrap());
                 assert_eq!(

@@ -2,7 +2,7 @@
 //!
 //! A transaction that reads where it has only added must have X there (DESIGN L5). It gives back its A, under which it has
 //! seen nothing, *before* it waits: two adders who both go on to read would otherwise wait for each other for ever. It waits in
-//! front, as an upgrade, and its increments stay written down, so that a rollback to a savepoint can hold them again.
+//! front of the queue, and its increments stay written down, so that a rollback to a savepoint can hold them again.
 
 use smallvec::SmallVec;
 
@@ -30,7 +30,8 @@ pub(super) struct Plan {
 pub(super) struct Want {
     pub(super) node: NodeId,
     pub(super) modes: ModeSet,
-    pub(super) upgrade: bool,
+    /// Whether it stands before all others there.
+    pub(super) front: bool,
 }
 
 /// A lock to take when nothing stands against the batch.
@@ -42,11 +43,11 @@ pub(super) struct Explicit {
 }
 
 impl Plan {
-    fn want(&mut self, node: NodeId, modes: ModeSet, upgrade: bool) {
+    fn want(&mut self, node: NodeId, modes: ModeSet, front: bool) {
         // Batches are short where plans are made; ancestors come first, so the search ends early for them.
         match self.wants.iter_mut().find(|want| want.node == node) {
             Some(want) => want.modes |= modes,
-            None => self.wants.push(Want { node, modes, upgrade }),
+            None => self.wants.push(Want { node, modes, front }),
         }
     }
 }
@@ -73,7 +74,7 @@ impl LockTable {
             let held = hold.map_or(ModeSet::NONE, Hold::effective);
             let intention = modes.intention(parent == ROOT);
             if !held.covers(intention) {
-                plan.want(node, intention, !held.is_empty() || front.contains(&node));
+                plan.want(node, intention, front.contains(&node));
             }
             parent = node;
         }
@@ -81,7 +82,7 @@ impl LockTable {
         let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
         let held = hold.map_or(ModeSet::NONE, Hold::effective);
         if !held.covers(modes) {
-            plan.want(node, modes, !held.is_empty() || front.contains(&node));
+            plan.want(node, modes, front.contains(&node));
         }
         // Even if something covers it now: that may be of a later command, and be rolled back before this one.
         plan.explicit.push(Explicit {
@@ -99,7 +100,7 @@ impl LockTable {
             for (class, modes) in LockTable::class_modes(&chain) {
                 let held = self.holds.effective(&self.tree, class, owner);
                 if !held.covers(modes) {
-                    plan.want(class, modes, !held.is_empty() || front.contains(&class));
+                    plan.want(class, modes, front.contains(&class));
                 }
             }
         }
@@ -112,7 +113,7 @@ impl LockTable {
         waiting.plan = self.plan(waiting.owner, &waiting.requests, front);
         for want in &mut waiting.plan.wants {
             if let Some(old) = old.wants.iter().find(|old| old.node == want.node) {
-                want.upgrade = old.upgrade || front.contains(&want.node);
+                want.front = old.front || front.contains(&want.node);
             }
         }
         self.enqueue(ticket, waiting);

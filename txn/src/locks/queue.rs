@@ -5,9 +5,9 @@
 //! the grant, the deadlock policies, `pg_locks` and `pg_blocking_pids()` share:
 //!
 //! ```text
-//!   row 7:  held by t1 (IX)      queue: t1 X (upgrade) · t2 S · t3 IX
+//!   row 7:  held by t1 (IX)      queue: t2 S · t3 IX · t1 X
 //!           t3 waits for t2, an earlier waiter, though nobody *holds* what conflicts with IX;
-//!           t1 passes t2, because t2 waits for t1 anyway.
+//!           t1, an upgrade, passes t2, because t2 waits for what t1 holds anyway.
 //! ```
 
 use smallvec::SmallVec;
@@ -43,14 +43,16 @@ pub(super) struct Queued {
     pub(super) ticket: Ticket,
     pub(super) owner: OwnerId,
     pub(super) modes: ModeSet,
-    /// Whether the owner held something here when it began to wait.
-    pub(super) upgrade: bool,
+    /// Whether it stands before all others: the owner gave back an A here in order to wait (DESIGN L5).
+    pub(super) front: bool,
 }
 
 /// What decides a place in a queue.
 #[derive(Clone, Copy)]
 pub(super) struct Rank {
-    pub(super) upgrade: bool,
+    pub(super) front: bool,
+    /// What the one who asks holds there already.
+    pub(super) held: ModeSet,
     pub(super) seq: u64,
     pub(super) age: (u64, TxnId),
 }
@@ -58,13 +60,15 @@ pub(super) struct Rank {
 impl Rank {
     /// Before everybody who waits.
     pub(super) const FIRST: Rank = Rank {
-        upgrade: true,
+        front: true,
+        held: ModeSet::NONE,
         seq: 0,
         age: (0, TxnId(0)),
     };
     /// Behind everybody who waits.
     pub(super) const LAST: Rank = Rank {
-        upgrade: false,
+        front: false,
+        held: ModeSet::NONE,
         seq: u64::MAX,
         age: (u64::MAX, TxnId(u64::MAX)),
     };
@@ -101,16 +105,17 @@ impl LockTable {
                 for id in self.holds.at(&self.tree, node) {
                     let hold = &self.holds[id];
                     let held = hold.effective();
-                    if hold.owner != owner && held.conflicts(modes) {
-                        if visit(Blocker {
+                    if hold.owner != owner
+                        && held.conflicts(modes)
+                        && visit(Blocker {
                             owner: hold.owner,
                             ticket: None,
                             node,
                             wanted_at,
                             modes: held,
-                        }) {
-                            return true;
-                        }
+                        })
+                    {
+                        return true;
                     }
                 }
             }
@@ -140,22 +145,22 @@ impl LockTable {
         let waiting = &self.tickets[&ticket];
         let age = self.owners[waiting.owner].owner.age();
         waiting.plan.wants.iter().any(|want| {
-            let rank = Rank {
-                upgrade: want.upgrade,
-                seq: ticket.0,
-                age,
-            };
+            let held = self.holds.effective(&self.tree, want.node, waiting.owner);
+            let (front, seq) = (want.front, ticket.0);
+            let rank = Rank { front, held, seq, age };
             self.any_blocker(waiting.owner, want.node, want.modes, rank, &waiting.passes, &mut visit)
         })
     }
 
-    /// Whether a queue entry stands before a rank. `detect`: upgrades first, then arrival. `wound_wait`: the older first,
-    /// so that nobody ever waits for a younger waiter. `wait_die`: arrival alone, judged when it arrives.
+    /// Whether a conflicting queue entry stands before a rank. `detect`: arrival, but who holds what the other waits for
+    /// anyway goes first. `wound_wait`: the older first, so that nobody ever waits for a younger waiter. `wait_die`: arrival
+    /// alone, judged when it arrives.
     fn is_ahead(&self, queued: &Queued, rank: Rank) -> bool {
         let arrived = queued.ticket.0 < rank.seq;
         match self.config.policy {
-            DeadlockPolicy::Detect if queued.upgrade != rank.upgrade => queued.upgrade,
-            DeadlockPolicy::Detect | DeadlockPolicy::WaitDie => arrived,
+            DeadlockPolicy::Detect if queued.front != rank.front => queued.front,
+            DeadlockPolicy::Detect => arrived && !rank.held.conflicts(queued.modes),
+            DeadlockPolicy::WaitDie => arrived,
             DeadlockPolicy::WoundWait => {
                 let age = self.owners[queued.owner].owner.age();
                 if age == rank.age { arrived } else { age < rank.age }
@@ -163,31 +168,32 @@ impl LockTable {
         }
     }
 
+    /// The order in which a queue is looked through; who may go is decided by [`Self::any_blocker`].
+    fn place(&self, queued: &Queued) -> (bool, u64, TxnId, Ticket) {
+        match self.config.policy {
+            DeadlockPolicy::Detect => (!queued.front, 0, TxnId(0), queued.ticket),
+            DeadlockPolicy::WaitDie => (true, 0, TxnId(0), queued.ticket),
+            DeadlockPolicy::WoundWait => {
+                let (priority, txn) = self.owners[queued.owner].owner.age();
+                (true, priority, txn, queued.ticket)
+            }
+        }
+    }
+
     /// Puts a ticket into the queues of its plan.
     pub(super) fn enqueue(&mut self, ticket: Ticket, waiting: Waiting) {
         let owner = waiting.owner;
-        let age = self.owners[owner].owner.age();
         for want in &waiting.plan.wants {
-            let rank = Rank {
-                upgrade: want.upgrade,
-                seq: ticket.0,
-                age,
+            let (modes, front) = (want.modes, want.front);
+            let queued = Queued {
+                ticket,
+                owner,
+                modes,
+                front,
             };
-            let queue = self.queues.remove(&want.node);
-            let mut queue = queue.unwrap_or_default();
-            let at = queue
-                .iter()
-                .position(|queued| !self.is_ahead(queued, rank))
-                .unwrap_or(queue.len());
-            queue.insert(
-                at,
-                Queued {
-                    ticket,
-                    owner,
-                    modes: want.modes,
-                    upgrade: want.upgrade,
-                },
-            );
+            let mut queue = self.queues.remove(&want.node).unwrap_or_default();
+            let at = queue.partition_point(|other| self.place(other) < self.place(&queued));
+            queue.insert(at, queued);
             self.queues.insert(want.node, queue);
             self.tree[want.node].queued = true;
         }
@@ -289,20 +295,21 @@ impl LockTable {
     fn wake_at(&mut self, node: NodeId, values: &dyn Values) {
         let Some(queue) = self.queues.get(&node) else { return };
         let queue: SmallVec<[Queued; 8]> = queue.iter().copied().collect();
-        // Behind two different transactions that have or want X here nobody can be grantable, unless it may pass.
-        let mut exclusive: Option<OwnerId> = None;
+        // Behind two different transactions that have or want X here nobody can be grantable who holds nothing here, unless
+        // it may pass.
+        let mut exclusive: SmallVec<[OwnerId; 2]> = SmallVec::new();
         for queued in queue {
-            if !self.tickets.contains_key(&queued.ticket) {
+            let full = exclusive.len() == 2 && self.passing == 0;
+            if !self.tickets.contains_key(&queued.ticket)
+                || (full && self.holds.find(&self.tree, node, queued.owner).is_none())
+            {
                 continue;
             }
             if self.is_grantable(queued.ticket, values) {
                 self.grant(queued.ticket, values);
             }
-            if queued.modes.contains(ModeSet::X) && self.passing == 0 {
-                match exclusive {
-                    Some(other) if other != queued.owner => break,
-                    _ => exclusive = Some(queued.owner),
-                }
+            if !full && queued.modes.contains(ModeSet::X) && !exclusive.contains(&queued.owner) {
+                exclusive.push(queued.owner);
             }
         }
     }

@@ -8,7 +8,7 @@ use super::mode::ModeSet;
 use super::names;
 use super::owner::{OwnerId, Ticket};
 use super::table::LockTable;
-use super::tree::{Kind, NodeId, ROOT};
+use super::tree::{Kind, Node, NodeId, ROOT};
 use super::{LockRequest, Owner, TxnId};
 use crate::{LockName, Mode};
 
@@ -165,6 +165,7 @@ impl LockTable {
     /// If they conflict with locks held: two prepared transactions cannot.
     pub fn restore(&mut self, owner: Owner, locks: &[LockRequest]) {
         let id = self.owners.find_or_insert(&owner);
+        let roots = self.open_classes_of(locks);
         for lock in locks {
             let mut node = ROOT;
             for segment in names::segments(&lock.name) {
@@ -179,6 +180,7 @@ impl LockTable {
             );
             self.take(id, 0, node, modes, lock.add.as_ref().filter(|_| modes == ModeSet::A));
         }
+        self.close_classes(roots);
         self.growth.clear();
         self.owners[id].sealed = true;
     }
@@ -209,6 +211,7 @@ impl LockTable {
                     return Err(format!("L1: counts of {:?} at {:?}", counts, self.tree.name(node)));
                 }
                 self.check_below(hold)?;
+                self.check_marked(hold)?;
             }
         }
         counted.retain(|(node, _), counts| *node != ROOT && *counts != (0, 0));
@@ -286,6 +289,23 @@ impl LockTable {
         }
     }
 
+    /// While the classes of a table are in use every write there is marked.
+    fn check_marked(&self, hold: &Hold) -> Result<(), String> {
+        if !hold.explicit.changes_here() || self.class_root(hold.node).is_none() {
+            return Ok(());
+        }
+        let mark = self
+            .class_of(hold.node)
+            .and_then(|class| self.holds.find(&self.tree, class, hold.owner));
+        match mark.filter(|&mark| self.holds[mark].below > 0) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "a write at {:?} is not marked on its class",
+                self.tree.name(hold.node)
+            )),
+        }
+    }
+
     fn class_of(&self, node: NodeId) -> Option<NodeId> {
         let mut class = self.class_root(node)?;
         for step in self.tree.steps_below(node, self.tree.above(node, Kind::Row)?) {
@@ -313,11 +333,8 @@ impl LockTable {
                 ));
             }
         }
-        let idle = self
-            .tree
-            .iter()
-            .filter(|(id, node)| node.hold_count == 0 && !node.queued && !self.has_child(*id))
-            .next();
+        let is_idle = |id: NodeId, node: &Node| node.hold_count == 0 && !node.queued && !self.has_child(id);
+        let idle = self.tree.iter().find(|(id, node)| is_idle(*id, node));
         match idle {
             Some((node, _)) => Err(format!("{:?} is kept for nobody", self.tree.name(node))),
             None => Ok(()),
@@ -389,12 +406,7 @@ impl LockTable {
                 line.push_str("  |");
                 for queued in queue {
                     let txn = self.owners[queued.owner].owner.txn;
-                    let _ = write!(
-                        line,
-                        " t{txn}:{}{}",
-                        queued.modes,
-                        if queued.upgrade { "↑" } else { "" }
-                    );
+                    let _ = write!(line, " t{txn}:{}{}", queued.modes, if queued.front { "↑" } else { "" });
                 }
             }
             text.push_str(line.trim_end());

@@ -199,10 +199,7 @@ impl LockTable {
         let owner = self.owners.find_or_insert(&request.owner);
         let roots = self.open_classes_of(request.locks);
         let outcome = self.request_whole(owner, &request, values);
-        for root in roots {
-            // Nobody needs the classes if their locks were covered or refused.
-            self.tree.prune(root);
-        }
+        self.close_classes(roots);
         self.forget_idle(owner);
         self.wake(values);
         outcome
@@ -234,7 +231,7 @@ impl LockTable {
                 return self.out_of_memory();
             }
         }
-        // As an upgrade it may have passed somebody whom another wait of the same transaction stands behind.
+        // Holding something already it may have passed somebody whom another wait of the same transaction stands behind.
         self.recheck.extend(self.owners[owner].tickets.iter().copied());
         Outcome::Granted { exclusive }
     }
@@ -266,8 +263,6 @@ impl LockTable {
     fn queue_up(&mut self, owner: OwnerId, request: &Request<'_>, stopped: usize, values: &dyn Values) -> Outcome {
         let mut requests = request.locks.to_vec();
         let ceded = self.cede_overlapped(owner, &mut requests, values);
-        // Undoing what was taken may have closed the classes again.
-        let roots = self.open_classes_of(&requests);
         let plan = self.plan(owner, &requests, &ceded.front);
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
@@ -284,9 +279,6 @@ impl LockTable {
             passes: Default::default(),
         };
         self.enqueue(ticket, waiting);
-        for root in roots {
-            self.tree.prune(root);
-        }
         if self.is_grantable(ticket, values) {
             self.grant(ticket, values);
         } else if request.wait == WaitMode::NoWait || self.size() > self.config.memory_bytes_max {

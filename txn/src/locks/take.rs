@@ -75,9 +75,9 @@ impl LockTable {
         } else if !adds && explicit.covers(modes) {
             // An intention that happens to be as strong is not enough: it goes with the lock below that it is for.
             return Attempt::taken(wanted, modes);
-        } else if !held.covers(modes) && self.is_blocked(owner, node, modes, held) {
-            Attempt::Blocked
-        } else if holds && !self.may_mark(owner, node, modes) {
+        } else if (!held.covers(modes) && self.is_blocked(owner, node, modes, held))
+            || (holds && !self.may_mark(owner, node, modes))
+        {
             Attempt::Blocked
         } else {
             Attempt::taken(wanted, modes)
@@ -154,9 +154,9 @@ impl LockTable {
             self.holds.relax(&mut self.tree, node, u32::MAX);
         }
         let rank = Rank {
-            upgrade: !held.is_empty(),
-            seq: u64::MAX,
+            held,
             age: self.owners[owner].owner.age(),
+            ..Rank::LAST
         };
         self.any_blocker(owner, node, modes, rank, &[], |_| true)
     }

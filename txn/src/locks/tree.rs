@@ -96,6 +96,8 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     /// Whether somebody waits here.
     pub(super) queued: bool,
+    /// Whether it stays though nobody needs it: path classes while a batch that reads some is under way.
+    pub(super) pinned: bool,
     /// Whether its holds are found through the index of crowded nodes.
     pub(super) crowded: bool,
 }
@@ -152,11 +154,6 @@ impl Tree {
     /// Bytes of memory in use by live nodes.
     pub(super) fn size(&self) -> usize {
         self.live * (size_of::<Node>() + 2 * size_of::<u32>()) + self.key_bytes + self.spans.size()
-    }
-
-    /// Number of nodes, the root not counted.
-    pub(super) fn len(&self) -> usize {
-        self.live
     }
 
     /// Whether any table's path classes are in use.
@@ -245,7 +242,7 @@ impl Tree {
     pub(super) fn prune(&mut self, mut id: NodeId) {
         while id != ROOT {
             let node = &mut self.nodes[id as usize];
-            if node.first_hold != NONE || node.children != 0 || node.queued || node.hold_count == NONE {
+            if node.hold_count != 0 || node.children != 0 || node.queued || node.pinned {
                 return;
             }
             let (parent, hash, kind, key) = (node.parent, node.hash, node.kind, std::mem::take(&mut node.key));
@@ -360,6 +357,7 @@ impl Node {
             held: ModeSet::NONE,
             kind,
             queued: false,
+            pinned: false,
             crowded: false,
         }
     }

@@ -17,6 +17,7 @@ pub(super) mod construct;
 pub(super) mod convert;
 mod encode;
 pub(super) mod expand;
+pub mod path;
 mod text;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::types::{self, oid};
 use crate::{SqlError, SqlResult, Type};
 
 /// Argument types and values of a recorded call.
-fn arguments(mut text: &str) -> Vec<(Type, Datum)> {
+fn arguments(mut text: &str) -> SqlResult<Vec<(Type, Datum)>> {
     let session = FixedSession::default();
     let mut arguments = Vec::new();
     while !text.is_empty() {
@@ -41,13 +41,10 @@ fn arguments(mut text: &str) -> Vec<(Type, Datum)> {
                 (_, character) => literal.push(character),
             }
         };
-        arguments.push((
-            ty,
-            types::input(ty, &literal, &session).unwrap_or_else(|error| panic!("{literal}: {error}")),
-        ));
+        arguments.push((ty, types::input(ty, &literal, &session)?));
         text = rest[end..].trim_start_matches([',', ' ']);
     }
-    arguments
+    Ok(arguments)
 }
 
 fn accepts(parameter: u32, argument: u32) -> bool {
@@ -129,7 +126,7 @@ fn call(name: &str, arguments: &[(Type, Datum)]) -> SqlResult<String> {
     }
 }
 
-fn describe(error: &SqlError) -> String {
+pub(super) fn describe(error: &SqlError) -> String {
     let fields = error.fields();
     let mut text = format!("!{} {}", fields.code.0, fields.message);
     for (label, value) in [
@@ -156,7 +153,9 @@ pub(super) fn check_recording(recording: &str) {
         let (question, expected) = line.split_once(" => ").expect("a call and its answer");
         let (name, rest) = question.split_once('(').expect("a call");
         let arguments = arguments(rest.strip_suffix(')').expect("a call"));
-        let answer = call(name, &arguments).unwrap_or_else(|error| describe(&error));
+        let answer = arguments
+            .and_then(|arguments| call(name, &arguments))
+            .unwrap_or_else(|error| describe(&error));
         let answer = answer.replace('\\', "\\\\").replace('\n', "\\n");
         if answer != expected {
             wrong.push(format!("{question}\n    gives   {answer}\n    not     {expected}"));

@@ -168,12 +168,18 @@ impl World {
                 let actions = match message {
                     Message::Prepare(attempt, parties) => {
                         let (locks, sealed) = (&shard.locks, &mut shard.sealed);
-                        let seal = || locks.contains(&attempt.txn) && (sealed.insert(attempt.txn) || true);
+                        let seal = || {
+                            sealed.extend(locks.get(&attempt.txn));
+                            locks.contains(&attempt.txn)
+                        };
                         shard.participant.on_prepare(attempt, parties, seal)
                     }
                     Message::Mark(attempt, parties) => {
                         let (locks, sealed) = (&shard.locks, &mut shard.sealed);
-                        let seal = || locks.contains(&attempt.txn) && (sealed.insert(attempt.txn) || true);
+                        let seal = || {
+                            sealed.extend(locks.get(&attempt.txn));
+                            locks.contains(&attempt.txn)
+                        };
                         shard.anchor.on_mark(attempt, parties, now_ms, seal)
                     }
                     Message::Confirm(attempt) => {

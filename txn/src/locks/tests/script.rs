@@ -67,7 +67,7 @@ impl Words {
     }
 
     fn name(&mut self, text: &str) -> LockName {
-        if let Some((table, rest)) = text.split_once('@') {
+        if let Some((table, rest)) = text.split_once('@').filter(|(table, _)| !table.contains('/')) {
             let (index, value) = rest.split_once('=').expect("t@index=value");
             let (table, index, global) = (self.id(table), self.id(index), false);
             if let Some((from, to)) = value.split_once("..") {

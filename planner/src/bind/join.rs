@@ -1,0 +1,224 @@
+//! Joins: ON, USING and NATURAL, and what of their inputs stays visible.
+
+use std::sync::Arc;
+
+use sqlparser::ast as sql;
+use sqlparser::ast::{JoinConstraint, JoinOperator};
+
+use crate::bound::{Expr, ExprKind, JoinKind, Rel};
+use crate::{SqlError, SqlResult, SqlState, Type};
+
+use super::Binder;
+use super::context::Context;
+use super::from::{Source, duplicate_alias, items_clash};
+use super::scope::{Item, ItemColumn};
+
+impl Binder<'_> {
+    /// A table with the joins that follow it.
+    pub(super) fn bind_joined(&mut self, table: &sql::TableWithJoins) -> SqlResult<Source> {
+        let mut source = self.bind_factor(&table.relation)?;
+        for join in &table.joins {
+            source = super::binder::grow(|| self.bind_join(source, join))?;
+        }
+        Ok(source)
+    }
+
+    fn bind_join(&mut self, left: Source, join: &sql::Join) -> SqlResult<Source> {
+        let (kind, constraint) = match &join.join_operator {
+            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (JoinKind::Inner, constraint),
+            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => (JoinKind::Left, constraint),
+            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => (JoinKind::Right, constraint),
+            JoinOperator::FullOuter(constraint) => (JoinKind::Full, constraint),
+            JoinOperator::CrossJoin(constraint) => (JoinKind::Cross, constraint),
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "syntax error in FROM: a join PostgreSQL does not have",
+                ));
+            }
+        };
+        if kind != JoinKind::Cross && matches!(constraint, JoinConstraint::None) {
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at end of input"));
+        }
+        // The right side sees the left one through LATERAL; the left one's items go back afterwards.
+        let first_new = self.next_column_id();
+        let base = self.scope().items.len();
+        let lateral_ok = matches!(kind, JoinKind::Inner | JoinKind::Left | JoinKind::Cross);
+        for item in &left.items {
+            let mut item = item.clone();
+            item.lateral_only = true;
+            item.lateral_ok = lateral_ok;
+            self.scope().items.push(item);
+        }
+        let right = self.bind_factor(&join.relation);
+        self.scope().items.truncate(base);
+        let right = right?;
+        for item in right.items.iter().filter(|item| item.relation_visible) {
+            if left
+                .items
+                .iter()
+                .any(|other| other.relation_visible && items_clash(other, item))
+            {
+                return Err(duplicate_alias(item));
+            }
+        }
+        let lateral = self.refers_before(&right.rel, first_new);
+        let (on, columns) = self.join_condition(kind, constraint, &left, &right)?;
+        let mut items = left.items;
+        items.extend(right.items);
+        for item in &mut items {
+            item.columns_visible = false;
+        }
+        let mut whole = Item::new(None, columns);
+        whole.is_join = true;
+        items.push(whole);
+        let rel = Rel::Join {
+            kind,
+            left: Box::new(left.rel),
+            right: Box::new(right.rel),
+            on,
+            lateral,
+        };
+        let whole = items.len() - 1;
+        Ok(Source { rel, items, whole })
+    }
+
+    /// The join's condition, and its columns in order: merged ones first.
+    fn join_condition(
+        &mut self,
+        kind: JoinKind,
+        constraint: &JoinConstraint,
+        left: &Source,
+        right: &Source,
+    ) -> SqlResult<(Option<Expr>, Vec<ItemColumn>)> {
+        let left_columns = &left.items[left.whole].columns;
+        let right_columns = &right.items[right.whole].columns;
+        let names: Vec<(Arc<str>, Option<u32>)> = match constraint {
+            JoinConstraint::Using(names) => names
+                .iter()
+                .filter_map(|name| name.0.last().and_then(|part| part.as_ident()))
+                .map(|ident| (ident.value.as_str().into(), self.at(ident.span)))
+                .collect(),
+            JoinConstraint::Natural => left_columns
+                .iter()
+                .filter(|column| right_columns.iter().any(|other| other.name == column.name))
+                .map(|column| (column.name.clone(), None))
+                .collect(),
+            JoinConstraint::On(condition) => {
+                let on = self.bind_on(condition, left, right)?;
+                return Ok((Some(on), left_columns.iter().chain(right_columns).cloned().collect()));
+            }
+            JoinConstraint::None => {
+                return Ok((None, left_columns.iter().chain(right_columns).cloned().collect()));
+            }
+        };
+        let mut merged = Vec::with_capacity(names.len());
+        let mut conditions = Vec::with_capacity(names.len());
+        for (i, (name, position)) in names.iter().enumerate() {
+            if names[..i].iter().any(|(other, _)| other == name) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column name \"{name}\" appears more than once in USING clause"),
+                )
+                .at(*position));
+            }
+            let from_left = self.using_column(left_columns, name, "left", *position)?;
+            let from_right = self.using_column(right_columns, name, "right", *position)?;
+            let equal = self.binary_operator("=", from_left.clone(), from_right.clone(), |_| *position)?;
+            conditions.push(self.coerce_to_boolean(equal, "JOIN/USING")?);
+            let value = self.merged_column(kind, from_left, from_right)?;
+            merged.push(ItemColumn {
+                name: name.clone(),
+                expr: value,
+            });
+        }
+        let is_merged = |column: &&ItemColumn| !names.iter().any(|(name, _)| *name == column.name);
+        let mut columns = merged;
+        columns.extend(left_columns.iter().filter(is_merged).cloned());
+        columns.extend(right_columns.iter().filter(is_merged).cloned());
+        let on = match conditions.len() {
+            0 => None,
+            1 => conditions.pop(),
+            _ => Some(Expr {
+                kind: ExprKind::And(conditions),
+                ty: Type::BOOL,
+                position: None,
+            }),
+        };
+        Ok((on, columns))
+    }
+
+    fn using_column(&self, columns: &[ItemColumn], name: &str, side: &str, position: Option<u32>) -> SqlResult<Expr> {
+        let mut found = columns.iter().filter(|column| &*column.name == name);
+        let Some(column) = found.next() else {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{name}\" specified in USING clause does not exist in {side} table"),
+            )
+            .at(position));
+        };
+        if found.next().is_some() {
+            return Err(SqlError::new(
+                SqlState::AMBIGUOUS_COLUMN,
+                format!("common column name \"{name}\" appears more than once in {side} table"),
+            )
+            .at(position));
+        }
+        Ok(column.expr.clone())
+    }
+
+    /// The value of a merged column: from the side that always has one, or from whichever has.
+    fn merged_column(&mut self, kind: JoinKind, left: Expr, right: Expr) -> SqlResult<Expr> {
+        let ty = self.common_type(&[(left.ty, None), (right.ty, None)], "JOIN/USING")?;
+        let (same_left, same_right) = (left.ty.oid == ty.oid, right.ty.oid == ty.oid);
+        let left = self.coerce_common(left, ty, "JOIN/USING")?;
+        let right = self.coerce_common(right, ty, "JOIN/USING")?;
+        Ok(match kind {
+            JoinKind::Right => right,
+            JoinKind::Full => Expr {
+                kind: ExprKind::Coalesce(vec![left, right]),
+                ty,
+                position: None,
+            },
+            // Prefer the side that needs no conversion.
+            JoinKind::Inner if !same_left && same_right => right,
+            _ => left,
+        })
+    }
+
+    /// ON sees the two sides of its join, and what is outside of this FROM.
+    fn bind_on(&mut self, condition: &sql::Expr, left: &Source, right: &Source) -> SqlResult<Expr> {
+        let mut items: Vec<Item> = left.items.iter().chain(&right.items).cloned().collect();
+        // The columns of each side are visible through its whole.
+        for item in &mut items {
+            item.lateral_only = false;
+        }
+        let scope = self.scope();
+        let mut hidden = std::mem::take(&mut scope.items);
+        let kept = hidden.clone();
+        // Others of this FROM are kept for hints only.
+        for item in &mut hidden {
+            item.relation_visible = false;
+            item.columns_visible = false;
+        }
+        items.append(&mut hidden);
+        scope.items = items;
+        let result = self.bind_condition(Context::JoinOn, condition, "JOIN/ON");
+        self.scope().items = kept;
+        result
+    }
+
+    /// `(a JOIN b …) AS j`: only the alias is visible.
+    pub(super) fn alias_join(&mut self, mut source: Source, alias: &sql::TableAlias) -> SqlResult<Source> {
+        let mut whole = source.items.swap_remove(source.whole);
+        whole.name = Some(alias.name.value.as_str().into());
+        whole.relation_visible = true;
+        whole.columns_visible = true;
+        whole.is_join = true;
+        whole.relation = None;
+        super::from::apply_join_aliases(&mut whole, alias)?;
+        source.items = vec![whole];
+        source.whole = 0;
+        Ok(source)
+    }
+}

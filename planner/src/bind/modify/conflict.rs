@@ -1,0 +1,208 @@
+//! ON CONFLICT: which unique indexes arbitrate, and what DO UPDATE sets.
+
+use sqlparser::ast as sql;
+use sqlparser::ast::{ObjectNamePart, OnConflictAction};
+
+use super::Target;
+use crate::bind::Binder;
+use crate::bind::context::Context;
+use crate::bind::same::same;
+use crate::bound::{ConflictUpdate, Expr, ExprKind, OnConflict};
+use crate::catalog::{ConstraintKind, Index, IndexSource};
+use crate::parse::forms;
+use crate::{SqlError, SqlResult, SqlState};
+
+impl Binder<'_> {
+    /// Binds ON CONFLICT; the scope's items are replaced.
+    pub(super) fn bind_conflict(&mut self, target: &Target, conflict: &sql::OnConflict) -> SqlResult<OnConflict> {
+        let (existing_item, existing, _) = self.row_item(target, &target.alias.clone());
+        let excluded_name = "excluded".into();
+        let (mut excluded_item, excluded, _) = self.row_item(target, &excluded_name);
+        excluded_item.schema = None;
+        self.scope().items = vec![existing_item.clone()];
+        let arbiters = match &conflict.conflict_target {
+            None => vec![],
+            Some(sql::ConflictTarget::OnConstraint(name)) => self.arbiters_named(target, name)?,
+            Some(sql::ConflictTarget::Columns(columns)) => {
+                let exprs = columns
+                    .iter()
+                    .map(|column| sql::Expr::Identifier(column.clone()))
+                    .collect::<Vec<_>>();
+                let keys: Vec<&sql::Expr> = exprs.iter().collect();
+                self.infer_arbiters(target, &keys, None)?
+            }
+        };
+        let update = match &conflict.action {
+            OnConflictAction::DoNothing => None,
+            OnConflictAction::DoUpdate(update) => {
+                if conflict.conflict_target.is_none() {
+                    return Err(SqlError::new(
+                        SqlState::SYNTAX_ERROR,
+                        "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+                    )
+                    .hint("For example, ON CONFLICT (column_name)."));
+                }
+                self.scope().items = vec![existing_item, excluded_item];
+                let assignments = self.bind_assignments(target, &update.assignments, &existing)?;
+                let predicate = match &update.selection {
+                    None => None,
+                    Some(condition) => Some(self.bind_condition(Context::Where, condition, "WHERE")?),
+                };
+                Some(ConflictUpdate {
+                    existing,
+                    excluded,
+                    assignments,
+                    predicate,
+                })
+            }
+        };
+        Ok(OnConflict { arbiters, update })
+    }
+
+    /// A constraint by name, or the keys and predicate that the parser keeps in a name (see `parse::forms`).
+    fn arbiters_named(&mut self, target: &Target, name: &sql::ObjectName) -> SqlResult<Vec<u32>> {
+        if let Some(ObjectNamePart::Identifier(ident)) = name.0.first() {
+            let found = target
+                .table
+                .constraints
+                .iter()
+                .find(|constraint| constraint.name == ident.value);
+            let index = found.and_then(|constraint| match &constraint.kind {
+                ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => Some(*index),
+                ConstraintKind::Check { .. } | ConstraintKind::Foreign { .. } => None,
+            });
+            return match (found, index) {
+                (_, Some(index)) => Ok(vec![index]),
+                (Some(_), None) => Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    "constraint in ON CONFLICT clause has no associated index",
+                )),
+                (None, None) => Err(SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!(
+                        "constraint \"{}\" for table \"{}\" does not exist",
+                        ident.value, target.table.name
+                    ),
+                )),
+            };
+        }
+        let mut keys: Vec<&sql::Expr> = Vec::new();
+        let mut predicate = None;
+        for part in &name.0 {
+            let ObjectNamePart::Function(function) = part else {
+                continue;
+            };
+            let args = function.args.iter().filter_map(|arg| match arg {
+                sql::FunctionArg::Unnamed(sql::FunctionArgExpr::Expr(expr)) => Some(expr),
+                _ => None,
+            });
+            match function.name.value.as_str() {
+                forms::CONFLICT => keys.extend(args),
+                forms::WHERE => predicate = args.into_iter().next(),
+                _ => {}
+            }
+        }
+        self.infer_arbiters(target, &keys, predicate)
+    }
+
+    /// The unique indexes over exactly these keys.
+    fn infer_arbiters(
+        &mut self,
+        target: &Target,
+        keys: &[&sql::Expr],
+        predicate: Option<&sql::Expr>,
+    ) -> SqlResult<Vec<u32>> {
+        let mut bound: Vec<Expr> = Vec::with_capacity(keys.len());
+        for key in keys {
+            let expr = match key {
+                // A column that is missing is missing in the table.
+                sql::Expr::Identifier(name) => {
+                    self.target_column_of(target, name)?;
+                    self.bind_in(Context::IndexExpression, key)?
+                }
+                _ => self.bind_in(Context::IndexExpression, key)?,
+            };
+            if !bound.iter().any(|known| same(known, &expr)) {
+                bound.push(expr);
+            }
+        }
+        let predicate = match predicate {
+            None => None,
+            Some(predicate) => Some(self.bind_condition(Context::IndexPredicate, predicate, "WHERE")?),
+        };
+        let mut arbiters = Vec::new();
+        let candidates = target
+            .table
+            .indexes
+            .iter()
+            .filter(|index| index.unique || index.primary);
+        for index in candidates.cloned().collect::<Vec<Index>>() {
+            if self.index_has_keys(target, &index, &bound)? && self.predicate_fits(&index, predicate.as_ref())? {
+                arbiters.push(index.id);
+            }
+        }
+        if arbiters.is_empty() {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+            ));
+        }
+        Ok(arbiters)
+    }
+
+    fn target_column_of(&mut self, target: &Target, name: &sql::Ident) -> SqlResult<()> {
+        if target.table.live_columns().any(|(_, column)| column.name == name.value) {
+            return Ok(());
+        }
+        let position = self.at(name.span);
+        Err(self.missing_column(None, &name.value, position))
+    }
+
+    fn index_has_keys(&mut self, target: &Target, index: &Index, keys: &[Expr]) -> SqlResult<bool> {
+        let mut index_keys: Vec<Expr> = Vec::with_capacity(index.keys.len());
+        for key in &index.keys {
+            let expr = match &key.source {
+                IndexSource::Column(position) => {
+                    let Some(column) = target.table.columns.get(usize::from(*position)) else {
+                        return Ok(false);
+                    };
+                    match self.find_column(&column.name, None)? {
+                        Some(expr) => expr,
+                        None => return Ok(false),
+                    }
+                }
+                IndexSource::Expression(text) => self.bind_stored(text)?,
+            };
+            if !index_keys.iter().any(|known| same(known, &expr)) {
+                index_keys.push(expr);
+            }
+        }
+        Ok(index_keys.len() == keys.len() && keys.iter().all(|key| index_keys.iter().any(|other| same(key, other))))
+    }
+
+    /// A partial index arbitrates only if the clause's predicate is its own, or has it among its conjuncts.
+    fn predicate_fits(&mut self, index: &Index, predicate: Option<&Expr>) -> SqlResult<bool> {
+        let Some(text) = &index.predicate else { return Ok(true) };
+        let Some(predicate) = predicate else { return Ok(false) };
+        let own = self.bind_stored(text)?;
+        let own = conjuncts(&own);
+        let given = conjuncts(predicate);
+        Ok(own.iter().all(|part| given.iter().any(|other| same(part, other))))
+    }
+
+    /// A stored expression over the row in scope.
+    fn bind_stored(&mut self, text: &str) -> SqlResult<Expr> {
+        let ast = crate::parse::parse_expression(text)?;
+        let source = std::mem::replace(&mut self.source, crate::bind::position::Source::stored(text));
+        let bound = self.bind_in(Context::IndexExpression, &ast);
+        self.source = source;
+        bound
+    }
+}
+
+fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    match &expr.kind {
+        ExprKind::And(parts) => parts.iter().collect(),
+        _ => vec![expr],
+    }
+}

@@ -1,0 +1,317 @@
+//! INSERT: target columns, rows from VALUES, a query or defaults.
+
+use sqlparser::ast as sql;
+
+use super::{Target, is_default, modify};
+use crate::bind::Binder;
+use crate::bind::context::Context;
+use crate::bound::{ExprKind, Modify, ModifyKind, OutputColumn, Query, Rel};
+use crate::catalog::Identity;
+use crate::types::oid;
+use crate::{SqlError, SqlResult, SqlState, Type};
+
+/// OVERRIDING.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Overriding {
+    Nothing,
+    System,
+    User,
+}
+
+/// A target column.
+struct TargetColumn {
+    position: u16,
+    name: String,
+    ty: Type,
+    place: Option<u32>,
+}
+
+impl Binder<'_> {
+    pub(super) fn bind_insert(&mut self, insert: &sql::Insert) -> SqlResult<Modify> {
+        let sql::TableObject::TableName(name) = &insert.table else {
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in INSERT"));
+        };
+        if !insert.into || insert.or.is_some() || !insert.assignments.is_empty() || insert.partitioned.is_some() {
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in INSERT"));
+        }
+        let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
+        let target = self.modify_target(name, alias, "INSERT")?;
+        // The parser keeps OVERRIDING as clauses PostgreSQL does not have (see `parse::rewrite`).
+        let overriding = match (insert.overwrite, insert.has_table_keyword) {
+            (true, _) => Overriding::System,
+            (_, true) => Overriding::User,
+            _ => Overriding::Nothing,
+        };
+        let mut columns = self.insert_columns(&target, &insert.columns)?;
+        let explicit = !insert.columns.is_empty();
+        let query = match &insert.source {
+            None => {
+                columns.clear();
+                Query {
+                    rel: Rel::OneRow,
+                    columns: vec![],
+                }
+            }
+            Some(query) => match plain_values(query) {
+                Some(values) => self.insert_values(&target, values, &mut columns, explicit, overriding)?,
+                None => self.insert_query(&target, query, &mut columns, explicit, overriding)?,
+            },
+        };
+        let targets: Vec<u16> = columns.iter().map(|column| column.position).collect();
+        let defaults = self.missing_defaults(&target.table, &targets)?;
+        let (item, row_columns, table_oid) = self.row_item(&target, &target.alias.clone());
+        let on_conflict = match &insert.on {
+            None => None,
+            Some(sql::OnInsert::OnConflict(conflict)) => Some(self.bind_conflict(&target, conflict)?),
+            Some(_) => {
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "syntax error at or near \"DUPLICATE\"",
+                ));
+            }
+        };
+        self.scope().items = vec![item];
+        let returning = self.bind_returning(insert.returning.as_ref())?;
+        let kind = ModifyKind::Insert {
+            source: query,
+            targets,
+            defaults,
+            on_conflict,
+        };
+        let mut modify = modify(&target, kind, row_columns, table_oid);
+        modify.returning = returning;
+        Ok(modify)
+    }
+
+    /// The columns a source's columns go to: those listed, or all.
+    fn insert_columns(&mut self, target: &Target, names: &[sql::ObjectName]) -> SqlResult<Vec<TargetColumn>> {
+        if names.is_empty() {
+            let all = target.table.live_columns();
+            return Ok(all
+                .map(|(position, column)| TargetColumn {
+                    position,
+                    name: column.name.clone(),
+                    ty: column.ty,
+                    place: None,
+                })
+                .collect());
+        }
+        let mut columns: Vec<TargetColumn> = Vec::with_capacity(names.len());
+        for name in names {
+            let [part] = name.0.as_slice() else {
+                return Err(SqlError::unsupported("INSERT into a part of a column"));
+            };
+            let Some(ident) = part.as_ident() else {
+                return Err(SqlError::unsupported("INSERT into a part of a column"));
+            };
+            let (position, column) = self.target_column(target, ident)?;
+            if columns.iter().any(|known| known.position == position) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", ident.value),
+                )
+                .at(self.at(ident.span)));
+            }
+            columns.push(TargetColumn {
+                position,
+                name: column.name.clone(),
+                ty: column.ty,
+                place: self.at(ident.span),
+            });
+        }
+        Ok(columns)
+    }
+
+    /// Rows written out; each value is converted to its column's type by itself.
+    fn insert_values(
+        &mut self,
+        target: &Target,
+        values: &sql::Values,
+        columns: &mut Vec<TargetColumn>,
+        explicit: bool,
+        overriding: Overriding,
+    ) -> SqlResult<Query> {
+        let width = values.rows.first().map_or(0, |row| row.content.len());
+        let mut rows = Vec::with_capacity(values.rows.len());
+        let mut given = vec![false; width];
+        for row in &values.rows {
+            let row = &row.content;
+            if row.len() != width {
+                let position = row.first().and_then(|expr| self.start(expr));
+                return Err(
+                    SqlError::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").at(position),
+                );
+            }
+            let place = row.get(columns.len()).and_then(|expr| self.start(expr));
+            self.check_width(width, columns, explicit, place)?;
+            let mut bound = Vec::with_capacity(width);
+            for (index, (expr, column)) in row.iter().zip(columns.iter()).enumerate() {
+                if is_default(expr) {
+                    let Some(definition) = target.table.columns.get(usize::from(column.position)) else {
+                        continue;
+                    };
+                    bound.push(self.default_value(&target.table, column.position, definition)?);
+                    continue;
+                }
+                given[index] = true;
+                let value = self.bind_in(Context::Values, expr)?;
+                bound.push(self.assign(value, &column.name, column.ty)?);
+            }
+            rows.push(bound);
+        }
+        columns.truncate(width);
+        let dropped = self.check_generated(target, columns, |index| given[index], overriding)?;
+        let outputs: Vec<OutputColumn> = columns
+            .iter()
+            .map(|column| self.new_column(&column.name, column.ty))
+            .collect();
+        let mut query = Query {
+            rel: Rel::Values {
+                rows,
+                columns: outputs.clone(),
+            },
+            columns: outputs,
+        };
+        drop_columns(&mut query, columns, &dropped);
+        Ok(query)
+    }
+
+    /// Rows of a query.
+    fn insert_query(
+        &mut self,
+        target: &Target,
+        query: &sql::Query,
+        columns: &mut Vec<TargetColumn>,
+        explicit: bool,
+        overriding: Overriding,
+    ) -> SqlResult<Query> {
+        let mut bound = self.bind_query_with(query, true)?;
+        self.check_width(bound.columns.len(), columns, explicit, None)?;
+        columns.truncate(bound.columns.len());
+        for (output, column) in bound.columns.iter_mut().zip(columns.iter()) {
+            if output.ty.oid == oid::UNKNOWN {
+                self.retype_unknown(&mut bound.rel, output.id, column.ty)?;
+                output.ty = Type::new(column.ty.oid);
+            }
+        }
+        let mut projected = Vec::with_capacity(columns.len());
+        for (output, column) in bound.columns.iter().zip(columns.iter()) {
+            let value = self.assign(crate::bind::expr_column(output), &column.name, column.ty)?;
+            projected.push((self.new_column(&column.name, column.ty), value));
+        }
+        let dropped = self.check_generated(target, columns, |_| true, overriding)?;
+        let unchanged = projected
+            .iter()
+            .all(|(_, value)| matches!(value.kind, ExprKind::Column(_)));
+        let mut query = if unchanged {
+            bound
+        } else {
+            let outputs = projected.iter().map(|(column, _)| column.clone()).collect();
+            Query {
+                rel: Rel::Project {
+                    input: Box::new(bound.rel),
+                    columns: projected,
+                },
+                columns: outputs,
+            }
+        };
+        drop_columns(&mut query, columns, &dropped);
+        Ok(query)
+    }
+
+    fn check_width(&self, width: usize, columns: &[TargetColumn], explicit: bool, place: Option<u32>) -> SqlResult<()> {
+        if width > columns.len() {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "INSERT has more expressions than target columns",
+            )
+            .at(place));
+        }
+        if explicit && width < columns.len() {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "INSERT has more target columns than expressions",
+            )
+            .at(columns[width].place));
+        }
+        Ok(())
+    }
+
+    /// 428C9 for values of columns that compute theirs; gives the columns whose values are ignored.
+    fn check_generated(
+        &self,
+        target: &Target,
+        columns: &[TargetColumn],
+        given: impl Fn(usize) -> bool,
+        overriding: Overriding,
+    ) -> SqlResult<Vec<usize>> {
+        let mut dropped = Vec::new();
+        for (index, column) in columns.iter().enumerate() {
+            let Some(definition) = target.table.columns.get(usize::from(column.position)) else {
+                continue;
+            };
+            let refuse = |detail: &str| {
+                SqlError::new(
+                    SqlState::GENERATED_ALWAYS,
+                    format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
+                )
+                .detail(format!("Column \"{}\" is {detail}.", column.name))
+            };
+            if definition.generated {
+                if given(index) {
+                    return Err(refuse("a generated column"));
+                }
+                dropped.push(index);
+                continue;
+            }
+            match (definition.identity, overriding) {
+                (Some(_), Overriding::User) => dropped.push(index),
+                (Some(Identity::Always), Overriding::Nothing) if given(index) => {
+                    return Err(refuse("an identity column defined as GENERATED ALWAYS")
+                        .hint("Use OVERRIDING SYSTEM VALUE to override."));
+                }
+                _ => {}
+            }
+        }
+        Ok(dropped)
+    }
+}
+
+/// Takes columns out of a source.
+fn drop_columns(query: &mut Query, columns: &mut Vec<TargetColumn>, dropped: &[usize]) {
+    if dropped.is_empty() {
+        return;
+    }
+    let keep = |index: usize| !dropped.contains(&index);
+    let mut index = 0;
+    columns.retain(|_| {
+        index += 1;
+        keep(index - 1)
+    });
+    let mut index = 0;
+    query.columns.retain(|_| {
+        index += 1;
+        keep(index - 1)
+    });
+    // Rows written out lose the values too: what is ignored is not evaluated.
+    if let Rel::Values { rows, columns } = &mut query.rel {
+        for row in rows {
+            let mut index = 0;
+            row.retain(|_| {
+                index += 1;
+                keep(index - 1)
+            });
+        }
+        columns.clone_from(&query.columns);
+    }
+}
+
+/// VALUES with nothing around it.
+fn plain_values(query: &sql::Query) -> Option<&sql::Values> {
+    let plain =
+        query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    match &*query.body {
+        sql::SetExpr::Values(values) if plain => Some(values),
+        _ => None,
+    }
+}
