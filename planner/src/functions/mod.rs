@@ -171,4 +171,5 @@ static FAMILIES: &[&[Function]] = &[
     json::convert::FUNCTIONS,
     json::expand::FUNCTIONS,
     json::path::FUNCTIONS,
+    json::populate::FUNCTIONS,
 ];

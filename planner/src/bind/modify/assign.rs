@@ -1,7 +1,7 @@
 //! Assignments: SET of UPDATE and of ON CONFLICT DO UPDATE.
 //!
 //! A subscripted target (`doc['a'] = v`, `list[2] = v`) becomes a new value of the whole column: a call over the old one of
-//! `jsonb_subscript_set(jsonb, text[], jsonb)`, `array_subscript_set(anyarray, integer[], anyelement)` or
+//! `jsonb_subscript_set(jsonb, text[], jsonb, boolean)`, `array_subscript_set(anyarray, integer[], anyelement)` or
 //! `array_slice_set(anyarray, integer[], integer[], anyarray)`.
 
 use sqlparser::ast as sql;
@@ -299,6 +299,8 @@ impl Binder<'_> {
         let (found, position) = (value.ty, value.position);
         if is_jsonb(place.ty) {
             let mut path = Vec::with_capacity(place.steps.len());
+            // A NULL document becomes an array if the first subscript is an integer, an object if it is text.
+            let mut first_is_integer = None;
             for step in &place.steps {
                 let Step::Index(index) = step else {
                     return Err(
@@ -308,6 +310,7 @@ impl Binder<'_> {
                 };
                 let index = self.bind_in(Context::UpdateSource, index)?;
                 let index = self.jsonb_subscript(index)?;
+                first_is_integer.get_or_insert(index.ty.oid == oid::INT4);
                 path.push(self.cast_to(index, Type::TEXT, |_| None)?);
             }
             let Some(value) = self.try_coerce(value, Type::JSONB, crate::functions::CastContext::Assignment)? else {
@@ -321,7 +324,16 @@ impl Binder<'_> {
                 ty: Type::new(oid::TEXT_ARRAY),
                 position: None,
             };
-            return self.call_function("jsonb_subscript_set", vec![base, path, value], place.at);
+            let first_is_integer = Expr {
+                kind: ExprKind::Literal(storage::Datum::Bool(first_is_integer.unwrap_or(false))),
+                ty: Type::BOOL,
+                position: None,
+            };
+            return self.call_function(
+                "jsonb_subscript_set",
+                vec![base, path, value, first_is_integer],
+                place.at,
+            );
         }
         let Some(element) = types::element_of(place.ty.oid) else {
             return Err(SqlError::new(

@@ -24,6 +24,8 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(3343, "jsonb_delete", &[JSONB, TEXT_ARRAY], JSONB, |_, a| binary(delete_keys, a)).variadic(),
     scalar(3304, "jsonb_delete_path", &[JSONB, TEXT_ARRAY], JSONB, |_, a| binary(|j: &Jsonb, path: &Array| edited(jsonb::delete_path(j, &path_elements(path)?)), a)),
     scalar(3262, "jsonb_strip_nulls", &[JSONB], JSONB, |_, a| unary(|j: &Jsonb| edited(jsonb::strip_nulls(j)), a)),
+    // What the binder makes of `SET doc['a'][0] = …`: document, subscripts, value, whether the first subscript is an integer.
+    scalar(9040, "jsonb_subscript_set", &[JSONB, TEXT_ARRAY, JSONB, BOOL], JSONB, |_, a| subscript_set(a)).lenient().defaults(&["false"]),
     scalar(3261, "json_strip_nulls", &[JSON], JSON, |_, a| unary(|j: Json<'_>| strip_nulls(j.0), a)),
 ];
 
@@ -157,6 +159,25 @@ fn write_stripped(json: &str, out: &mut String, depth: usize) -> SqlResult<()> {
         }
     }
     Ok(())
+}
+
+/// [`assign`] on arguments: NULL as the value is JSON null, NULL as a subscript an error.
+fn subscript_set(args: &[Datum]) -> SqlResult<Datum> {
+    let [document, path, value, first_is_integer] = args else {
+        return Ok(Datum::Null);
+    };
+    let null_subscript = || {
+        SqlError::new(
+            SqlState::NULL_VALUE_NOT_ALLOWED,
+            "jsonb subscript in assignment must not be null",
+        )
+    };
+    let steps: Option<Vec<Arc<str>>> = path_elements(<&Array>::read(path)?)?.into_iter().collect();
+    let null = Jsonb::null();
+    let value = Option::<&Jsonb>::read(value)?.unwrap_or(&null);
+    let first_is_integer = first_is_integer.as_bool().unwrap_or(false);
+    let document = Option::<&Jsonb>::read(document)?;
+    assign(document, &steps.ok_or_else(null_subscript)?, first_is_integer, value).map(Datum::Jsonb)
 }
 
 /// Subscript assignment `document[steps…] = value`: missing parents are created, a NULL document starts as an array or

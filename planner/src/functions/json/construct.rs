@@ -4,6 +4,7 @@ use storage::{Array, Datum, JsonBuilder, Jsonb};
 
 use super::encode::{key_text, quote, write_json, write_jsonb};
 use super::{built, invalid, texts};
+use crate::bind::VARIADIC_MARK;
 use crate::functions::define::scalar;
 use crate::functions::{CallContext, Function};
 use crate::types::oid::*;
@@ -58,17 +59,29 @@ fn to_jsonb(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     built(builder.finish()).map(Datum::Jsonb)
 }
 
-/// Arguments and their types, with an explicit VARIADIC array spread out.
-fn spread<'a>(context: &CallContext<'_>, args: &'a [Datum]) -> Vec<(&'a Datum, Type)> {
-    args.iter()
-        .enumerate()
-        .map(|(index, value)| (value, argument_type(context, index)))
-        .collect()
+/// Arguments and their types, with an explicit VARIADIC array spread out; `None` if that array is NULL.
+fn spread<'a>(context: &CallContext<'_>, args: &'a [Datum]) -> Option<Vec<(&'a Datum, Type)>> {
+    let mut spread = Vec::with_capacity(args.len());
+    for (index, value) in args.iter().enumerate() {
+        let ty = argument_type(context, index);
+        match value {
+            Datum::Array(array) if ty.modifier == VARIADIC_MARK => {
+                let element = Type::new(array.element_type);
+                spread.extend(array.elements.iter().map(|value| (value, element)));
+            }
+            Datum::Null if ty.modifier == VARIADIC_MARK => return None,
+            _ => spread.push((value, ty)),
+        }
+    }
+    Some(spread)
 }
 
 fn json_build_array(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let mut out = String::from("[");
-    for (index, (value, ty)) in spread(context, args).into_iter().enumerate() {
+    let Some(args) = spread(context, args) else {
+        return Ok(Datum::Null);
+    };
+    for (index, (value, ty)) in args.into_iter().enumerate() {
         if index > 0 {
             out.push_str(", ");
         }
@@ -81,7 +94,10 @@ fn json_build_array(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<
 fn jsonb_build_array(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let mut builder = JsonBuilder::new();
     builder.begin_array();
-    for (value, ty) in spread(context, args) {
+    let Some(args) = spread(context, args) else {
+        return Ok(Datum::Null);
+    };
+    for (value, ty) in args {
         write_jsonb(&mut builder, value, ty, context.session)?;
     }
     builder.end();
@@ -98,7 +114,9 @@ fn check_pairs(count: usize, function: &str) -> SqlResult<()> {
 }
 
 fn json_build_object(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let args = spread(context, args);
+    let Some(args) = spread(context, args) else {
+        return Ok(Datum::Null);
+    };
     check_pairs(args.len(), "json_build_object")?;
     let mut out = String::from("{");
     for (index, pair) in args.chunks_exact(2).enumerate() {
@@ -119,7 +137,9 @@ fn json_build_object(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult
 }
 
 fn jsonb_build_object(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
-    let args = spread(context, args);
+    let Some(args) = spread(context, args) else {
+        return Ok(Datum::Null);
+    };
     check_pairs(args.len(), "jsonb_build_object")?;
     let mut builder = JsonBuilder::new();
     builder.begin_object();

@@ -18,6 +18,7 @@ pub(super) mod convert;
 mod encode;
 pub(super) mod expand;
 pub mod path;
+pub(super) mod populate;
 mod text;
 
 use std::sync::Arc;
