@@ -3,15 +3,23 @@
 use storage::Interval;
 
 use super::out_of_range;
-use super::part::{not_supported, unit_of};
+use super::part::{not_recognized, not_supported};
 use super::zone::zone_of;
 use crate::functions::CallContext;
 use crate::functions::value::{Timestamp, TimestampTz};
 use crate::types::calendar::{self, Fields, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND};
-use crate::types::datetime::token::Unit;
+use crate::types::datetime::token::{IntervalWord, Unit, interval_word};
 use crate::types::datetime::{local_fields, moment_of};
 use crate::types::zone::Zone;
 use crate::{SqlError, SqlResult, SqlState};
+
+/// Finds a unit; unlike `extract`, only those that intervals know.
+fn unit_of(name: &str, type_name: &str) -> SqlResult<Unit> {
+    match interval_word(&name.to_ascii_lowercase()) {
+        Some(IntervalWord::Unit(unit)) => Ok(unit),
+        _ => Err(not_recognized(name, type_name)),
+    }
+}
 
 /// Cuts fields to a unit. `None` if there is no such cut; else whether the date may have changed its offset.
 fn truncate_fields(fields: &mut Fields, unit: Unit) -> Option<bool> {

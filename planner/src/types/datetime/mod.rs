@@ -40,6 +40,8 @@ pub enum Fault {
     MonthDay,
     /// An interval's field is out of range.
     Interval,
+    /// Every field of an interval is in range, but not their sum.
+    Range,
     /// A zone's displacement is out of range.
     Displacement,
     /// A zone's name is not known.
@@ -60,6 +62,7 @@ impl Fault {
                 SqlState::INTERVAL_FIELD_OVERFLOW,
                 format!("interval field value out of range: \"{text}\""),
             ),
+            Fault::Range => SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range"),
             Fault::Displacement => SqlError::new(
                 SqlState::INVALID_TIME_ZONE_DISPLACEMENT,
                 format!("time zone displacement out of range: \"{text}\""),
