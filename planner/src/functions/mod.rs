@@ -22,6 +22,7 @@ mod convert;
 mod datetime;
 mod define;
 mod float;
+mod formatting;
 mod integer;
 pub mod json;
 mod numeric;
@@ -158,6 +159,7 @@ static FAMILIES: &[&[Function]] = &[
     compare::FUNCTIONS,
     datetime::FUNCTIONS,
     float::FUNCTIONS,
+    formatting::FUNCTIONS,
     integer::FUNCTIONS,
     numeric::FUNCTIONS,
     regex::FUNCTIONS,

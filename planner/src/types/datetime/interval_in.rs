@@ -30,8 +30,8 @@ struct Sum {
 
 impl Sum {
     fn finish(self) -> Result<Interval, Fault> {
-        let months = i32::try_from(self.months).map_err(|_| Fault::Field)?;
-        let days = i32::try_from(self.days).map_err(|_| Fault::Field)?;
+        let months = i32::try_from(self.months).map_err(|_| Fault::Range)?;
+        let days = i32::try_from(self.days).map_err(|_| Fault::Range)?;
         Ok(Interval {
             months,
             days,
