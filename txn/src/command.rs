@@ -1,13 +1,10 @@
 //! Command: what a shard leader proposes and every replica applies.
 //!
 //! ```text
-//!   Command { epoch (term, generation), sequence, body }
-//!       OnePhase   writes at a timestamp; every lock of the transaction is on this shard
-//!       Prepare    writes without a timestamp yet, and the locks that protect them
-//!       Decide     the anchor's record: COMMIT at a timestamp (with the anchor's own writes) or ABORT
-//!       Finish     what the anchor decided, told to a participant
-//!       Forget     all participants have finished: the record is garbage after the horizon
-//!       Fold, Collect, Sequence, Bound: housekeeping
+//!   Command { epoch (term, generation), sequence, bodies }
+//!       OnePhase   writes at a timestamp; everything the transaction wrote is on this shard
+//!       Step       of a commit over several shards: Prepare, Decide, Finish, Forget (see `crate::commit`)
+//!       Horizon, Fold, Collect, Sequence, Bound: housekeeping
 //! ```
 //!
 //! Writes are encoded by the leader (`storage/FORMAT.md`), so that apply copies bytes and decodes nothing. Applying is a
@@ -15,15 +12,18 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::TxnError;
-use crate::placement::ShardId;
 
 /// Number of a transaction, unique on its node across restarts, growing with its start.
 pub(crate) type TransactionId = u64;
 /// A point in the order of commits and snapshots (see [`crate::oracle`]).
 pub(crate) type Timestamp = u64;
 
+pub(crate) use crate::commit::Decision;
+use crate::commit::record::{OnDecide, OnPrepare};
+use crate::commit::{Attempt, Logged, Parties};
 pub(crate) use crate::locks::Epoch;
 
 /// One entry of a shard's log.
@@ -32,43 +32,31 @@ pub(crate) struct Command {
     pub(crate) epoch: Epoch,
     /// Position in the epoch, from 1. Apply refuses a gap: what was built on a lost proposal is lost with it (DESIGN T4).
     pub(crate) sequence: u64,
-    pub(crate) body: Body,
+    /// What is done, in order, together or not at all. More than one if something waited for company (see
+    /// [`crate::shard::outbox`]).
+    pub(crate) bodies: Vec<Body>,
+}
+
+/// A [`Command`] that borrows its bodies; encoded alike.
+#[derive(Serialize)]
+struct CommandRef<'a> {
+    epoch: Epoch,
+    sequence: u64,
+    bodies: &'a [&'a Body],
 }
 
 /// What a command does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Body {
-    OnePhase {
-        transaction: TransactionId,
-        timestamp: Timestamp,
-        writes: Writes,
-    },
-    Prepare {
-        transaction: TransactionId,
-        record: PreparedRecord,
-    },
-    Decide {
-        transaction: TransactionId,
-        decision: Decision,
-        /// Shards to be told, the anchor not among them.
-        participants: Vec<ShardId>,
-        /// The anchor's own writes.
-        writes: Writes,
-        /// Earlier transactions all of whose participants have finished.
-        forget: Vec<TransactionId>,
-    },
-    Finish {
-        transaction: TransactionId,
-        decision: Decision,
-        /// Whether the consolidations asked for may be made: nobody else has a write to the rows on its way.
-        may_fold: bool,
-    },
-    Forget {
-        transactions: Vec<TransactionId>,
-    },
-    Fold {
-        keys: Vec<Bytes>,
-    },
+    /// Writes at a timestamp: everything the transaction wrote is on this shard.
+    OnePhase { timestamp: Timestamp, writes: Writes },
+    /// A step of a commit over several shards.
+    Step(Step),
+    /// Attempts that began before are refused, and their tombstones forgotten.
+    Horizon { started_ms: u64 },
+    /// Consolidates rows.
+    Fold { keys: Vec<Bytes> },
+    /// Removes garbage.
     Collect {
         safe_point: Timestamp,
         /// Rows and entries with versions that no read needs any more.
@@ -76,60 +64,50 @@ pub(crate) enum Body {
         /// Clears that hide nothing any more: (id, newest of them).
         clears: Vec<(u32, Timestamp)>,
     },
-    Sequence {
-        sequence: u32,
-        state: Bytes,
-    },
-    Bound {
-        timestamp: Timestamp,
-    },
+    /// Moves a sequence on.
+    Sequence { sequence: u32, state: Bytes },
+    /// Leases timestamps.
+    Bound { timestamp: Timestamp },
+}
+
+/// A step of a commit over several shards, with what it carries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Step {
+    pub(crate) logged: Logged,
+    /// Of Prepare, and of Decide with COMMIT (the anchor's own).
+    pub(crate) writes: Writes,
+    /// Of Prepare: the locks held here, for a new leader.
+    pub(crate) locks: Bytes,
+    /// Of Finish: whether the consolidations asked for may be made.
+    pub(crate) may_fold: bool,
 }
 
 impl Body {
     /// Whether the command finishes what was promised, or makes room: then it may use the free-space reserve.
     pub(crate) fn is_promised(&self) -> bool {
         match self {
-            Body::Decide {
-                decision: Decision::Abort,
-                ..
-            }
-            | Body::Finish { .. }
-            | Body::Forget { .. }
-            | Body::Collect { .. }
-            | Body::Bound { .. } => true,
-            Body::OnePhase { .. }
-            | Body::Prepare { .. }
-            | Body::Decide {
-                decision: Decision::Commit(_),
-                ..
-            }
-            | Body::Fold { .. }
-            | Body::Sequence { .. } => false,
+            Body::Step(step) => !matches!(step.logged, Logged::Prepare(..)),
+            Body::Horizon { .. } | Body::Collect { .. } | Body::Bound { .. } => true,
+            Body::OnePhase { .. } | Body::Fold { .. } | Body::Sequence { .. } => false,
         }
     }
-}
-
-/// What was decided about a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Decision {
-    Commit(Timestamp),
-    Abort,
 }
 
 /// What a participant keeps between its vote and the decision.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PreparedRecord {
-    pub(crate) anchor: ShardId,
+    pub(crate) attempt: Attempt,
+    pub(crate) parties: Parties,
     pub(crate) writes: Writes,
-    /// Locks held here, encoded by the lock table; a new leader rebuilds them.
     pub(crate) locks: Bytes,
 }
 
-/// What the anchor keeps until every participant has finished.
+/// What the anchor keeps until every participant has finished and the horizon has passed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DecisionRecord {
+    pub(crate) attempt: Attempt,
     pub(crate) decision: Decision,
-    pub(crate) participants: Vec<ShardId>,
+    pub(crate) parties: Parties,
 }
 
 /// The writes of a transaction on one shard.
@@ -157,20 +135,30 @@ impl Writes {
     }
 }
 
-/// What apply made of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What apply made of one body of a command; told to the leader's cores.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Done.
-    Applied,
-    /// The epoch is over or an earlier command was lost: nothing was done.
-    OutOfOrder,
-    /// A decision stands already: this one.
-    Decided(Decision),
+    /// Nothing that a core wants to know.
+    Done,
+    Prepared(Attempt, OnPrepare),
+    Decided(Attempt, Decision, Parties, OnDecide),
+    Finished(Attempt),
+    Horizon(u64),
 }
 
 impl Command {
-    pub(crate) fn encode(&self) -> Result<Bytes, TxnError> {
-        encode(self)
+    /// Encodes a command of these bodies, which may be large and are not copied before.
+    pub(crate) fn encode<'a>(
+        epoch: Epoch,
+        sequence: u64,
+        bodies: impl Iterator<Item = &'a Body>,
+    ) -> Result<Bytes, TxnError> {
+        let bodies: SmallVec<[&Body; 4]> = bodies.collect();
+        encode(&CommandRef {
+            epoch,
+            sequence,
+            bodies: &bodies,
+        })
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Command, TxnError> {

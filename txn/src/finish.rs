@@ -1,11 +1,10 @@
 //! Finish: COMMIT and ROLLBACK.
 //!
-//! All writes on one shard: one command there. Otherwise two phases: the shards written to vote by logging Prepare, and
-//! the *anchor*, one of them, logs the decision together with its own writes. The client has its answer when the decision
-//! is applied; the participants are told afterwards, and after a crash they ask the anchor's record
-//! ([`crate::recovery`]).
+//! All writes on one shard: one command there. Otherwise two phases ([`crate::commit`]): the shards written to vote by
+//! logging Prepare, and the *anchor*, one of them, logs the decision together with its own writes. The client has its
+//! answer when the decision is applied; after a crash the participants ask the anchor ([`crate::recovery`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,16 +13,19 @@ use storage::mvcc;
 use storage::version::{Chain, Consolidation, Version, consolidation};
 
 use crate::buffer::{Clear, FinalWrites};
-use crate::command::{Decision, Epoch, Outcome, Timestamp, TransactionId, Write, Writes};
+use crate::command::{Epoch, Timestamp, TransactionId, Write, Writes};
+use crate::commit::{Answer, Attempt, Coordinator, Message, Parties, Plan, Task};
+use crate::locks::TxnId;
 use crate::node::NodeInner;
+use crate::oracle::clock_ms;
 use crate::placement::{META, ShardId};
-use crate::shard::Awaited;
+use crate::shard::steps::Payload;
 use crate::state::{Phase, ShardUse, State};
 use crate::transaction::Inner;
 use crate::{Isolation, RowWrite, TxnError, reading};
 
-/// Time between attempts to tell a participant whose queue is full.
-const FINISH_RETRY: std::time::Duration = std::time::Duration::from_millis(5);
+/// How long a coordinator waits for an answer before it reminds its anchor.
+const REMIND: std::time::Duration = std::time::Duration::from_secs(2);
 /// Largest encoded version; a larger row is refused before anything is proposed.
 const VERSION_BYTES_MAX: usize = 1 << 30;
 
@@ -173,15 +175,18 @@ async fn run(inner: &Arc<Inner>, mut parts: Parts) -> Result<Timestamp, TxnError
         for used in std::mem::take(&mut inner.state.lock().shards) {
             inner.node.shard(used.shard)?.release(inner.id);
         }
-        return match proposed.outcome.outcome().await? {
-            Outcome::Applied => Ok(proposed.timestamp),
-            Outcome::OutOfOrder | Outcome::Decided(_) => Err(TxnError::locks_lost()),
-        };
+        proposed.awaited.applied().await?;
+        return Ok(proposed.timestamp);
     }
     // Votes must not depend on what may still be lost.
     reading::settle(inner).await?;
+    // From here on the written shards give back their locks by themselves: whoever voted keeps them until it is decided.
+    let is_written = |used: &mut ShardUse| parts.iter().any(|(shard, _)| *shard == used.shard);
+    inner.state.lock().shards.retain(|used| !is_written(used));
+    let confirm = inner.options.isolation == Isolation::Serializable;
     // A task of its own: once the first Prepare is proposed the protocol runs to its end, whether or not the session waits.
-    let coordinator = two_phases(inner.node.clone(), inner.id, parts, shards);
+    let coordinator = two_phases(inner.node.clone(), inner.id, parts, shards, confirm);
+
     match tokio::spawn(coordinator).await {
         Ok(committed) => committed,
         Err(_) => Err(TxnError::OutcomeUnknown),
@@ -206,91 +211,101 @@ fn check_epochs<'a>(node: &NodeInner, shards: impl IntoIterator<Item = &'a Shard
         .try_for_each(|used| node.shard(used.shard)?.check_epoch(used.epoch))
 }
 
-/// Two-phase commit, from the first Prepare to the last Finish being proposed.
+/// Commit over several shards: does what [`Coordinator`] says, and tells it what is answered.
 async fn two_phases(
     node: Arc<NodeInner>,
     id: TransactionId,
     mut parts: Parts,
     shards: SmallVec<[ShardUse; 2]>,
+    confirm: bool,
 ) -> Result<Timestamp, TxnError> {
-    let (anchor_id, anchor_writes) = parts.swap_remove(anchor_of(&parts));
-    let participants: Vec<ShardId> = parts.iter().map(|(shard, _)| *shard).collect();
-    let mut votes = Vec::with_capacity(parts.len());
+    let anchor = anchor_of(&parts);
+    parts.swap(0, anchor);
+    let written: Vec<ShardId> = parts.iter().map(|(shard, _)| *shard).collect();
+    let readers = shards
+        .iter()
+        .map(|used| used.shard)
+        .filter(|shard| !written.contains(shard))
+        .collect();
+    let attempt = Attempt {
+        txn: TxnId(id),
+        coordinator: node.incarnation,
+        started_ms: clock_ms(),
+    };
+    let mut replies = node.live.coordinate(attempt);
+    let (mut coordinator, tasks) = Coordinator::begin(
+        attempt,
+        Plan {
+            written: written.clone(),
+            readers,
+            confirm,
+        },
+    );
+    let mut tasks = VecDeque::from(tasks);
     let mut refused = None;
-    for (shard, writes) in parts {
-        match node
-            .shard(shard)
-            .and_then(|part| part.prepare(id, epoch_of(&shards, shard), anchor_id, writes))
-        {
-            Ok(vote) => votes.push((shard, vote)),
-            Err(error) => {
-                refused = Some(error);
-                break;
+    let answer = loop {
+        let Some(task) = tasks.pop_front() else {
+            match tokio::time::timeout(REMIND, replies.recv()).await {
+                Ok(Some(reply)) => tasks.extend(coordinator.on_reply(reply)),
+                Ok(None) => break Answer::Unknown,
+                // Within a node nothing is lost, only slow. The anchor is told that somebody still comes to decide.
+                Err(_) => {
+                    let (anchor, participants) = (written[0], written[1..].to_vec());
+                    let mark = Message::Mark(attempt, Parties { anchor, participants });
+                    node.shard(anchor)?.deliver(mark, Payload::default())?;
+                }
             }
-        }
-    }
-    let prepared: Vec<ShardId> = votes.iter().map(|(shard, _)| *shard).collect();
-    for (_, vote) in votes {
-        match vote.outcome().await {
-            Ok(Outcome::Applied) => {}
-            Ok(Outcome::OutOfOrder | Outcome::Decided(_)) => refused = refused.or(Some(TxnError::locks_lost())),
-            Err(error) => refused = refused.or(Some(error)),
-        }
-    }
-    node.crash_point("prepared").await;
-    let anchor = node.shard(anchor_id)?;
-    let proposed = match refused {
-        Some(error) => Err(error),
-        None => {
-            let dated = |timestamp| {
-                let others = shards
+            continue;
+        };
+        match task {
+            Task::Send(shard, message) => {
+                crash_at(&node, &message).await;
+                let carries = matches!(message, Message::Prepare(..) | Message::Mark(..) | Message::Decide(..));
+                let writes = parts
                     .iter()
-                    .filter(|used| used.shard != anchor_id && !prepared.contains(&used.shard));
-                check_epochs(&node, others)?;
-                for shard in &prepared {
+                    .find(|(part, _)| *part == shard && carries)
+                    .map(|(_, writes)| writes.clone());
+                let payload = Payload {
+                    writes: writes.unwrap_or_default(),
+                    epoch: epoch_of(&shards, shard),
+                };
+                if let Err(error) = node.shard(shard)?.deliver(message, payload) {
+                    refused = Some(error);
+                }
+            }
+            Task::Draw => {
+                let Ok(timestamp) = node.draw() else {
+                    refused = Some(TxnError::Unavailable);
+                    tasks.extend(coordinator.on_cancel());
+                    continue;
+                };
+                for shard in &written[1..] {
                     node.shard(*shard)?.date(id, timestamp);
                 }
-                Ok(())
-            };
-            anchor.decide_commit(id, epoch_of(&shards, anchor_id), anchor_writes, participants, dated)
-        }
-    };
-    let proposed = match proposed {
-        Ok(proposed) => proposed,
-        Err(error) => {
-            // Nobody has written a decision and nobody but this task would: the participants may forget at once.
-            for shard in prepared {
-                drop(finish(&node, shard, id, Decision::Abort).await?);
+                tasks.extend(coordinator.on_drawn(timestamp));
             }
-            return Err(error);
+            Task::CommitOnePhase(shard, _) => {
+                // Not asked for with more than one part; it would have been committed before it came here.
+                tracing::error!(shard, "a commit over several shards became one of a single shard");
+                break Answer::Aborted;
+            }
+            Task::Answer(answer) => break answer,
         }
     };
-    let decision = match proposed.outcome.outcome().await? {
-        Outcome::Applied => Decision::Commit(proposed.timestamp),
-        Outcome::Decided(decision) => decision,
-        Outcome::OutOfOrder => Decision::Abort,
-    };
-    node.crash_point("decided").await;
-    let mut finished = Vec::with_capacity(prepared.len());
-    for shard in prepared {
-        finished.push(finish(&node, shard, id, decision).await?);
-    }
-    node.clone().forget_when_finished(id, anchor_id, finished);
-    match decision {
-        Decision::Commit(timestamp) => Ok(timestamp),
-        Decision::Abort => Err(TxnError::locks_lost()),
+    node.live.coordinated(attempt.txn);
+    match answer {
+        Answer::Committed(timestamp) => Ok(timestamp),
+        Answer::Aborted => Err(refused.unwrap_or_else(TxnError::locks_lost)),
+        Answer::Unknown => Err(TxnError::OutcomeUnknown),
     }
 }
 
-/// Tells a participant, again and again while its queue is full: what was decided must reach it.
-async fn finish(node: &NodeInner, id: ShardId, txn: TransactionId, decision: Decision) -> Result<Awaited, TxnError> {
-    let shard = node.shard(id)?;
-    let term = shard.core().epoch.term;
-    loop {
-        match shard.finish(txn, decision) {
-            Err(TxnError::Unavailable) if shard.leads_in(term) => tokio::time::sleep(FINISH_RETRY).await,
-            finished => return finished,
-        }
+/// Where tests let a coordinator die.
+async fn crash_at(node: &NodeInner, message: &Message) {
+    match message {
+        Message::Decide(..) => node.crash_point("prepared").await,
+        Message::Finish(..) => node.crash_point("decided").await,
+        _ => {}
     }
 }
 

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use storage::mvcc;
 
 use crate::TxnError;
-use crate::command::{Body, Outcome, Timestamp};
+use crate::command::{Body, Timestamp};
 use crate::machine::records::{self, Record};
 use crate::node::NodeInner;
-use crate::oracle::{COUNTER_BITS, clock};
+use crate::oracle::{COUNTER_BITS, clock, clock_ms};
 use crate::placement::META;
 use crate::shard::Shard;
 
@@ -23,6 +23,8 @@ use crate::shard::Shard;
 const TICK: Duration = Duration::from_millis(500);
 /// Ticks between two rounds of garbage collection.
 const COLLECT_TICKS: u32 = 8;
+/// How long records of decisions are kept. On one node no message is late, so this need not be DESIGN's ten minutes.
+const HORIZON: Duration = Duration::from_secs(60);
 /// Keys one command collects at most, so that apply is not held up for long.
 const COLLECT_KEYS_MAX: usize = 1000;
 /// Keys one round of a full scan looks at.
@@ -44,9 +46,13 @@ pub(crate) fn start(node: &Arc<NodeInner>) {
             {
                 tracing::warn!(%error, "the timestamp bound could not be extended");
             }
+            node.shards().iter().for_each(|shard| shard.tick());
             ticks += 1;
             if ticks % COLLECT_TICKS == 0 {
                 for shard in node.shards() {
+                    if let Err(error) = shard.move_horizon(horizon_ms(&node)) {
+                        tracing::warn!(shard = shard.id, %error, "the horizon of commits stays where it is");
+                    }
                     if let Err(error) = tidy(&node, shard).await {
                         tracing::warn!(shard = shard.id, %error, "housekeeping failed");
                     }
@@ -65,23 +71,27 @@ pub(crate) async fn extend_bound(node: &NodeInner) -> Result<(), TxnError> {
         .shard(META)
         .and_then(|meta| meta.keep_house(Body::Bound { timestamp: bound }));
     let applied = match proposed {
-        Ok(receiver) => receiver.outcome().await,
+        Ok(receiver) => receiver.applied().await,
         Err(error) => Err(error),
     };
     match applied {
-        Ok(Outcome::Applied) => {
+        Ok(()) => {
             node.oracle.install(bound);
             Ok(())
-        }
-        Ok(Outcome::OutOfOrder | Outcome::Decided(_)) => {
-            node.oracle.extension_failed();
-            Err(TxnError::Unavailable)
         }
         Err(error) => {
             node.oracle.extension_failed();
             Err(error)
         }
     }
+}
+
+/// Attempts to commit that began before this time have ended: a commit that still runs holds it back.
+fn horizon_ms(node: &NodeInner) -> u64 {
+    let long_ago = clock_ms().saturating_sub(HORIZON.as_millis() as u64);
+    node.live
+        .oldest_attempt_ms()
+        .map_or(long_ago, |oldest| oldest.min(long_ago))
 }
 
 /// What nobody may read below from now on.
@@ -153,9 +163,7 @@ async fn collect(shard: &Arc<Shard>, safe_point: Timestamp, keys: Vec<Bytes>) ->
             keys,
             clears,
         })?;
-        if receiver.outcome().await? != Outcome::Applied {
-            return Err(TxnError::Unavailable);
-        }
+        receiver.applied().await?;
     }
     Ok(())
 }
@@ -192,6 +200,7 @@ fn find_garbage(shard: &Shard, from: &[u8], safe_point: Timestamp) -> Result<(Ve
 /// Checks every invariant that can be checked at rest.
 pub(crate) async fn check_invariants(node: &NodeInner) -> Result<(), String> {
     for shard in node.shards() {
+        shard.settle().await;
         let view = shard.view();
         {
             let core = shard.core();

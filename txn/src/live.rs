@@ -5,9 +5,13 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use ahash::HashMap;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::command::TransactionId;
+use crate::commit::{Attempt, Reply};
+use crate::locks::TxnId;
+use crate::placement::ShardId;
+use crate::shard::Shard;
 use crate::transaction::Inner;
 use crate::{LockName, RowPart};
 
@@ -26,6 +30,10 @@ pub(crate) struct Live {
     /// Wakes the detector of deadlocks across shards.
     pub(crate) detect: Notify,
     name_locks: OnceLock<NameLocks>,
+    /// Coordinators of commits over several shards, by transaction: when each began, and where it hears answers.
+    coordinators: Mutex<HashMap<TxnId, (u64, mpsc::UnboundedSender<Reply>)>>,
+    /// The shards of this node, by number.
+    shards: OnceLock<Vec<Weak<Shard>>>,
 }
 
 impl Live {
@@ -54,6 +62,53 @@ impl Live {
             .iter()
             .flat_map(|map| map.lock().values().filter_map(Weak::upgrade).collect::<Vec<_>>())
             .collect()
+    }
+
+    /// A coordinator begins; it hears what shards answer.
+    pub(crate) fn coordinate(&self, attempt: Attempt) -> mpsc::UnboundedReceiver<Reply> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.coordinators
+            .lock()
+            .insert(attempt.txn, (attempt.started_ms, sender));
+        receiver
+    }
+
+    /// A coordinator has ended.
+    pub(crate) fn coordinated(&self, txn: TxnId) {
+        self.coordinators.lock().remove(&txn);
+    }
+
+    /// When the oldest running attempt to commit began.
+    pub(crate) fn oldest_attempt_ms(&self) -> Option<u64> {
+        self.coordinators
+            .lock()
+            .values()
+            .map(|(started_ms, _)| *started_ms)
+            .min()
+    }
+
+    /// Whether a transaction's coordinator lives.
+    pub(crate) fn is_coordinating(&self, txn: TxnId) -> bool {
+        self.coordinators.lock().contains_key(&txn)
+    }
+
+    /// Hands a shard's answer to a coordinator.
+    pub(crate) fn reply(&self, txn: TxnId, reply: Reply) {
+        if let Some((_, coordinator)) = self.coordinators.lock().get(&txn) {
+            // A coordinator that has its answer needs no more.
+            let _ = coordinator.send(reply);
+        }
+    }
+
+    /// Sets the shards of this node.
+    pub(crate) fn set_shards(&self, shards: &[Arc<Shard>]) {
+        // They are the same for the node's whole life.
+        let _ = self.shards.set(shards.iter().map(Arc::downgrade).collect());
+    }
+
+    /// A shard of this node.
+    pub(crate) fn shard(&self, id: ShardId) -> Option<Arc<Shard>> {
+        self.shards.get()?.get(id as usize)?.upgrade()
     }
 
     /// A shard's number of waits changed from or to none.

@@ -15,14 +15,14 @@ use parking_lot::Mutex;
 use storage::Engine;
 use tokio::sync::watch;
 
-use crate::command::{Body, Outcome, Timestamp, TransactionId};
+use crate::command::{Body, Timestamp};
 use crate::interrupt::Interrupt;
 use crate::live::Live;
 use crate::locks::Incarnation;
 use crate::machine::records::{self, Record};
 use crate::oracle::Oracle;
 use crate::placement::{META, Placement, ShardId};
-use crate::shard::{Awaited, Shard};
+use crate::shard::Shard;
 use crate::state::State;
 use crate::transaction::Inner;
 use crate::{Transaction, TransactionOptions, TxnError};
@@ -58,7 +58,7 @@ pub(crate) struct NodeInner {
     registry: watch::Receiver<u64>,
     next_id: AtomicU64,
     /// This start of the node, to which its transactions' locks belong (DESIGN L9).
-    incarnation: Incarnation,
+    pub(crate) incarnation: Incarnation,
     pub(crate) live: Arc<Live>,
     /// Newest state of each sequence used since the start, proposed or applied.
     sequences: Mutex<HashMap<u32, Vec<u8>>>,
@@ -134,7 +134,15 @@ impl Node {
             crash_at: Mutex::new(None),
         });
         crate::housekeeping::extend_bound(&inner).await?;
-        crate::recovery::recover(&inner).await?;
+        inner.live.set_shards(&inner.shards);
+        crate::recovery::recover(
+            &inner,
+            Incarnation {
+                node: NODE as u32,
+                start: bound,
+            },
+        )
+        .await?;
         crate::housekeeping::start(&inner);
         crate::detection::start(&inner);
         Ok(Arc::new(Node { inner }))
@@ -215,9 +223,9 @@ impl Node {
             sequences.insert(sequence, state.clone());
             (state, receiver)
         };
-        match receiver.outcome().await {
-            Ok(Outcome::Applied) => Ok(state),
-            Ok(Outcome::OutOfOrder | Outcome::Decided(_)) | Err(_) => {
+        match receiver.applied().await {
+            Ok(()) => Ok(state),
+            Err(_) => {
                 self.inner.sequences.lock().remove(&sequence);
                 Err(TxnError::Unavailable)
             }
@@ -314,20 +322,6 @@ impl NodeInner {
     /// Whether so little space is left that writes are refused.
     pub(crate) fn is_disk_full(&self) -> bool {
         self.engine.below_reserve()
-    }
-
-    /// Lets the anchor drop its decision record once every participant has applied its Finish.
-    pub(crate) fn forget_when_finished(self: Arc<Self>, id: TransactionId, anchor: ShardId, finished: Vec<Awaited>) {
-        tokio::spawn(async move {
-            for receiver in finished {
-                if !matches!(receiver.outcome().await, Ok(Outcome::Applied)) {
-                    return;
-                }
-            }
-            if let Ok(anchor) = self.shard(anchor) {
-                anchor.note_finished(id);
-            }
-        });
     }
 
     /// Where tests stop a coordinator as if its process had died.

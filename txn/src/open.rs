@@ -5,10 +5,12 @@ use std::sync::Arc;
 use consensus::{GroupId, Groups, Leadership, Members, Role};
 use tokio::sync::watch;
 
-use crate::command::Epoch;
+use crate::command::{DecisionRecord, Epoch, PreparedRecord, decode};
+use crate::commit::{Anchor, Participant};
 use crate::live::Live;
 use crate::machine::Machine;
-use crate::oracle::Oracle;
+use crate::machine::records::{self, Record};
+use crate::oracle::{Oracle, clock_ms};
 use crate::placement::ShardId;
 use crate::shard::{Facts, Shard};
 use crate::{DeadlockPolicy, TxnError};
@@ -38,8 +40,41 @@ pub(crate) async fn open_shard(
         }
     };
     let epoch = Epoch { term, generation: 0 };
-    let shard = Shard::new(id, group, oracle.clone(), facts, live.clone(), (policy, epoch));
-    let shard = Arc::new(shard);
+    let view = group.family().newest();
+    let (now_ms, mut prepared, mut decisions) = (clock_ms(), Vec::new(), Vec::new());
+    for (_, record) in records::all(&view, Record::Prepared)? {
+        prepared.push(decode::<PreparedRecord>(&record)?);
+    }
+    for (_, record) in records::all(&view, Record::Decision)? {
+        let DecisionRecord {
+            attempt,
+            decision,
+            parties,
+        } = decode(&record)?;
+        decisions.push((attempt, decision, parties));
+    }
+    let participant = Participant::new(
+        id,
+        prepared.iter().map(|record| (record.attempt, record.parties.clone())),
+        now_ms,
+    );
+    let anchor = Anchor::new(id, decisions, now_ms);
+    let (oracle, live) = (oracle.clone(), live.clone());
+    let shard = Arc::new(Shard::new(
+        id,
+        group,
+        oracle,
+        facts,
+        live,
+        (policy, epoch),
+        (participant, anchor),
+    ));
+    for PreparedRecord {
+        attempt, writes, locks, ..
+    } in &prepared
+    {
+        shard.restore(*attempt, writes, locks)?;
+    }
     machine.lead(&shard);
     follow(&shard, leadership, epoch);
     Ok((shard, machine))

@@ -33,10 +33,17 @@ pub(crate) struct Oracle {
     extending: AtomicBool,
 }
 
+/// The clock in milliseconds since 1970.
+pub(crate) fn clock_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64
+}
+
 /// The clock in timestamp units.
 pub(crate) fn clock() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since_epoch.as_millis() as u64) << COUNTER_BITS
+    clock_ms() << COUNTER_BITS
 }
 
 impl Oracle {

@@ -39,18 +39,16 @@ pub fn collect_key(view: &View, key: &[u8], safe_point: u64, hidden_below: u64) 
     Ok(garbage)
 }
 
-/// The consolidated version of a row whose newest delta is `newest` (or the newest in the family): its version key and
-/// bytes. `None` if there is nothing to consolidate.
+/// The consolidated version of a row, `written` being versions that are not in the family yet: its version key and bytes.
+/// `None` if there is nothing to consolidate.
 pub fn consolidate(
     view: &View,
     key: &[u8],
     hidden_below: u64,
-    newest: Option<&Unapplied>,
+    written: &[Unapplied],
 ) -> Result<Option<(Vec<u8>, Vec<u8>)>, StorageError> {
     let mut chain = Chain::read(&mut view.cursor(None, None)?, key, u64::MAX, hidden_below)?;
-    if let Some(newest) = newest {
-        chain.merge(std::slice::from_ref(newest))?;
-    }
+    chain.merge(written)?;
     let Some((timestamp, delta)) = chain.links().next() else {
         return Ok(None);
     };

@@ -133,7 +133,7 @@ fn consolidation_changes_no_read_and_keeps_the_changed_paths() {
     }
     let before: Vec<_> = (9..32).map(|at| store.at(&key, at)).collect();
     let view = store.family.newest();
-    let (versioned, version) = consolidate(&view, &key, 0, None).unwrap().unwrap();
+    let (versioned, version) = consolidate(&view, &key, 0, &[]).unwrap().unwrap();
     let mut batch = Batch::new();
     batch.put(&store.family, &versioned, &version);
     store.engine.write(batch, Durability::Replayed).unwrap();
@@ -142,7 +142,7 @@ fn consolidation_changes_no_read_and_keeps_the_changed_paths() {
     let state = row_at(&store.family.newest(), &key, u64::MAX, 0).unwrap();
     assert_eq!(state.chain.deltas, 0);
     assert!(
-        consolidate(&store.family.newest(), &key, 0, None).unwrap().is_none(),
+        consolidate(&store.family.newest(), &key, 0, &[]).unwrap().is_none(),
         "there is nothing left to do"
     );
     let changes = |since| changes_since(&store.family.newest(), &key, since, 0, &[]).unwrap();
@@ -289,7 +289,7 @@ proptest! {
                     }
                 }
                 Change::Consolidate => {
-                    if let Some((key, version)) = consolidate(&store.family.newest(), &key, 0, None).unwrap() {
+                    if let Some((key, version)) = consolidate(&store.family.newest(), &key, 0, &[]).unwrap() {
                         let mut batch = Batch::new();
                         batch.put(&store.family, &key, &version);
                         store.engine.write(batch, Durability::Replayed).unwrap();

@@ -32,6 +32,8 @@ pub(crate) enum Record {
     SafePoint = 8,
     /// Commit timestamp of the newest registry change.
     Registry = 9,
+    /// Attempts to commit that began before are refused.
+    Horizon = 10,
 }
 
 /// Key of a record that is there once.

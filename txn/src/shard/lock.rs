@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 
 use super::pending::Pending;
 use super::{Core, Shard};
-use crate::command::{Epoch, TransactionId, encode};
+use crate::command::{Epoch, TransactionId, decode, encode};
+use crate::commit::Attempt;
 use crate::live::Live;
 use crate::locks::{
     AbortReason, Event, LockConfig, LockTable, Outcome, Owner, Refusal, Request, Ticket, TxnId, Values, Wait, WaitMode,
@@ -225,6 +226,28 @@ impl Locks {
             return Err(TxnError::locks_lost());
         }
         Ok(encoded)
+    }
+
+    /// Takes the locks of a prepared transaction again, as its Prepare record has kept them.
+    pub(crate) fn restore(&mut self, attempt: Attempt, locks: &[u8]) -> Result<(), TxnError> {
+        let locks: Vec<(LockName, Mode)> = if locks.is_empty() { Vec::new() } else { decode(locks)? };
+        let requests: Vec<LockRequest> = locks
+            .into_iter()
+            .map(|(name, mode)| LockRequest::new(name, mode))
+            .collect();
+        let priority = attempt.txn.0;
+        let (txn, coordinator) = (attempt.txn, attempt.coordinator);
+        let owner = Owner {
+            txn,
+            coordinator,
+            session: 0,
+            priority,
+            serializable: false,
+        };
+        if !requests.is_empty() {
+            self.table.restore(owner, &requests);
+        }
+        Ok(())
     }
 }
 

@@ -13,30 +13,33 @@
 //! Invariants
 //!  T2  A transaction is marked (in [`pending`]) before its commit timestamp is drawn.
 //!  T3  A snapshot read at t begins when every overlapping marked transaction is applied or known to be above t.
-//!  T4  Proposals of an epoch are numbered without gaps, in the order of their timestamps for one-phase commits and
-//!      decisions; locks pass on when the commit is proposed; what depends on a proposal waits until it is applied.
+//!  T4  Proposals of an epoch are numbered without gaps; one-phase commits are in the order of their timestamps; locks pass
+//!      on when the commit is proposed; what depends on a proposal waits until it is applied.
 
 pub(crate) mod commit;
 pub(crate) mod garbage;
 pub(crate) mod lock;
+pub(crate) mod outbox;
 pub(crate) mod pending;
 pub(crate) mod read;
+pub(crate) mod steps;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use consensus::{Group, Proposal, Role};
+use consensus::{Group, Proposal};
 use parking_lot::Mutex;
 use storage::mvcc::Clears;
 use tokio::sync::oneshot;
 
-use crate::command::{Body, Command, Epoch, Outcome, TransactionId, decode};
+use crate::command::{Epoch, Outcome};
+use crate::commit::{Anchor, Participant};
 use crate::live::Live;
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, clock_ms};
 use crate::placement::ShardId;
 use crate::state::{ShardUse, State};
 use crate::{DeadlockPolicy, TxnError};
+use outbox::Outbox;
 use pending::Pending;
 
 /// The leader of one Raft group.
@@ -54,17 +57,19 @@ pub(crate) struct Facts {
     pub(crate) clears: Clears,
     /// Reads below get [`TxnError::SnapshotTooOld`].
     pub(crate) safe_point: AtomicU64,
+    /// Attempts to commit that began before are refused.
+    pub(crate) horizon_ms: AtomicU64,
     pub(crate) garbage: garbage::Garbage,
     pub(crate) long_chains: garbage::LongChains,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        let garbage = garbage::Garbage::needing_scan();
         Facts {
             clears: Clears::default(),
             safe_point: AtomicU64::new(0),
-            garbage,
+            horizon_ms: AtomicU64::new(0),
+            garbage: garbage::Garbage::needing_scan(),
             long_chains: Default::default(),
         }
     }
@@ -75,22 +80,12 @@ pub(crate) struct Core {
     pub(crate) locks: lock::Locks,
     pub(crate) pending: Pending,
     pub(crate) epoch: Epoch,
-    /// Newest proposal of the epoch.
-    sequence: u64,
-    /// Newest applied command of the epoch.
-    applied: u64,
-    proposals: VecDeque<InFlight>,
-    /// Transactions anchored here that all participants have finished.
-    finished: Vec<TransactionId>,
-}
-
-/// A command on its way through the log.
-struct InFlight {
-    sequence: u64,
-    /// Transaction whose writes can be read from the family once this is applied.
-    completes: Option<TransactionId>,
-    /// Who has seen its effects; told whether they are there to stay.
-    waiters: Vec<oneshot::Sender<bool>>,
+    pub(crate) outbox: Outbox,
+    /// Transactions that other shards decide, and those that this one decides.
+    pub(crate) participant: Participant,
+    pub(crate) anchor: Anchor,
+    /// When the newest transaction that left a record here began to commit.
+    newest_step_ms: u64,
 }
 
 /// A command on its way: resolves when it is applied here.
@@ -101,10 +96,18 @@ pub(crate) struct Awaited {
 }
 
 impl Awaited {
-    /// What apply made of the command.
-    pub(crate) async fn outcome(self) -> Result<Outcome, TxnError> {
+    /// Waits until the command is applied.
+    ///
+    /// # Errors
+    /// [`TxnError::Serialization`] if it was refused because of a lost proposal before it, [`TxnError::OutcomeUnknown`] if
+    /// leadership was lost meanwhile.
+    pub(crate) async fn applied(self) -> Result<(), TxnError> {
         match self.proposal.await {
-            Ok(applied) => decode(&applied.reply),
+            Ok(applied) if *applied.reply == *crate::machine::APPLIED => Ok(()),
+            Ok(_) => {
+                self.shard.on_rejected(self.epoch, &TxnError::locks_lost());
+                Err(TxnError::locks_lost())
+            }
             Err(error) => {
                 let error = TxnError::from(error);
                 self.shard.on_rejected(self.epoch, &error);
@@ -122,15 +125,17 @@ impl Shard {
         facts: Arc<Facts>,
         live: Arc<Live>,
         (policy, epoch): (DeadlockPolicy, Epoch),
+        (participant, anchor): (Participant, Anchor),
     ) -> Shard {
         let core = Core {
             locks: lock::Locks::new(policy, epoch),
             pending: Pending::default(),
             epoch,
-            sequence: 0,
-            applied: 0,
-            proposals: VecDeque::new(),
-            finished: Vec::new(),
+            outbox: Outbox::default(),
+            participant,
+            anchor,
+            // Whatever was left by earlier leaders, it began before now.
+            newest_step_ms: clock_ms(),
         };
         Shard {
             id,
@@ -147,61 +152,32 @@ impl Shard {
         self.core.lock()
     }
 
-    /// Proposes a command as the next of the epoch. `completes` names the transaction whose writes it makes readable.
-    pub(crate) fn propose(
-        self: &Arc<Self>,
-        core: &mut Core,
-        body: Body,
-        completes: Option<TransactionId>,
-    ) -> Result<(u64, Awaited), TxnError> {
-        let sequence = core.sequence + 1;
-        let is_promised = body.is_promised();
-        let command = Command {
-            epoch: core.epoch,
-            sequence,
-            body,
+    /// A command of this shard was applied, or refused because a proposal before it was lost (`None`). Called by the state
+    /// machine, in log order.
+    pub(crate) fn on_applied(self: &Arc<Self>, epoch: Epoch, sequence: u64, outcomes: Option<Vec<Outcome>>) {
+        let Some(outcomes) = outcomes else {
+            return self.on_rejected(epoch, &TxnError::locks_lost());
+        };
+        let mut core = self.core.lock();
+        if core.epoch != epoch {
+            return;
         }
-        .encode()?;
-        // Under the mutex, so that the log has the order of the sequence.
-        let proposal = self.group.try_propose_in(core.epoch.term, command, is_promised)?;
-        core.sequence = sequence;
-        core.proposals.push_back(InFlight {
-            sequence,
-            completes,
-            waiters: Vec::new(),
-        });
-        Ok((
-            sequence,
-            Awaited {
-                shard: self.clone(),
-                epoch: core.epoch,
-                proposal,
-            },
-        ))
-    }
-
-    /// A command of this shard was applied. Called by the state machine, in log order.
-    pub(crate) fn on_applied(&self, epoch: Epoch, sequence: u64) {
-        let mut done = Vec::new();
-        {
-            let mut core = self.core.lock();
-            if core.epoch != epoch {
-                return;
-            }
-            core.applied = core.applied.max(sequence);
-            while core
-                .proposals
-                .front()
-                .is_some_and(|proposal| proposal.sequence <= sequence)
-            {
-                let proposal = core.proposals.pop_front().expect("front was there");
-                if let Some(transaction) = proposal.completes {
-                    core.pending.remove(transaction);
-                }
-                done.push(proposal);
-            }
+        let done = core.outbox.applied(sequence);
+        for transaction in &done.completed {
+            core.pending.remove(*transaction);
         }
-        for waiter in done.into_iter().flat_map(|proposal| proposal.waiters) {
+        let mut effects = steps::Effects::default();
+        for outcome in outcomes {
+            self.on_outcome(&mut core, outcome, &mut effects);
+        }
+        if let Err(error) = self.flush(&mut core) {
+            drop(core);
+            self.on_rejected(epoch, &error);
+        } else {
+            drop(core);
+        }
+        effects.carry_out(self);
+        for waiter in done.waiters {
             // The waiter may have given up.
             let _ = waiter.send(true);
         }
@@ -209,34 +185,28 @@ impl Shard {
 
     /// A proposal of this epoch was rejected: nothing proposed after it can be applied, and all unprepared locks fall with
     /// the epoch (DESIGN T4, L9).
-    pub(crate) fn on_rejected(&self, epoch: Epoch, error: &TxnError) {
-        let mut lost = Vec::new();
-        let wakeups;
-        {
-            let mut core = self.core.lock();
-            if core.epoch != epoch {
-                return;
-            }
-            core.epoch.generation += 1;
-            let epoch = core.epoch;
-            wakeups = self.begin_lock_epoch(&mut core, epoch);
-            (core.sequence, core.applied) = (0, 0);
-            for proposal in std::mem::take(&mut core.proposals) {
-                if let Some(transaction) = proposal.completes {
-                    core.pending.remove(transaction);
-                }
-                lost.push(proposal);
-            }
+    pub(crate) fn on_rejected(self: &Arc<Self>, epoch: Epoch, error: &TxnError) {
+        let mut core = self.core.lock();
+        if core.epoch != epoch {
+            return;
         }
+        core.epoch.generation += 1;
+        let epoch = core.epoch;
+        let wakeups = self.begin_lock_epoch(&mut core, epoch);
+        let lost = core.outbox.begin_epoch();
+        for transaction in &lost.completed {
+            core.pending.remove(*transaction);
+        }
+        drop(core);
         wakeups.wake(&self.live);
-        tracing::warn!(shard = self.id, %error, lost = lost.len(), "a proposal was rejected: a new epoch begins");
-        for waiter in lost.into_iter().flat_map(|proposal| proposal.waiters) {
+        tracing::warn!(shard = self.id, %error, lost = lost.completed.len(), "a proposal was rejected: a new epoch begins");
+        for waiter in lost.waiters {
             let _ = waiter.send(false);
         }
     }
 
     /// This node does not lead in a term any more.
-    pub(crate) fn on_term_over(&self, term: u64) {
+    pub(crate) fn on_term_over(self: &Arc<Self>, term: u64) {
         let epoch = self.core.lock().epoch;
         if epoch.term == term {
             self.on_rejected(epoch, &TxnError::Unavailable);
@@ -245,35 +215,37 @@ impl Shard {
 
     /// Waits until a proposal of an epoch is applied.
     pub(crate) async fn wait_applied(&self, epoch: Epoch, sequence: u64) -> Result<(), TxnError> {
+        let lost = || TxnError::serialization("a commit this transaction has seen was lost with its leader");
         let receiver = {
             let mut core = self.core.lock();
             if core.epoch != epoch {
-                return Err(TxnError::serialization(
-                    "a commit this transaction has seen was lost with its leader",
-                ));
+                return Err(lost());
             }
-            if core.applied >= sequence {
-                return Ok(());
-            }
-            let Some(proposal) = core.proposals.iter_mut().find(|proposal| proposal.sequence == sequence) else {
+            let Some(waiters) = core.outbox.waiters(sequence) else {
                 return Ok(());
             };
             let (sender, receiver) = oneshot::channel();
-            proposal.waiters.push(sender);
+            waiters.push(sender);
             receiver
         };
         match receiver.await {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(TxnError::serialization(
-                "a commit this transaction has seen was lost with its leader",
-            )),
+            Ok(false) | Err(_) => Err(lost()),
         }
     }
 
-    /// Whether this node still leads in a term.
-    pub(crate) fn leads_in(&self, term: u64) -> bool {
-        let now = self.group.current_leadership();
-        now.term == term && now.role == Role::Serving
+    /// Waits until nothing is on its way through the log.
+    pub(crate) async fn settle(&self) {
+        loop {
+            let (epoch, sequence) = {
+                let core = self.core.lock();
+                let Some(sequence) = core.outbox.newest() else { return };
+                (core.epoch, sequence)
+            };
+            if self.wait_applied(epoch, sequence).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Notes that a transaction has seen the effects of a proposal.

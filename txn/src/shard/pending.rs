@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use storage::mvcc::Unapplied;
 use tokio::sync::oneshot;
 
-use crate::command::{Timestamp, TransactionId, Write};
+use crate::command::{Timestamp, TransactionId, Write, Writes};
 
 /// Writes on their way.
 #[derive(Default)]
@@ -101,6 +101,32 @@ impl Pending {
             for waiter in entry.waiters.drain(..) {
                 let _ = waiter.send(());
             }
+        }
+    }
+
+    /// Some transaction that is on its way.
+    pub(crate) fn any(&self) -> Option<TransactionId> {
+        self.transactions.keys().next().copied()
+    }
+
+    /// Whether a transaction is on its way here.
+    pub(crate) fn contains(&self, transaction: TransactionId) -> bool {
+        self.transactions.contains_key(&transaction)
+    }
+
+    /// Consolidation was asked for by what the coordinator saw under its locks; only here is known whether somebody else has
+    /// a write to the row on its way.
+    pub(crate) fn settle_folds(&self, transaction: TransactionId, writes: &mut Writes) {
+        for write in writes.versions.iter_mut().filter(|write| write.fold) {
+            write.fold = !self.is_undecided(&write.key, transaction);
+        }
+    }
+
+    /// It will not commit, unless it was proposed already.
+    pub(crate) fn remove_unproposed(&mut self, transaction: TransactionId) {
+        let stage = self.transactions.get(&transaction).map(|entry| entry.stage);
+        if matches!(stage, Some(Stage::Undated { .. } | Stage::Dated { .. })) {
+            self.remove(transaction);
         }
     }
 

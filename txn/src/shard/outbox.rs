@@ -1,0 +1,166 @@
+//! Outbox: what a shard proposes next, and what it has proposed.
+//!
+//! ```text
+//!   Finish ─┐                  goes with the next command; if none comes, when what is in flight is applied; at once if
+//!   Forget ─┴─► waiting        nothing is
+//!   OnePhase, Prepare, … ─► [waiting + this] ─► command n ─► in flight ─► applied
+//! ```
+//!
+//! Nobody outside waits for a Finish, but everybody pays for an entry of the log: under load they cost none of their own.
+//! What waits has its place in the order already (`next_sequence`), so it counts as proposed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Awaited, Core, Shard};
+use crate::TxnError;
+use crate::command::{Body, Command, TransactionId};
+
+/// What a shard proposes next, and what it has proposed.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    /// Newest proposal of the epoch.
+    sequence: u64,
+    waiting: Vec<Item>,
+    /// Who has seen the effects of what waits.
+    waiters: Vec<oneshot::Sender<bool>>,
+    in_flight: VecDeque<InFlight>,
+}
+
+/// A body, and the transaction whose writes can be read from the family once it is applied.
+struct Item {
+    body: Body,
+    completes: Option<TransactionId>,
+}
+
+/// A command on its way through the log.
+#[derive(Default)]
+struct InFlight {
+    sequence: u64,
+    done: Done,
+}
+
+/// What is to be done when a command is applied, or lost.
+#[derive(Default)]
+pub(crate) struct Done {
+    pub(crate) completed: Vec<TransactionId>,
+    /// Who has seen its effects; told whether they are there to stay.
+    pub(crate) waiters: Vec<oneshot::Sender<bool>>,
+}
+
+impl Outbox {
+    /// The sequence that what is proposed or queued now will have.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.sequence + 1
+    }
+
+    /// Sequence of the newest command that waits or is in flight.
+    pub(super) fn newest(&self) -> Option<u64> {
+        if self.waiting.is_empty() {
+            self.in_flight.back().map(|command| command.sequence)
+        } else {
+            Some(self.next_sequence())
+        }
+    }
+
+    /// Commands up to this one are applied.
+    pub(super) fn applied(&mut self, sequence: u64) -> Done {
+        let mut done = Done::default();
+        while self
+            .in_flight
+            .front()
+            .is_some_and(|command| command.sequence <= sequence)
+        {
+            let command = self.in_flight.pop_front().expect("front was there");
+            done.completed.extend(command.done.completed);
+            done.waiters.extend(command.done.waiters);
+        }
+        done
+    }
+
+    /// Nothing in flight will be applied; what waits goes with the next epoch.
+    pub(super) fn begin_epoch(&mut self) -> Done {
+        self.sequence = 0;
+        self.applied(u64::MAX)
+    }
+
+    /// Those who wait for a command; `None` if it is applied.
+    pub(super) fn waiters(&mut self, sequence: u64) -> Option<&mut Vec<oneshot::Sender<bool>>> {
+        if sequence == self.next_sequence() && !self.waiting.is_empty() {
+            return Some(&mut self.waiters);
+        }
+        let command = self.in_flight.iter_mut().find(|command| command.sequence == sequence);
+        command.map(|command| &mut command.done.waiters)
+    }
+}
+
+impl Shard {
+    /// Proposes a body, behind what waits. `completes` names the transaction whose writes it makes readable.
+    pub(crate) fn propose(
+        self: &Arc<Self>,
+        core: &mut Core,
+        body: Body,
+        completes: Option<TransactionId>,
+    ) -> Result<(u64, Awaited), TxnError> {
+        let is_promised = body.is_promised();
+        core.outbox.waiting.push(Item { body, completes });
+        let proposed = self.send(core, is_promised);
+        if proposed.is_err() {
+            // What waited before waits on; this one is refused.
+            core.outbox.waiting.pop();
+        }
+        proposed
+    }
+
+    /// Queues a body that nobody waits for.
+    pub(crate) fn propose_later(
+        self: &Arc<Self>,
+        core: &mut Core,
+        body: Body,
+        completes: Option<TransactionId>,
+    ) -> Result<u64, TxnError> {
+        let sequence = core.outbox.next_sequence();
+        core.outbox.waiting.push(Item { body, completes });
+        if core.outbox.in_flight.is_empty() {
+            self.flush(core)?;
+        }
+        Ok(sequence)
+    }
+
+    /// Proposes what waits.
+    pub(crate) fn flush(self: &Arc<Self>, core: &mut Core) -> Result<(), TxnError> {
+        if core.outbox.waiting.is_empty() {
+            return Ok(());
+        }
+        let (_, awaited) = self.send(core, true)?;
+        // Its application is told by the machine; its loss by the end of leadership.
+        drop(awaited);
+        Ok(())
+    }
+
+    fn send(self: &Arc<Self>, core: &mut Core, is_promised: bool) -> Result<(u64, Awaited), TxnError> {
+        let outbox = &mut core.outbox;
+        let sequence = outbox.next_sequence();
+        let bodies = outbox.waiting.iter().map(|item| &item.body);
+        let command = Command::encode(core.epoch, sequence, bodies)?;
+        // Under the mutex, so that the log has the order of the sequence.
+        let proposal = self.group.try_propose_in(core.epoch.term, command, is_promised)?;
+        outbox.sequence = sequence;
+        let completed = outbox.waiting.drain(..).filter_map(|item| item.completes).collect();
+        let done = Done {
+            completed,
+            waiters: std::mem::take(&mut outbox.waiters),
+        };
+        outbox.in_flight.push_back(InFlight { sequence, done });
+        Ok((
+            sequence,
+            Awaited {
+                shard: self.clone(),
+                epoch: core.epoch,
+                proposal,
+            },
+        ))
+    }
+}
