@@ -280,8 +280,7 @@ impl NodeInner {
         for inner in self.live.all() {
             if inner.options.session == session {
                 sessions.extend(
-                    self
-                        .shards
+                    self.shards
                         .iter()
                         .flat_map(|shard| shard.core().locks.blocking_sessions(inner.id)),
                 );

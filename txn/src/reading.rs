@@ -88,7 +88,11 @@ pub(crate) fn read_newest(inner: &Inner, table: TableId, key: &Key) -> Result<Op
     }
     let shard = inner.node.shard(inner.node.placement.row(table, key))?;
     let newest = shard.read_newest(table, key)?;
-    let dependency = newest.unapplied.iter().map(|write| write.sequence).fold(newest.cleared_by, u64::max);
+    let dependency = newest
+        .unapplied
+        .iter()
+        .map(|write| write.sequence)
+        .fold(newest.cleared_by, u64::max);
     if dependency > 0 {
         shard.note_dependency(&mut *inner.usable()?, dependency);
     }

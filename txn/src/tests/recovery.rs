@@ -74,3 +74,56 @@ async fn a_reader_waits_for_the_decision_of_what_it_would_see() {
     }
     assert!(waiting > 0);
 }
+
+/// The coordinator dies and its node does not: its participants ask, the anchor decides ABORT, and the locks are free.
+#[tokio::test]
+async fn what_a_dead_coordinator_prepared_is_aborted_by_its_anchor() {
+    let fixture = Fixture::new().await;
+    let names = ["a", "b", "c", "d", "e"];
+    fixture.put(&names.map(|name| (name, 1))).await;
+    *fixture.node.inner.crash_at.lock() = Some("prepared");
+    let transaction = fixture.begin();
+    for name in names {
+        add(&transaction, name, 1).await.unwrap();
+    }
+    let commit = async { transaction.commit().await.map(drop) };
+    assert!(tokio::time::timeout(Duration::from_millis(300), commit).await.is_err());
+    *fixture.node.inner.crash_at.lock() = None;
+    fixture
+        .node
+        .inner
+        .live
+        .coordinated(crate::locks::TxnId(transaction.id()));
+    let next = fixture.begin();
+    for name in names {
+        add(&next, name, 10).await.unwrap();
+    }
+    next.commit().await.unwrap();
+    for name in names {
+        assert_eq!(fixture.value(name).await, Some(11));
+    }
+    fixture.check().await;
+}
+
+/// Records of decisions go once the horizon has passed their transactions.
+#[tokio::test]
+async fn decisions_are_forgotten_behind_the_horizon() {
+    use crate::machine::records::{Record, all};
+    let fixture = Fixture::new().await;
+    let names = ["a", "b", "c", "d", "e"];
+    fixture.put(&names.map(|name| (name, 1))).await;
+    let decisions = || {
+        let count = |shard: &Arc<crate::shard::Shard>| all(&shard.view(), Record::Decision).unwrap().len();
+        fixture.node.inner.shards().iter().map(count).sum::<usize>()
+    };
+    assert_eq!(decisions(), 1);
+    fixture.check().await;
+    for shard in fixture.node.inner.shards() {
+        shard.move_horizon(crate::oracle::clock_ms() + 1).unwrap();
+        // The horizon is applied, then what it lets go of is proposed.
+        shard.settle().await;
+        shard.settle().await;
+    }
+    assert_eq!(decisions(), 0);
+    fixture.check().await;
+}
