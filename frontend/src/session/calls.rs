@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use planner::system::calls::Calls;
 use planner::types::oid;
 use planner::{SqlError, SqlResult, SqlState};
 use storage::{Array, Datum};
@@ -40,7 +41,16 @@ pub fn call(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Datum>
             Ok(Datum::Int8(shared.transaction_id.load(Ordering::Relaxed) as i64))
         }
         "pg_stat_get_backend_pid" => Ok(args.first().cloned().unwrap_or(Datum::Null)),
-        _ => Err(SqlError::unsupported(format_args!("function {function}"))),
+        _ => {
+            let catalog = shared.catalog.lock().clone();
+            let calls = Calls {
+                catalog: &catalog,
+                session: shared,
+            };
+            calls
+                .call(function, args)
+                .unwrap_or_else(|| Err(SqlError::unsupported(format_args!("function {function}"))))
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub mod planned;
 pub mod prepared;
 pub mod registry;
 pub mod rows;
+pub mod sequences;
 pub mod settings;
 pub mod shared;
 pub mod transaction;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use planner::catalog::Catalog;
-use planner::statement::{Execution, Parsed, Prepared, StatementContext, Tag, Verb};
+use planner::statement::{Execution, Parsed, Prepared, StatementContext};
 use planner::{SqlError, SqlResult, SqlState};
 use sqlparser::ast::{self, SetExpr};
 use storage::Datum;
@@ -65,8 +65,7 @@ impl Session {
                 is_binary: false,
             }),
             Execution::Done(tag) => {
-                // Whatever is not counted by rows changed the catalog; CREATE TABLE AS is counted and did too.
-                self.has_catalog_changes |= matches!(tag, Tag::Text(_) | Tag::Count(Verb::Select, _));
+                self.has_catalog_changes |= prepared.is_ddl;
                 Answer::Done(tag.into())
             }
         })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use planner::catalog::{Catalog, PG_CATALOG, Relation};
 use planner::eval::SessionView;
 use planner::functions::quote_identifier;
+use planner::system::{Activity, SettingInfo};
 use planner::types::{Style, oid};
 use planner::{Severity, SqlError, SqlResult, Type};
 use rand::{Rng, SeedableRng};
@@ -14,7 +15,8 @@ use storage::Datum;
 
 use super::lexer::{Kind, Lexer};
 use super::notify::{Notice, Pending};
-use super::settings::Scope;
+use super::settings::table::Kind as TableKind;
+use super::settings::{SETTINGS, Scope, Setting, value};
 use super::shared::Shared;
 
 impl SessionView for Shared {
@@ -138,6 +140,41 @@ impl SessionView for Shared {
         }
     }
 
+    fn catalog(&self) -> Option<Arc<Catalog>> {
+        Some(self.catalog.lock().clone())
+    }
+
+    fn activities(&self) -> Vec<Activity> {
+        let services = self.services.upgrade();
+        let sessions = services.map(|services| services.registry.all()).unwrap_or_default();
+        sessions.iter().map(|session| activity(session)).collect()
+    }
+
+    fn settings(&self) -> Vec<SettingInfo> {
+        let values = self.settings.lock().current().clone();
+        SETTINGS
+            .iter()
+            .enumerate()
+            .map(|(position, setting)| setting_info(setting, values.get(position)))
+            .collect()
+    }
+
+    fn next_value(&self, sequence: u32) -> SqlResult<i64> {
+        super::sequences::next_value(self, sequence)
+    }
+
+    fn current_value(&self, sequence: u32) -> SqlResult<i64> {
+        super::sequences::current_value(self, sequence)
+    }
+
+    fn last_value(&self) -> SqlResult<i64> {
+        super::sequences::last_value(self)
+    }
+
+    fn set_value(&self, sequence: u32, value: i64, is_called: bool) -> SqlResult<i64> {
+        super::sequences::set_value(self, sequence, value, is_called)
+    }
+
     fn composite_columns(&self, row_type: u32) -> Option<Arc<[(String, Type)]>> {
         let catalog = self.catalog.lock().clone();
         let relation = catalog.relations.get(&row_type)?;
@@ -159,6 +196,47 @@ impl SessionView for Shared {
 
     fn catalog_rows(&self, function: &str, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
         super::calls::rows(self, function, args)
+    }
+}
+
+/// A session as `pg_stat_activity` shows it.
+fn activity(session: &Shared) -> Activity {
+    let identity = &session.identity;
+    let now = session.activity.lock().clone();
+    Activity {
+        pid: identity.id as i32,
+        database: identity.database.clone(),
+        user: identity.user.clone(),
+        application: session.show("application_name").unwrap_or_default(),
+        client: identity
+            .client
+            .map(|address| (address.ip().to_string(), address.port())),
+        backend_start: identity.started,
+        transaction_start: now.transaction_start,
+        query_start: Some(now.query_start),
+        state_change: now.state_change,
+        state: now.doing.words(),
+        query: now.query.to_string(),
+    }
+}
+
+/// A setting as `pg_settings` shows it: numbers in the base unit.
+fn setting_info(setting: &Setting, value: &str) -> SettingInfo {
+    let (kind, unit) = match setting.kind {
+        TableKind::Bool => ("bool", None),
+        TableKind::Integer(_, _, unit) => ("integer", value::unit_name(unit)),
+        TableKind::Real(_, _, unit) => ("real", value::unit_name(unit)),
+        TableKind::Enum(_) => ("enum", None),
+        TableKind::Text | TableKind::List | TableKind::Names => ("string", None),
+    };
+    SettingInfo {
+        name: setting.name.to_owned(),
+        value: value.to_owned(),
+        unit: unit.map(str::to_owned),
+        category: String::new(),
+        description: String::new(),
+        kind: kind.to_owned(),
+        boot_value: setting.default.to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod activity;
 mod builder;
+pub mod calls;
 mod definitions;
 pub mod deparse;
 mod information_schema;
@@ -132,7 +133,8 @@ fn define(line: &str) -> Option<Relation> {
 /// Types this server does not have are shown as text.
 fn column_type(name: &str) -> u32 {
     match name {
-        "pg_node_tree" | "inet" | "anyarray" | "pg_lsn" => oid::TEXT,
+        "pg_node_tree" => oid::PG_NODE_TREE,
+        "inet" | "anyarray" | "pg_lsn" => oid::TEXT,
         "_aclitem" => oid::TEXT_ARRAY,
         "xid" => oid::INT8,
         name => types::lookup_name(name).unwrap_or(oid::TEXT),
