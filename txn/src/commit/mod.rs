@@ -31,6 +31,7 @@
 //!  P3  The first decision record of a transaction stands for ever.
 //!  P4  A transaction that voted waits for the anchor's decision however long it takes, and always gets one in the end.
 //!  P5  After a shard has heard ABORT, a late Prepare of that transaction does nothing there.
+//!  P6  A shard votes, or decides COMMIT, only while the locks it granted the transaction stand.
 //!
 //! # Why this way
 //!

@@ -81,3 +81,81 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMIT: Decision = Decision::Commit(7);
+
+    #[test]
+    fn a_prepare_after_abort_does_nothing() {
+        let aborted = Known {
+            tombstone: true,
+            ..Known::default()
+        };
+        assert_eq!(aborted.on_prepare(5, 0), OnPrepare::Refuse);
+        assert_eq!(Known::default().on_prepare(5, 0), OnPrepare::Write);
+    }
+
+    #[test]
+    fn a_prepare_that_began_before_the_horizon_does_nothing() {
+        assert_eq!(Known::default().on_prepare(5, 6), OnPrepare::Refuse);
+        assert_eq!(Known::default().on_prepare(6, 6), OnPrepare::Write);
+        let voted = Known {
+            prepared: true,
+            ..Known::default()
+        };
+        assert_eq!(voted.on_prepare(5, 6), OnPrepare::Stands, "what was voted stays voted");
+    }
+
+    #[test]
+    fn the_first_decision_stands() {
+        for first in [COMMIT, Decision::Abort] {
+            let decided = Known {
+                decision: Some(first),
+                ..Known::default()
+            };
+            for second in [COMMIT, Decision::Commit(8), Decision::Abort] {
+                assert_eq!(decided.on_decide(second, 5, 0), OnDecide::Stands(first));
+                assert_eq!(
+                    decided.on_decide(second, 5, 6),
+                    OnDecide::Stands(first),
+                    "before the horizon too"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_decision_that_began_before_the_horizon_is_too_late() {
+        assert_eq!(Known::default().on_decide(COMMIT, 5, 6), OnDecide::TooLate);
+        assert_eq!(Known::default().on_decide(Decision::Abort, 5, 6), OnDecide::TooLate);
+    }
+
+    #[test]
+    fn a_participant_finishes_once() {
+        let voted = Known {
+            prepared: true,
+            ..Known::default()
+        };
+        assert_eq!(voted.on_finish(COMMIT, 5, 0), OnFinish::Commit);
+        assert_eq!(voted.on_finish(Decision::Abort, 5, 0), OnFinish::Abort);
+        assert_eq!(
+            voted.on_finish(COMMIT, 5, 6),
+            OnFinish::Commit,
+            "a vote is kept beyond the horizon"
+        );
+        assert_eq!(Known::default().on_finish(COMMIT, 5, 0), OnFinish::Stands);
+        assert_eq!(
+            Known::default().on_finish(Decision::Abort, 5, 0),
+            OnFinish::Abort,
+            "before its Prepare"
+        );
+        assert_eq!(
+            Known::default().on_finish(Decision::Abort, 5, 6),
+            OnFinish::Stands,
+            "which is refused by then"
+        );
+    }
+}

@@ -147,7 +147,17 @@ impl World {
     fn act(&mut self, id: ShardId, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Propose(command) => self.shard(id).log.push_back(command),
+                Action::Propose(command) => {
+                    let shard = self.shard(id);
+                    if let Logged::Prepare(attempt, _) | Logged::Decide(attempt, Decision::Commit(_), _) = &command {
+                        assert!(
+                            shard.locks.contains(&attempt.txn),
+                            "P6: t{} without its locks",
+                            attempt.txn
+                        );
+                    }
+                    shard.log.push_back(command);
+                }
                 Action::Reply(attempt, reply) => self.network.push(Packet::ToCoordinator(attempt, reply)),
                 Action::Send(to, message) => self.network.push(Packet::ToShard(to, message)),
                 Action::Release(txn) => self.shard(id).release(txn),
