@@ -7,10 +7,12 @@
 
 use ahash::AHashSet;
 
+use super::mode::ModeSet;
 use super::owner::{OwnerId, Ticket};
-use super::queue::Blocker;
+use super::queue::{Blocker, Queued};
 use super::report::Wait;
 use super::table::LockTable;
+use super::tree::NodeId;
 use super::{AbortReason, DeadlockPolicy, Event, Values};
 
 /// A step of a cycle: a ticket and what stands against it.
@@ -129,24 +131,32 @@ impl LockTable {
         links
     }
 
-    /// Whether anybody may be waiting for an owner: without it there is no cycle to search, and most waits end here.
+    /// Whether anybody waits for an owner: without it there is no cycle to search, and most waits end here.
     fn is_awaited(&self, owner: OwnerId) -> bool {
-        let waited_at = |node| self.tree[node].queued;
         let state = &self.owners[owner];
-        self.holds.of(state.first_hold).any(|hold| {
-            let node = self.holds[hold].node;
-            waited_at(node) || self.tree.any_overlapping(node, waited_at)
-        }) || state.tickets.iter().any(|ticket| {
-            let wants = &self.tickets[ticket].plan.wants;
-            let alone = |node| {
-                self.queues
-                    .get(&node)
-                    .is_none_or(|queue| queue.iter().all(|queued| queued.owner == owner))
-            };
-            wants
-                .iter()
-                .any(|want| !alone(want.node) || self.tree.any_overlapping(want.node, |node| self.tree[node].queued))
-        })
+        let awaited = |node: NodeId, modes: ModeSet| {
+            self.tree[node].queued && {
+                let queue = &self.queues[&node];
+                let waits = |queued: &Queued| queued.owner != owner && queued.modes.conflicts(modes);
+                queue.wanted.conflicts(modes) && queue.entries.iter().any(waits)
+            }
+        };
+        let holds = self.holds.of(state.first_hold).any(|hold| {
+            let hold = &self.holds[hold];
+            let modes = hold.effective();
+            awaited(hold.node, modes) || self.tree.any_overlapping(hold.node, |node| awaited(node, modes))
+        });
+        // Who waits behind one of its waits. Behind the newest, which came last, is nobody, unless it stands in front.
+        let newest = self.tickets.last_key_value().map(|(&ticket, _)| ticket);
+        holds
+            || state.tickets.iter().any(|&ticket| {
+                let wants = &self.tickets[&ticket].plan.wants;
+                (Some(ticket) != newest || wants.iter().any(|want| want.front))
+                    && wants.iter().any(|want| {
+                        awaited(want.node, want.modes)
+                            || self.tree.any_overlapping(want.node, |node| awaited(node, want.modes))
+                    })
+            })
     }
 
     /// Aborts the younger holders that stand against a ticket. The older waiters before it stay there: in this policy

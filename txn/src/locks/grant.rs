@@ -83,7 +83,7 @@ impl LockTable {
         let parent = self.tree[node].parent;
         self.tree[node].held |= held;
         if !held.contains(before) {
-            self.touch(node);
+            self.touch(node, before - held);
             if self.holds[id].is_idle() {
                 self.drop_hold(id);
             } else {
@@ -120,22 +120,23 @@ impl LockTable {
         }
     }
 
-    /// Remembers that a node's waiters, and those of nodes that overlap it, may have become grantable.
-    pub(super) fn touch(&mut self, node: NodeId) {
+    /// Remembers that waiters of a node, and of nodes that overlap it, may have become grantable, because modes that
+    /// conflict with what they want have gone.
+    pub(super) fn touch(&mut self, node: NodeId, gone: ModeSet) {
         if self.tickets.is_empty() {
             return;
         }
-        if self.tree[node].queued {
-            self.dirty.push(node);
-        }
-        let dirty = &mut self.dirty;
-        let tree = &self.tree;
-        tree.any_overlapping(node, |other| {
-            if tree[other].queued {
-                dirty.push(other);
+        let LockTable {
+            tree, queues, dirty, ..
+        } = self;
+        let mut look = |node: NodeId| {
+            if tree[node].queued && queues[&node].wanted.conflicts(gone) {
+                dirty.push(node);
             }
             false
-        });
+        };
+        look(node);
+        tree.any_overlapping(node, look);
     }
 
     /// Takes everything from an owner and forgets it. Its waits must have been taken out of their queues.
@@ -150,7 +151,7 @@ impl LockTable {
                 break;
             }
             let node = self.holds[id].node;
-            self.touch(node);
+            self.touch(node, self.holds[id].effective());
             self.holds
                 .remove(&mut self.tree, id, &mut self.owners[owner].first_hold);
             self.tree.prune(node);

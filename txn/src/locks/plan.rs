@@ -81,9 +81,9 @@ impl LockTable {
         let node = self.tree.child_or_insert(parent, leaf);
         let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
         let held = hold.map_or(ModeSet::NONE, Hold::effective);
-        if !held.covers(modes) {
-            plan.want(node, modes, front.contains(&node));
-        }
+        // With nothing to wait for it stands in the queue too: the node must be there when the batch is granted.
+        let wanted = if held.covers(modes) { ModeSet::NONE } else { modes };
+        plan.want(node, wanted, front.contains(&node));
         // Even if something covers it now: that may be of a later command, and be rolled back before this one.
         plan.explicit.push(Explicit {
             node,
@@ -119,7 +119,7 @@ impl LockTable {
         self.enqueue(ticket, waiting);
         self.recheck.push(ticket);
         for want in &old.wants {
-            self.touch(want.node);
+            self.touch(want.node, want.modes);
             self.tree.prune(want.node);
         }
     }
@@ -261,7 +261,7 @@ impl LockTable {
             self.hold_again(owner, hold);
             // Whoever came to wait meanwhile has one more holder in the way.
             for place in self.front_of(node) {
-                let queue = self.queues.get(&place).into_iter().flatten();
+                let queue = self.queues.get(&place).into_iter().flat_map(|queue| &queue.entries);
                 self.recheck.extend(queue.map(|queued| queued.ticket));
             }
         }

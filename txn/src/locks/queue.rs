@@ -47,6 +47,14 @@ pub(super) struct Queued {
     pub(super) front: bool,
 }
 
+/// Who waits at a node.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) entries: Vec<Queued>,
+    /// What they want together: most releases and requests conflict with none of it, and need not look further.
+    pub(super) wanted: ModeSet,
+}
+
 /// What decides a place in a queue.
 #[derive(Clone, Copy)]
 pub(super) struct Rank {
@@ -122,19 +130,21 @@ impl LockTable {
             if !self.tree[node].queued {
                 return false;
             }
-            self.queues[&node].iter().any(|queued| {
+            let queue = &self.queues[&node];
+            let stops = |queued: &Queued| {
                 let conflicts = queued.owner != owner && queued.modes.conflicts(modes);
                 conflicts && self.is_ahead(queued, rank) && !passes.contains(&queued.ticket) && {
-                    let (owner, ticket) = (queued.owner, Some(queued.ticket));
+                    let (owner, ticket, modes) = (queued.owner, Some(queued.ticket), queued.modes);
                     visit(Blocker {
                         owner,
                         ticket,
                         node,
                         wanted_at,
-                        modes: queued.modes,
+                        modes,
                     })
                 }
-            })
+            };
+            queue.wanted.conflicts(modes) && queue.entries.iter().any(stops)
         };
         // Both must be asked even if the node itself is free: a value and an interval around it are different nodes.
         at(node) || self.tree.any_overlapping(node, &mut at)
@@ -192,8 +202,11 @@ impl LockTable {
                 front,
             };
             let mut queue = self.queues.remove(&want.node).unwrap_or_default();
-            let at = queue.partition_point(|other| self.place(other) < self.place(&queued));
-            queue.insert(at, queued);
+            let at = queue
+                .entries
+                .partition_point(|other| self.place(other) < self.place(&queued));
+            queue.entries.insert(at, queued);
+            queue.wanted |= modes;
             self.queues.insert(want.node, queue);
             self.tree[want.node].queued = true;
         }
@@ -217,8 +230,12 @@ impl LockTable {
                 .queues
                 .get_mut(&want.node)
                 .expect("a ticket stands in the queues of its plan");
-            queue.retain(|queued| queued.ticket != ticket);
-            if queue.is_empty() {
+            queue.entries.retain(|queued| queued.ticket != ticket);
+            queue.wanted = queue
+                .entries
+                .iter()
+                .fold(ModeSet::NONE, |wanted, queued| wanted | queued.modes);
+            if queue.entries.is_empty() {
                 self.queues.remove(&want.node);
                 self.tree[want.node].queued = false;
             }
@@ -229,7 +246,7 @@ impl LockTable {
     /// Lets those look again who stood behind a ticket that is not waiting any more, and gives back its nodes.
     pub(super) fn abandon(&mut self, waiting: &Waiting) {
         for want in &waiting.plan.wants {
-            self.touch(want.node);
+            self.touch(want.node, want.modes);
         }
         for want in &waiting.plan.wants {
             self.tree.prune(want.node);
@@ -282,6 +299,10 @@ impl LockTable {
             if let Some(node) = self.dirty.pop() {
                 self.wake_at(node, values);
             } else if let Some(ticket) = self.recheck.pop() {
+                // What its owner was granted meanwhile may let it pass somebody.
+                if self.tickets.contains_key(&ticket) && self.is_grantable(ticket, values) {
+                    self.grant(ticket, values);
+                }
                 if self.tickets.contains_key(&ticket) {
                     self.judge(ticket, values);
                 }
@@ -294,7 +315,7 @@ impl LockTable {
 
     fn wake_at(&mut self, node: NodeId, values: &dyn Values) {
         let Some(queue) = self.queues.get(&node) else { return };
-        let queue: SmallVec<[Queued; 8]> = queue.iter().copied().collect();
+        let queue: SmallVec<[Queued; 8]> = queue.entries.iter().copied().collect();
         // Behind two different transactions that have or want X here nobody can be grantable who holds nothing here, unless
         // it may pass.
         let mut exclusive: SmallVec<[OwnerId; 2]> = SmallVec::new();

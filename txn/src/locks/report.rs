@@ -325,8 +325,11 @@ impl LockTable {
             }
         }
         for (node, queue) in &self.queues {
-            let known = queue.iter().all(|queued| self.tickets.contains_key(&queued.ticket));
-            if !known || queue.is_empty() || !self.tree[*node].queued {
+            let known = queue
+                .entries
+                .iter()
+                .all(|queued| self.tickets.contains_key(&queued.ticket));
+            if !known || queue.entries.is_empty() || !self.tree[*node].queued {
                 return Err(format!(
                     "L6: the queue at {:?} is not that of its tickets",
                     self.tree.name(*node)
@@ -404,7 +407,7 @@ impl LockTable {
             }
             if let Some(queue) = self.queues.get(&id) {
                 line.push_str("  |");
-                for queued in queue {
+                for queued in &queue.entries {
                     let txn = self.owners[queued.owner].owner.txn;
                     let _ = write!(line, " t{txn}:{}{}", queued.modes, if queued.front { "↑" } else { "" });
                 }

@@ -7,7 +7,7 @@ use ahash::AHashMap;
 use super::add::Adds;
 use super::hold::Holds;
 use super::owner::{OwnerId, Owners};
-use super::queue::{Queued, Waiting};
+use super::queue::{Queue, Waiting};
 use super::take::{Attempt, wanted};
 use super::tree::{NONE, NodeId, Tree};
 use super::{AbortReason, DeadlockPolicy, Epoch, Event, Incarnation, LockRequest, Owner, Ticket, TxnId, Values};
@@ -125,7 +125,7 @@ pub struct LockTable {
     pub(super) holds: Holds,
     pub(super) owners: Owners,
     pub(super) adds: Adds,
-    pub(super) queues: AHashMap<NodeId, Vec<Queued>>,
+    pub(super) queues: AHashMap<NodeId, Queue>,
     pub(super) tickets: BTreeMap<Ticket, Waiting>,
     pub(super) next_ticket: u64,
     /// Nodes whose waiters may have become grantable.

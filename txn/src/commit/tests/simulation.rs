@@ -113,7 +113,7 @@ fn play(steps: Vec<Step>) -> World {
 fn cases() -> ProptestConfig {
     let default = ProptestConfig::default();
     ProptestConfig {
-        cases: default.cases.max(256) * 4,
+        cases: default.cases.max(256) * 2,
         max_shrink_iters: 100_000,
         ..default
     }

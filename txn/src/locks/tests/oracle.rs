@@ -747,7 +747,7 @@ fn play(config: LockConfig, schedule: &[Action]) {
 fn cases() -> ProptestConfig {
     let default = ProptestConfig::default();
     ProptestConfig {
-        cases: default.cases.max(256) * 2,
+        cases: default.cases.max(256),
         max_shrink_iters: 100_000,
         ..default
     }
