@@ -125,7 +125,7 @@ fn encode_row(
             types::binary_output(ty, datum, session, &mut scratch.bytes)?;
             put_value(buffer, &scratch.bytes);
         } else if let Datum::Text(text) = datum
-            && ty.oid != types::oid::CHAR
+            && !matches!(ty.oid, types::oid::CHAR | types::oid::JSONPATH)
         {
             put_value(buffer, text.as_bytes());
         } else {

@@ -554,8 +554,9 @@ impl Binder<'_> {
             )
             .at(position));
         }
-        // A function of one value names its column after the alias.
-        let column = self.new_column(alias.unwrap_or(name), call.ty);
+        // A function of one value names its column itself, or else after the alias.
+        let own_name = call.function.columns.first().map(|(name, _)| *name);
+        let column = self.new_column(own_name.or(alias).unwrap_or(name), call.ty);
         Ok((call, vec![column], true))
     }
 

@@ -4,7 +4,7 @@ use ahash::AHashSet;
 use storage::Datum;
 
 use crate::eval::order::{KeyValues, compare};
-use crate::eval::{EvalContext, Program};
+use crate::eval::{EvalContext, Program, SessionView};
 use crate::functions::{Accumulator, Body, CallTypes, Function};
 use crate::relational::batch::datum_size;
 use crate::relational::evaluator::Evaluator;
@@ -104,7 +104,7 @@ impl GroupState {
     }
 
     /// Adds a row's arguments; returns the bytes it holds more.
-    pub fn add(&mut self, aggregate: &AggregateProgram, args: &[Datum]) -> SqlResult<usize> {
+    pub fn add(&mut self, aggregate: &AggregateProgram, args: &[Datum], session: &dyn SessionView) -> SqlResult<usize> {
         match self {
             GroupState::Count(count) => {
                 *count += 1;
@@ -112,7 +112,7 @@ impl GroupState {
             }
             GroupState::Direct(accumulator) => {
                 // Only accumulators that keep what they see grow; asking each time would cost more than it tells.
-                accumulator.add(args)?;
+                accumulator.add_with(session, args)?;
                 Ok(if aggregate.keeps_rows() {
                     args.iter().map(datum_size).sum()
                 } else {
@@ -131,7 +131,7 @@ impl GroupState {
     }
 
     /// The result.
-    pub fn finish(&mut self, aggregate: &AggregateProgram, _: &EvalContext<'_>) -> SqlResult<Datum> {
+    pub fn finish(&mut self, aggregate: &AggregateProgram, context: &EvalContext<'_>) -> SqlResult<Datum> {
         match self {
             GroupState::Count(count) => Ok(Datum::Int8(*count)),
             GroupState::Direct(accumulator) => accumulator.finish(),
@@ -151,7 +151,7 @@ impl GroupState {
                 }
                 let mut accumulator = aggregate.accumulator();
                 for row in rows.iter() {
-                    accumulator.add(&row[..count])?;
+                    accumulator.add_with(context.session, &row[..count])?;
                 }
                 accumulator.finish()
             }

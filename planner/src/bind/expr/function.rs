@@ -136,7 +136,14 @@ impl Binder<'_> {
                 ordered
             }
         };
-        let ty = result_type(function, returns);
+        let mut ty = result_type(function, returns);
+        if matches!(ty.oid, oid::RECORD | oid::RECORD_ARRAY) && function.returns != oid::RECORD {
+            // array_agg and its like keep the names of an anonymous record's fields.
+            let shaped = actual
+                .iter()
+                .find(|arg| matches!(arg.oid, oid::RECORD | oid::RECORD_ARRAY));
+            ty.modifier = shaped.map_or(ty.modifier, |arg| arg.modifier);
+        }
         Ok(FunctionChoice::Function { function, args, ty })
     }
 

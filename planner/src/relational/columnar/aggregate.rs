@@ -292,7 +292,9 @@ impl GroupsAccumulator for Groups {
                     row_args.clear();
                     row_args.extend(readers.iter().map(|reader| reader.get(row)));
                     if !program.function.strict || !row_args[..count].iter().any(Datum::is_null) {
-                        self.bytes += states[group].add(program, &row_args).map_err(outward)?;
+                        self.bytes += states[group]
+                            .add(program, &row_args, &*self.context.runtime.session)
+                            .map_err(outward)?;
                     }
                     Ok(())
                 })

@@ -128,6 +128,7 @@ impl AggregateOperator {
                 });
             }
         }
+        let session = self.evaluator.runtime.session.clone();
         let mut keys = Vec::with_capacity(plan.keys.len());
         let mut values = Vec::with_capacity(plan.groups.len());
         let mut args: Vec<Option<Vec<Datum>>> = Vec::with_capacity(plan.aggregates.len());
@@ -164,7 +165,7 @@ impl AggregateOperator {
                     let group = &mut groups.groups[position];
                     for ((state, args), aggregate) in group.states.iter_mut().zip(&args).zip(&plan.aggregates) {
                         if let Some(args) = args {
-                            grown += state.add(aggregate, args)?;
+                            grown += state.add(aggregate, args, &*session)?;
                         }
                     }
                 }

@@ -244,7 +244,7 @@ impl WindowOperator {
             }
             for position in seen.iter().cloned().flatten().skip(if grows { fed } else { 0 }) {
                 if let Some(args) = &args[position] {
-                    state.add(aggregate, args)?;
+                    state.add(aggregate, args, &*runtime.session)?;
                 }
                 fed += 1;
                 work += 1;

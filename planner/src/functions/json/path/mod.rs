@@ -24,6 +24,7 @@ mod template;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use storage::{Datum, JsonBuilder, Jsonb};
@@ -62,7 +63,7 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
 const CACHED_PATHS_MAX: usize = 256;
 
 thread_local! {
-    static CACHE: RefCell<HashMap<Arc<str>, Arc<JsonPath>, ahash::RandomState>> = RefCell::default();
+    static CACHE: RefCell<HashMap<Arc<str>, Rc<JsonPath>, ahash::RandomState>> = RefCell::default();
 }
 
 /// Reads a jsonpath and gives its canonical text: what the type's input function checks and its output function prints.
@@ -73,11 +74,11 @@ pub fn canonical(text: &str) -> SqlResult<String> {
     parser::parse(text).map(|path| path.to_string())
 }
 
-fn parsed(text: &Arc<str>) -> SqlResult<Arc<JsonPath>> {
+fn parsed(text: &Arc<str>) -> SqlResult<Rc<JsonPath>> {
     if let Some(path) = CACHE.with_borrow(|cache| cache.get(text).cloned()) {
         return Ok(path);
     }
-    let path = Arc::new(parser::parse(text)?);
+    let path = Rc::new(parser::parse(text)?);
     CACHE.with_borrow_mut(|cache| {
         if cache.len() >= CACHED_PATHS_MAX {
             cache.clear();
@@ -90,7 +91,7 @@ fn parsed(text: &Arc<str>) -> SqlResult<Arc<JsonPath>> {
 /// The arguments of a call: the operators have neither variables nor a say about errors, and are silent.
 struct Call<'a> {
     document: &'a Jsonb,
-    path: Arc<JsonPath>,
+    path: Rc<JsonPath>,
     variables: Option<&'a Jsonb>,
     silent: bool,
     use_zone: bool,

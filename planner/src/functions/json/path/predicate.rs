@@ -49,7 +49,11 @@ impl<'a> Evaluator<'a> {
                 };
                 let once = [Item::bool(None)];
                 self.any_pair(&wholes, &once, |_, whole, _| {
-                    Ok(whole.as_str().map(|text| pattern.is_match(text)))
+                    whole
+                        .as_str()
+                        .map(|text| pattern.is_match(text))
+                        .transpose()
+                        .map_err(Fault::Hard)
                 })
             }
         }

@@ -1,15 +1,18 @@
 //! Patterns of `like_regex`: XQuery's flags on PostgreSQL's regular expressions.
 
+use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::functions::regex::{Flags, Regex, compile};
 use crate::{SqlError, SqlResult, SqlState};
 
-/// A compiled pattern. Cloning shares the automaton.
-#[derive(Clone, Debug)]
+/// A compiled pattern. Cloning shares it.
+#[derive(Clone)]
 pub(super) struct Pattern {
     text: Arc<str>,
     flags: Arc<str>,
-    compiled: Arc<fancy_regex::Regex>,
+    compiled: Rc<Regex>,
 }
 
 impl Pattern {
@@ -26,33 +29,26 @@ impl Pattern {
             );
         }
         let has = |flag: char| flags.contains(flag);
-        let mut source = String::new();
-        if has('i') {
-            source.push_str("(?i)");
-        }
-        if has('q') {
-            source.push_str(&fancy_regex::escape(text));
-        } else if has('x') {
+        let literal = has('q');
+        if has('x') && !literal {
             let message = "XQuery \"x\" flag (expanded regular expressions) is not implemented";
             return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message));
-        } else {
-            if has('s') {
-                source.push_str("(?s)");
-            }
-            if has('m') {
-                source.push_str("(?m)");
-            }
-            translate(text, has('m'), &mut source);
         }
-        let compiled = fancy_regex::Regex::new(&source).map_err(|error| {
-            let message = format!("invalid regular expression: {}", explain(text, &error.to_string()));
-            SqlError::new(SqlState::INVALID_REGULAR_EXPRESSION, message)
-        })?;
+        let compiled = compile(
+            text,
+            Flags {
+                ignore_case: has('i'),
+                literal,
+                newline_stops: !literal && !has('s'),
+                newline_anchors: !literal && has('m'),
+                ..Flags::default()
+            },
+        )?;
         let flags: String = "ismxq".chars().filter(|flag| has(*flag)).collect();
         Ok(Self {
             text: text.into(),
             flags: flags.into(),
-            compiled: Arc::new(compiled),
+            compiled,
         })
     }
 
@@ -66,76 +62,17 @@ impl Pattern {
         &self.flags
     }
 
-    /// Whether the pattern matches somewhere. A match that takes too many steps counts as none.
-    pub(super) fn is_match(&self, text: &str) -> bool {
-        self.compiled.is_match(text).unwrap_or(false)
+    /// Whether the pattern matches somewhere.
+    ///
+    /// # Errors
+    /// 2201B if matching takes too much.
+    pub(super) fn is_match(&self, text: &str) -> SqlResult<bool> {
+        self.compiled.is_match(text)
     }
 }
 
-/// Rewrites the escapes that PostgreSQL and the regex crate spell differently.
-fn translate(pattern: &str, lines: bool, out: &mut String) {
-    let mut characters = pattern.chars().peekable();
-    let mut in_brackets = false;
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => match characters.next() {
-                Some('y') if !in_brackets => out.push_str("\\b"),
-                Some('Y') if !in_brackets => out.push_str("\\B"),
-                Some('m') if !in_brackets => out.push_str("\\b(?=\\w)"),
-                Some('M') if !in_brackets => out.push_str("\\b(?<=\\w)"),
-                Some('Z') if !in_brackets => out.push_str("\\z"),
-                Some(other) => {
-                    out.push('\\');
-                    out.push(other);
-                }
-                None => out.push('\\'),
-            },
-            // Without flag m the dollar is the very end, not the end before a last line feed.
-            '$' if !in_brackets && !lines => out.push_str("\\z"),
-            '[' if !in_brackets => {
-                in_brackets = true;
-                out.push('[');
-                if characters.peek() == Some(&'^') {
-                    characters.next();
-                    out.push('^');
-                }
-                if characters.peek() == Some(&']') {
-                    characters.next();
-                    out.push_str("\\]");
-                }
-            }
-            '[' if matches!(characters.peek(), Some(':')) => out.push('['),
-            '[' | '&' | '~' if in_brackets => {
-                out.push('\\');
-                out.push(character);
-            }
-            ']' if in_brackets && out.ends_with(':') => out.push(']'),
-            ']' => {
-                in_brackets = false;
-                out.push(']');
-            }
-            other => out.push(other),
-        }
-    }
-}
-
-/// PostgreSQL's words for what is wrong.
-fn explain(pattern: &str, error: &str) -> &'static str {
-    let error = error.to_ascii_lowercase();
-    let count = |wanted: char| pattern.chars().filter(|character| *character == wanted).count();
-    if error.contains("group") || error.contains("paren") || count('(') != count(')') {
-        "parentheses () not balanced"
-    } else if error.contains("class") && (error.contains("unclosed") || count('[') != count(']')) {
-        "brackets [] not balanced"
-    } else if error.contains("range") {
-        "invalid character range"
-    } else if error.contains("repetition") || error.contains("repeat") || error.contains("target of repeat") {
-        "quantifier operand invalid"
-    } else if error.contains("back") {
-        "invalid backreference number"
-    } else if error.contains("escape") {
-        "invalid escape \\ sequence"
-    } else {
-        "invalid character class"
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} flag {:?}", self.text, self.flags)
     }
 }
