@@ -4,6 +4,7 @@
 //! seen nothing, *before* it waits: two adders who both go on to read would otherwise wait for each other for ever. It waits in
 //! front of the queue, and its increments stay written down, so that a rollback to a savepoint can hold them again.
 
+use ahash::AHashMap;
 use smallvec::SmallVec;
 
 use super::hold::Hold;
@@ -24,7 +25,12 @@ pub(super) struct Plan {
     pub(super) wants: Vec<Want>,
     /// Locks asked for by name.
     pub(super) explicit: Vec<Explicit>,
+    /// Positions in `wants`, once there are too many to look through.
+    places: AHashMap<NodeId, usize>,
 }
+
+/// Plans up to this length are looked through.
+const SHORT: usize = 32;
 
 /// Modes wanted at a node beyond what the owner holds there.
 pub(super) struct Want {
@@ -44,10 +50,29 @@ pub(super) struct Explicit {
 
 impl Plan {
     fn want(&mut self, node: NodeId, modes: ModeSet, front: bool) {
-        // Batches are short where plans are made; ancestors come first, so the search ends early for them.
-        match self.wants.iter_mut().find(|want| want.node == node) {
-            Some(want) => want.modes |= modes,
-            None => self.wants.push(Want { node, modes, front }),
+        if let Some(at) = self.find(node) {
+            self.wants[at].modes |= modes;
+            return;
+        }
+        self.wants.push(Want { node, modes, front });
+        if self.places.is_empty() && self.wants.len() > SHORT {
+            self.places = self
+                .wants
+                .iter()
+                .enumerate()
+                .map(|(at, want)| (want.node, at))
+                .collect();
+        } else if !self.places.is_empty() {
+            self.places.insert(node, self.wants.len() - 1);
+        }
+    }
+
+    /// Position of a node in `wants`.
+    fn find(&self, node: NodeId) -> Option<usize> {
+        if self.places.is_empty() {
+            self.wants.iter().position(|want| want.node == node)
+        } else {
+            self.places.get(&node).copied()
         }
     }
 }
@@ -112,8 +137,8 @@ impl LockTable {
         let old = std::mem::take(&mut waiting.plan);
         waiting.plan = self.plan(waiting.owner, &waiting.requests, front);
         for want in &mut waiting.plan.wants {
-            if let Some(old) = old.wants.iter().find(|old| old.node == want.node) {
-                want.front = old.front || front.contains(&want.node);
+            if let Some(at) = old.find(want.node) {
+                want.front = old.wants[at].front || front.contains(&want.node);
             }
         }
         self.enqueue(ticket, waiting);
