@@ -175,6 +175,27 @@ impl Node {
         self.inner.blocking(session)
     }
 
+    /// Bytes of a table's rows on disk, roughly: what is still in memory is not counted.
+    pub fn table_bytes(&self, table: u32) -> u64 {
+        let (from, to) = storage::mvcc::row_range(table, None, None);
+        self.range_bytes(&from, &to)
+    }
+
+    /// Bytes of an index's entries on disk, roughly.
+    pub fn index_bytes(&self, index: u32) -> u64 {
+        let (from, to) = storage::mvcc::entry_range(index, None, None);
+        self.range_bytes(&from, &to)
+    }
+
+    /// Bytes of everything the shards hold, on disk and in memory, roughly.
+    pub fn total_bytes(&self) -> u64 {
+        self.inner.shards.iter().map(|shard| shard.group.family().size_bytes()).sum()
+    }
+
+    fn range_bytes(&self, from: &[u8], to: &[u8]) -> u64 {
+        self.inner.shards.iter().map(|shard| shard.group.family().range_bytes_estimate(from, to)).sum()
+    }
+
     /// Sets how locks are called in errors: ids are all this layer knows.
     pub fn name_locks_with(&self, name_locks: crate::NameLocks) {
         self.inner.live.set_name_locks(name_locks);

@@ -35,6 +35,13 @@ pub fn call(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Datum>
             let blocking = services(shared)?.planner.node.blocking(session(args));
             Ok(integers(blocking.into_iter().map(|id| id as i32)))
         }
+        "pg_relation_size" | "pg_table_size" => size(shared, args, Size::OfItself),
+        "pg_indexes_size" => size(shared, args, Size::OfIndexes),
+        "pg_total_relation_size" => size(shared, args, Size::Total),
+        // The databases of a node share its shards; a part of them is not told apart.
+        "pg_database_size" | "pg_tablespace_size" => {
+            Ok(Datum::Int8(services(shared)?.planner.node.total_bytes() as i64))
+        }
         "current_query" => Ok(Datum::Text(shared.activity.lock().query.clone())),
         "pg_postmaster_start_time" | "pg_conf_load_time" => Ok(Datum::TimestampTz(*STARTED)),
         "pg_current_xact_id" | "pg_current_xact_id_if_assigned" | "txid_current" | "txid_current_if_assigned" => {
@@ -67,6 +74,8 @@ pub fn rows(shared: &Shared, function: &str, _args: &[Datum]) -> SqlResult<Vec<V
                 .map(|channel| vec![Datum::Text(channel.into())])
                 .collect())
         }
+        // There are no partitioned tables, so nothing has ancestors.
+        "pg_partition_ancestors" => Ok(Vec::new()),
         "pg_stat_get_backend_idset" => {
             let sessions = services(shared)?.registry.all();
             Ok(sessions
@@ -107,6 +116,46 @@ pub fn sleep(shared: &Shared, duration: Duration) -> SqlResult<()> {
         (false, true) => cancelled("statement timeout"),
         (false, false) => Ok(()),
     }
+}
+
+/// What a size function counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    OfItself,
+    OfIndexes,
+    Total,
+}
+
+/// Bytes of a relation or index on disk; NULL if there is none.
+fn size(shared: &Shared, args: &[Datum], what: Size) -> SqlResult<Datum> {
+    let node = services(shared)?.planner.node.clone();
+    let catalog = shared.catalog.lock().clone();
+    let Some(Datum::Oid(id)) = args.first() else {
+        return Ok(Datum::Null);
+    };
+    let Some(relation) = catalog.relations.get(id) else {
+        let is_index = catalog
+            .relations
+            .values()
+            .any(|table| table.indexes.iter().any(|index| index.id == *id));
+        return Ok(if is_index {
+            Datum::Int8(node.index_bytes(*id) as i64)
+        } else {
+            Datum::Null
+        });
+    };
+    let rows = if what == Size::OfIndexes {
+        0
+    } else {
+        node.table_bytes(relation.id)
+    };
+    let secondary = relation.indexes.iter().filter(|index| !index.primary);
+    let indexes: u64 = if what == Size::OfItself {
+        0
+    } else {
+        secondary.map(|index| node.index_bytes(index.id)).sum()
+    };
+    Ok(Datum::Int8((rows + indexes) as i64))
 }
 
 fn services(shared: &Shared) -> SqlResult<Arc<Services>> {

@@ -234,7 +234,34 @@ impl Session {
             Command::Copy(_) => Err(SqlError::unsupported("COPY in this place")),
             // Every commit is on disk before its client hears of it, so there is nothing to flush.
             Command::Checkpoint => done("CHECKPOINT"),
+            Command::Maintain { tag, tables } => self.maintain(tag, tables).await,
         }
+    }
+
+    /// VACUUM, ANALYZE: checks the tables.
+    async fn maintain(&mut self, tag: &'static str, tables: &[command::Named]) -> SqlResult<Answer> {
+        if tag == "VACUUM" && self.block != Block::Idle {
+            return Err(block::forbids_block(tag));
+        }
+        let catalog = self.catalog().await?;
+        for table in tables {
+            let name = &table.name;
+            let found = catalog.relation(&*self.shared, table.schema.as_deref(), name);
+            let relation = found.ok_or_else(|| {
+                SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+            })?;
+            if let Some(column) = table
+                .columns
+                .iter()
+                .find(|wanted| relation.live_columns().all(|(_, c)| c.name != **wanted))
+            {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{column}\" of relation \"{name}\" does not exist"),
+                ));
+            }
+        }
+        Ok(Answer::Done(Complete::Fixed(tag)))
     }
 
     /// 25P02 unless the block is fine or the command ends it.

@@ -64,6 +64,7 @@ impl Calls<'_> {
             // There are no rules, triggers, partitions, statistics objects or defaults of arguments to describe.
             "pg_get_ruledef"
             | "pg_get_triggerdef"
+            | "pg_partition_root"
             | "pg_get_partkeydef"
             | "pg_get_partition_constraintdef"
             | "pg_get_statisticsobjdef"

@@ -6,6 +6,7 @@
 
 mod copy;
 mod cursor;
+mod maintenance;
 mod parser;
 mod set;
 mod transaction;
@@ -16,6 +17,7 @@ use planner::SqlResult;
 
 pub use copy::{CopyOption, CopySource, CopyStatement, CopyTarget, CopyValue};
 pub use cursor::{ALL, Declare, Direction};
+pub use maintenance::Named;
 pub use parser::Parser;
 pub use set::SetValue;
 pub use transaction::Modes;
@@ -124,6 +126,13 @@ pub enum Command {
     Copy(Box<CopyStatement>),
     /// CHECKPOINT
     Checkpoint,
+    /// VACUUM, ANALYZE
+    Maintain {
+        /// Command tag.
+        tag: &'static str,
+        /// Tables; none is all.
+        tables: Vec<Named>,
+    },
 }
 
 /// What DISCARD forgets.
@@ -190,6 +199,8 @@ pub fn parse(text: &str) -> SqlResult<Option<Command>> {
         }
         "copy" => copy::copy(&mut parser)?,
         "checkpoint" => Command::Checkpoint,
+        "vacuum" => maintenance::maintain(&mut parser, "VACUUM")?,
+        "analyze" | "analyse" => maintenance::maintain(&mut parser, "ANALYZE")?,
         _ => return Ok(None),
     };
     parser.end()?;
@@ -223,6 +234,9 @@ fn is_ours(verb: &str) -> bool {
             | "notify"
             | "copy"
             | "checkpoint"
+            | "vacuum"
+            | "analyze"
+            | "analyse"
     )
 }
 
