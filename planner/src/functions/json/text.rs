@@ -84,11 +84,14 @@ pub fn whole(text: &str) -> SqlResult<Value<'_>> {
     Ok(value)
 }
 
+/// Key and value of a member.
+pub type Member<'a> = (Cow<'a, str>, Value<'a>);
+
 /// Members of an object in the order written, duplicates included; `None` if the text is no object.
 ///
 /// # Errors
 /// 22P02 or 22P05 if a string cannot be read.
-pub fn members(text: &str) -> SqlResult<Option<Vec<(Cow<'_, str>, Value<'_>)>>> {
+pub fn members(text: &str) -> SqlResult<Option<Vec<Member<'_>>>> {
     let mut lexer = Lexer::new(text, true);
     if lexer.next_token()? != Token::ObjectStart {
         return Ok(None);

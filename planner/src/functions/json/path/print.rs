@@ -131,15 +131,11 @@ fn write_condition(out: &mut impl Write, condition: &Condition, parentheses: boo
             // A long chain is nested on its left: go down it in a loop, and write on the way back.
             let mut chain = vec![(&**right, parentheses)];
             let mut leftmost = &**left;
-            loop {
-                match (leftmost, condition) {
-                    (Condition::And(left, right), Condition::And(..))
-                    | (Condition::Or(left, right), Condition::Or(..)) => {
-                        chain.push((&**right, true));
-                        leftmost = &**left;
-                    }
-                    _ => break,
-                }
+            while let (Condition::And(left, right), Condition::And(..))
+            | (Condition::Or(left, right), Condition::Or(..)) = (leftmost, condition)
+            {
+                chain.push((&**right, true));
+                leftmost = &**left;
             }
             let symbol = if matches!(condition, Condition::And(..)) {
                 " && "
