@@ -1,5 +1,7 @@
 //! Encrypted connections. The certificate beside this file is for this test alone: self-signed, for localhost.
 
+#![allow(clippy::unwrap_used, reason = "a test: a panic is how it fails")]
+
 mod client;
 
 use std::path::Path;

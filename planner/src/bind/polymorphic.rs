@@ -76,10 +76,8 @@ pub(super) fn is_consistent(actual: &[u32], declared: &[u32]) -> bool {
                     return false;
                 }
             }
-            oid::ANYARRAY => {
-                if actual != oid::UNKNOWN && *array_type.get_or_insert(actual) != actual {
-                    return false;
-                }
+            oid::ANYARRAY if actual != oid::UNKNOWN && *array_type.get_or_insert(actual) != actual => {
+                return false;
             }
             oid::ANYRANGE => return false,
             oid::ANYCOMPATIBLE | oid::ANYCOMPATIBLENONARRAY => {
@@ -90,14 +88,10 @@ pub(super) fn is_consistent(actual: &[u32], declared: &[u32]) -> bool {
                     compatible.push(actual);
                 }
             }
-            oid::ANYCOMPATIBLEARRAY => {
-                if actual != oid::UNKNOWN {
-                    match element(actual) {
-                        Some(element) => compatible.push(element),
-                        None => return false,
-                    }
-                }
-            }
+            oid::ANYCOMPATIBLEARRAY if actual != oid::UNKNOWN => match element(actual) {
+                Some(element) => compatible.push(element),
+                None => return false,
+            },
             _ => {}
         }
     }

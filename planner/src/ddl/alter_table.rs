@@ -472,7 +472,7 @@ impl Ddl<'_> {
                     options: vec![sqlparser::ast::ColumnOptionDef {
                         name: None,
                         option: ColumnOption::Generated {
-                            generated_as: generated_as.clone().unwrap_or(sqlparser::ast::GeneratedAs::Always),
+                            generated_as: (*generated_as).unwrap_or(sqlparser::ast::GeneratedAs::Always),
                             sequence_options: options,
                             generation_expr: None,
                             generation_expr_mode: None,

@@ -9,7 +9,7 @@ use crate::bind::Purpose;
 use crate::catalog::{Index, IndexKey, IndexSource, Relation};
 use crate::statement::Tag;
 use crate::types::oid;
-use crate::{SqlError, SqlResult, SqlState, stored};
+use crate::{SqlError, SqlResult, SqlState};
 
 /// Most keys of an index, as in PostgreSQL.
 const KEYS_MAX: usize = 32;

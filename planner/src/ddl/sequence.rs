@@ -7,7 +7,7 @@ use super::names::parts;
 use crate::catalog::{RelationKind, Sequence};
 use crate::statement::Tag;
 use crate::types::oid;
-use crate::{SqlError, SqlResult, SqlState, Type, stored};
+use crate::{SqlError, SqlResult, SqlState, Type};
 
 /// Parameters of a sequence while its clauses are read.
 pub(super) struct SequenceBuilder {

@@ -9,7 +9,7 @@ use super::names::{fold, parts};
 use crate::catalog::{Column, Relation, RelationKind};
 use crate::statement::Tag;
 use crate::types::oid;
-use crate::{SqlError, SqlResult, SqlState, Type, stored};
+use crate::{SqlError, SqlResult, SqlState, Type};
 
 impl Ddl<'_> {
     pub(super) async fn create_view(&self, create: &CreateView) -> SqlResult<Tag> {

@@ -275,14 +275,14 @@ impl<'a> Compiler<'a> {
     fn array_compare(&mut self, operator: &'static Function, all: bool, left: &Expr, array: &Expr) -> SqlResult<Node> {
         let left_node = self.boxed(left)?;
         let array_node = self.boxed(array)?;
-        if let (Node::Literal(Datum::Array(values)), false, true) = (&*array_node, all, is_plain_equality(operator)) {
-            if values.elements.len() >= SET_MEMBERS_MIN {
-                let rows: Vec<Vec<Datum>> = values.elements.iter().map(|element| vec![element.clone()]).collect();
-                return Ok(Node::InSet {
-                    left: left_node,
-                    members: Arc::new(Members::of(&rows)),
-                });
-            }
+        if let (Node::Literal(Datum::Array(values)), false, true) = (&*array_node, all, is_plain_equality(operator))
+            && values.elements.len() >= SET_MEMBERS_MIN
+        {
+            let rows: Vec<Vec<Datum>> = values.elements.iter().map(|element| vec![element.clone()]).collect();
+            return Ok(Node::InSet {
+                left: left_node,
+                members: Arc::new(Members::of(&rows)),
+            });
         }
         let element = Type::new(element_of(array.ty.oid).unwrap_or(left.ty.oid));
         let operator = self.binary(operator, left.ty, element)?;

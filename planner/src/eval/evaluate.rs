@@ -247,10 +247,10 @@ impl Node {
 
 impl Call {
     fn eval(&self, env: &Env<'_>, state: &mut EvalState) -> SqlResult<Datum> {
-        if let (Some(memo), true) = (self.memo, env.memoize) {
-            if let Some(value) = state.memo(memo) {
-                return Ok(value.clone());
-            }
+        if let (Some(memo), true) = (self.memo, env.memoize)
+            && let Some(value) = state.memo(memo)
+        {
+            return Ok(value.clone());
         }
         let mut args: SmallVec<[Datum; 4]> = SmallVec::with_capacity(self.args.len());
         let mut has_null = false;

@@ -216,7 +216,7 @@ impl Runner<'_> {
             parameters: &parameters,
         };
         let mut read = Vec::new();
-        for expr in &update.predicate {
+        if let Some(expr) = &update.predicate {
             read.extend(derive::reads_with(expr, target));
         }
         let derived = self.derive(&update.assignments, target, &mut read);

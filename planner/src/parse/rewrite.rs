@@ -43,10 +43,8 @@ pub(crate) fn check_depth(tokens: &[TokenWithSpan]) -> SqlResult<()> {
                     return Err(super::too_deep());
                 }
             }
-            Token::RParen | Token::RBracket => {
-                if chains.len() > 1 {
-                    chains.pop();
-                }
+            Token::RParen | Token::RBracket if chains.len() > 1 => {
+                chains.pop();
             }
             Token::Comma => *chains.last_mut().unwrap_or(&mut 0) = 0,
             Token::Word(word) => match word.keyword {

@@ -12,6 +12,7 @@ use crate::{SqlError, SqlResult, Type};
 
 /// Which rows a scan reads. Programs see no row: constants, parameters and outer columns only.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one per scan, and most scans use an index")]
 pub enum Access {
     /// All rows.
     Full,

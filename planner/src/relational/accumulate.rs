@@ -45,10 +45,10 @@ impl AggregateProgram {
 
     /// Arguments of one row, followed by the sort keys; `None` if the row does not count.
     pub async fn arguments(&self, evaluator: &mut Evaluator, row: &[Datum]) -> SqlResult<Option<Vec<Datum>>> {
-        if let Some(filter) = &self.filter {
-            if !evaluator.is_true(filter, row).await? {
-                return Ok(None);
-            }
+        if let Some(filter) = &self.filter
+            && !evaluator.is_true(filter, row).await?
+        {
+            return Ok(None);
         }
         let mut values = Vec::with_capacity(self.args.len() + self.order.len());
         evaluator.eval_into(&self.args, row, &mut values).await?;

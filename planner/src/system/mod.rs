@@ -30,7 +30,6 @@ use crate::statement::StatementContext;
 use crate::types::{self, oid};
 use crate::{SqlResult, Type};
 
-pub(crate) use activity::lock_name;
 pub use builder::Builder;
 
 /// What rows of system relations are computed from.

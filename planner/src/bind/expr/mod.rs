@@ -15,8 +15,8 @@ mod subquery;
 
 pub(super) use call::CallName;
 pub(super) use field::take_field;
+pub(super) use function::FunctionChoice;
 pub use function::VARIADIC_MARK;
-pub(super) use function::{CallArgs, FunctionChoice};
 pub(super) use row::{RowItem, row_items};
 pub(super) use subquery::column as expr_column;
 

@@ -14,7 +14,6 @@ use crate::{SqlError, SqlResult, SqlState, Type};
 
 /// An operator chosen for operand types, with the types it is called with.
 pub(in crate::bind) struct OperatorChoice {
-    pub operator: &'static Operator,
     pub function: &'static Function,
     pub args: Vec<u32>,
     pub result: u32,
@@ -245,7 +244,6 @@ impl Binder<'_> {
         let operator = candidate.target;
         let (args, result) = self.resolve_polymorphic(&actual, &candidate.args, operator.result)?;
         Ok(OperatorChoice {
-            operator,
             function: implementation(operator)?,
             args,
             result,

@@ -59,10 +59,7 @@ impl Binder<'_> {
                     ));
                 }
                 let column = place.position;
-                let base = match known {
-                    Some(index) => Some(bound.swap_remove(index).value),
-                    None => None,
-                };
+                let base = known.map(|index| bound.swap_remove(index).value);
                 if !whole && !subscripted.contains(&column) {
                     subscripted.push(column);
                 }

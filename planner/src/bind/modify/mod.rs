@@ -239,7 +239,7 @@ fn modify(
 }
 
 /// The one name of a table in UPDATE or DELETE, with its alias.
-fn named_table<'t>(factor: &'t sql::TableFactor) -> SqlResult<(&'t sql::ObjectName, Option<&'t sql::TableAlias>)> {
+fn named_table(factor: &sql::TableFactor) -> SqlResult<(&sql::ObjectName, Option<&sql::TableAlias>)> {
     match factor {
         sql::TableFactor::Table {
             name,

@@ -13,7 +13,7 @@ mod zone;
 use crate::{SqlError, SqlState};
 
 pub use arithmetic::{add_interval, add_interval_in_zone};
-pub use convert::{date_to_timestamp, timestamp_to_moment};
+pub use convert::date_to_timestamp;
 pub(super) use table::FUNCTIONS;
 
 /// 22008 with a message, such as `timestamp out of range`.

@@ -188,12 +188,9 @@ impl Reader<'_> {
         }
         if self.pattern.has_sign && is_read {
             // A locale sign stands right behind the last digit.
-            match self.input.get(self.at + 1) {
-                Some(&sign @ (b'-' | b'+')) => {
-                    self.sign = sign;
-                    self.at += 1;
-                }
-                _ => {}
+            if let Some(&sign @ (b'-' | b'+')) = self.input.get(self.at + 1) {
+                self.sign = sign;
+                self.at += 1;
             }
         } else if !is_read
             && !self.pattern.has_sign

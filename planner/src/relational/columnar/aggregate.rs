@@ -31,6 +31,10 @@ pub(crate) struct AggregateCall {
 }
 
 impl AggregateCall {
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "DataFusion takes the call in its own wrapper only"
+    )]
     pub(crate) fn new(
         program: Option<&AggregateProgram>,
         args: Vec<Form>,
@@ -254,16 +258,16 @@ impl GroupsAccumulator for Groups {
                 sums.resize(total_num_groups, None);
                 let array = values[0].as_binary::<i32>();
                 for_each_row(group_indices, opt_filter, |row, group| {
-                    if array.is_valid(row) {
-                        if let Some(value) = read_numeric(array.value(row)) {
-                            let sum = match sums[group].take() {
-                                Some(sum) => sum.add(&value).map_err(|error| {
-                                    outward(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, error.to_string()))
-                                })?,
-                                None => value,
-                            };
-                            sums[group] = Some(sum);
-                        }
+                    if array.is_valid(row)
+                        && let Some(value) = read_numeric(array.value(row))
+                    {
+                        let sum = match sums[group].take() {
+                            Some(sum) => sum.add(&value).map_err(|error| {
+                                outward(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, error.to_string()))
+                            })?,
+                            None => value,
+                        };
+                        sums[group] = Some(sum);
                     }
                     Ok(())
                 })

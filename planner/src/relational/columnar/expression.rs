@@ -44,6 +44,10 @@ pub(crate) struct ProgramExpr {
 }
 
 impl ProgramExpr {
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "DataFusion takes expressions as trait objects only"
+    )]
     pub(crate) fn new(
         program: &Program,
         form: Form,

@@ -157,8 +157,8 @@ impl ResolvedFrame<'_> {
         let frame = start..end.max(start);
         let excluded: FrameRows = match self.program.exclude {
             FrameExclusion::NoOthers => SmallVec::new(),
-            FrameExclusion::CurrentRow => [row..row + 1].into_iter().collect(),
-            FrameExclusion::Group => [partition.peers(row)].into_iter().collect(),
+            FrameExclusion::CurrentRow => std::iter::once(row..row + 1).collect(),
+            FrameExclusion::Group => std::iter::once(partition.peers(row)).collect(),
             FrameExclusion::Ties => {
                 let peers = partition.peers(row);
                 [peers.start..row, row + 1..peers.end].into_iter().collect()

@@ -86,10 +86,11 @@ impl SetCall {
     /// A row in the width of the column list: a record (`json_to_record(…) AS (…)`, or a scalar function that returns one)
     /// becomes its fields.
     fn spread(&self, mut row: Vec<Datum>) -> Vec<Datum> {
-        if row.len() == 1 && self.width != 1 {
-            if let Datum::Record(fields) = &row[0] {
-                row = fields.to_vec();
-            }
+        if row.len() == 1
+            && self.width != 1
+            && let Datum::Record(fields) = &row[0]
+        {
+            row = fields.to_vec();
         }
         row.resize(self.width, Datum::Null);
         row

@@ -91,7 +91,7 @@ impl Operator for ScanOperator {
         let plan = self.plan.clone();
         let mut batch = Batch::with_capacity(plan.layout.width(), rows_max.min(64));
         loop {
-            while let Some((key, row)) = self.pending.next() {
+            for (key, row) in self.pending.by_ref() {
                 let row = plan.extend(key, row);
                 let mut passes = true;
                 for condition in &plan.filter {
@@ -166,11 +166,11 @@ impl ScanOperator {
 
     fn start(&mut self) -> SqlResult<State> {
         let plan = &self.plan;
-        if let (Some(replaced), Some(row_key)) = (&self.evaluator.frame.replaced, plan.row_key) {
-            if let Some((_, key, row)) = replaced.iter().find(|(column, ..)| *column == row_key) {
-                self.pending = vec![(key.clone(), row.clone())].into_iter();
-                return Ok(State::Done);
-            }
+        if let (Some(replaced), Some(row_key)) = (&self.evaluator.frame.replaced, plan.row_key)
+            && let Some((_, key, row)) = replaced.iter().find(|(column, ..)| *column == row_key)
+        {
+            self.pending = vec![(key.clone(), row.clone())].into_iter();
+            return Ok(State::Done);
         }
         let runtime = &self.evaluator.runtime;
         let targets = plan

@@ -248,7 +248,7 @@ impl WindowOperator {
                 }
                 fed += 1;
                 work += 1;
-                if work % 8192 == 0 {
+                if work.is_multiple_of(8192) {
                     runtime.breathe().await?;
                 }
             }
