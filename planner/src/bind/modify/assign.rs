@@ -395,10 +395,7 @@ impl Binder<'_> {
 }
 
 fn read_step(args: &[sql::FunctionArg]) -> SqlResult<Step<'_>> {
-    let expr = |arg: &'_ sql::FunctionArg| match arg {
-        sql::FunctionArg::Unnamed(sql::FunctionArgExpr::Expr(_)) => true,
-        _ => false,
-    };
+    let expr = |arg: &'_ sql::FunctionArg| matches!(arg, sql::FunctionArg::Unnamed(sql::FunctionArgExpr::Expr(_)));
     let malformed = || SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in a subscript");
     let [arg] = args else { return Err(malformed()) };
     if !expr(arg) {

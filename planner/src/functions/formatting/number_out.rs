@@ -237,7 +237,7 @@ fn lay(pattern: &mut Pattern, digits: Digits) -> String {
     pattern.zero_start = pattern.zero_start.saturating_sub(1);
     let sign_written = if pattern.has_plus || pattern.has_minus {
         // MI, PL and SG write the sign themselves.
-        !(pattern.has_plus && !pattern.has_minus)
+        !pattern.has_plus || pattern.has_minus
     } else {
         if sign != b'-' && pattern.has_brackets && pattern.fill {
             pattern.has_brackets = false;
