@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use storage::{Datum, Path, PathOp};
 use txn::{
-    DeadlockPolicy, Key, LockName, LockRequest, LockWait, Mode, Node, NodeConfig, RowPart, RowWrite, Transaction,
-    TransactionOptions, TxnError,
+    DeadlockPolicy, Key, KeyRange, LockName, LockRequest, LockWait, Mode, Node, NodeConfig, RowPart, RowWrite,
+    Transaction, TransactionOptions, TxnError,
 };
 
 const TABLE: u32 = 20000;
-const ROWS: u64 = 10_000;
+const ROWS: u64 = 100_000;
 
 fn key(number: u64) -> Key {
     let mut key = Vec::new();
@@ -135,6 +136,21 @@ async fn measure(node: &Arc<Node>, name: &str, work: Work, tasks: u64, length: D
     );
 }
 
+async fn scan(node: &Arc<Node>) -> Result<(), TxnError> {
+    let transaction = node.begin(TransactionOptions::default());
+    transaction.begin_statement(true).await?;
+    let mut rows = transaction.scan(TABLE, KeyRange::default(), false);
+    let (started, mut count) = (Instant::now(), 0);
+    while let Some(batch) = rows.next().await {
+        count += batch?.len();
+    }
+    println!(
+        "scan {count} rows: {:.2} µs each",
+        started.elapsed().as_secs_f64() * 1e6 / count as f64
+    );
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args()
@@ -159,6 +175,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             transaction.write(TABLE, &key(row), RowWrite::Put(values))?;
         }
         transaction.commit().await?;
+    }
+    for _ in 0..3 {
+        scan(&node).await?;
     }
     measure(&node, "read one row", Work::Read, tasks, length).await;
     measure(&node, "update, alone", Work::Update, 1, length).await;

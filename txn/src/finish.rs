@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use ahash::HashMap;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use storage::mvcc;
-use storage::version::{Chain, Consolidation, Version, consolidation};
+use storage::version::{Chain, Consolidation, consolidation};
 
-use crate::buffer::{Clear, FinalWrites};
+use crate::buffer::{Clear, FinalRow, FinalWrites};
 use crate::command::{Epoch, Timestamp, TransactionId, Write, Writes};
 use crate::commit::{Answer, Attempt, Coordinator, Message, Parties, Plan, Task};
 use crate::locks::TxnId;
@@ -20,9 +21,9 @@ use crate::node::NodeInner;
 use crate::oracle::clock_ms;
 use crate::placement::{META, ShardId};
 use crate::shard::steps::Payload;
-use crate::state::{Phase, ShardUse, State};
+use crate::state::{Phase, ShardUse};
 use crate::transaction::Inner;
-use crate::{Isolation, RowWrite, TxnError, reading};
+use crate::{Isolation, Key, TableId, TxnError, reading};
 
 /// How long a coordinator waits for an answer before it reminds its anchor.
 const REMIND: std::time::Duration = std::time::Duration::from_secs(2);
@@ -88,13 +89,13 @@ fn prepare_to_commit(inner: &Inner) -> Result<Parts, TxnError> {
         return Err(TxnError::DiskFull);
     }
     let writes = state.buffer.finish()?;
-    let parts = encode(&inner.node, &state, writes)?;
+    let parts = encode(&inner.node, &state.chains, writes)?;
     state.phase = Phase::Committing;
     Ok(parts)
 }
 
 /// Encodes the writes of a transaction by shard.
-fn encode(node: &NodeInner, state: &State, writes: FinalWrites) -> Result<Parts, TxnError> {
+fn encode(node: &NodeInner, chains: &HashMap<(TableId, Key), Chain>, writes: FinalWrites) -> Result<Parts, TxnError> {
     let mut parts: BTreeMap<ShardId, Writes> = BTreeMap::new();
     for clear in &writes.clears {
         let (table, id) = match *clear {
@@ -110,23 +111,23 @@ fn encode(node: &NodeInner, state: &State, writes: FinalWrites) -> Result<Parts,
     }
     for row in writes.rows {
         let shard = node.placement.row(row.table, &row.key);
-        let encoded = match &row.write {
-            RowWrite::Put(values) => Version::encode_full(values),
-            RowWrite::Change(operations) => Version::encode_delta(operations),
-            RowWrite::Delete => Version::encode_tombstone(),
-        };
-        if encoded.len() > VERSION_BYTES_MAX {
+        let FinalRow {
+            table,
+            key,
+            version,
+            is_delta,
+        } = row;
+        if version.len() > VERSION_BYTES_MAX {
             return Err(TxnError::Limit(format!(
                 "a row of {} bytes is larger than a row may be",
-                encoded.len()
+                version.len()
             )));
         }
-        let is_change = matches!(row.write, RowWrite::Change(_));
-        let chain = state.chains.get(&(row.table, row.key.clone())).filter(|_| is_change);
-        let fold = chain.is_some_and(|chain| consolidation(longer(*chain, encoded.len())) == Consolidation::Now);
+        let chain = chains.get(&(table, key.clone())).filter(|_| is_delta);
+        let fold = chain.is_some_and(|chain| consolidation(longer(*chain, version.len())) == Consolidation::Now);
         let write = Write {
-            key: mvcc::row_key(row.table, &row.key).into(),
-            version: encoded.into(),
+            key: mvcc::row_key(table, &key).into(),
+            version,
             fold,
         };
         parts.entry(shard).or_default().versions.push(write);

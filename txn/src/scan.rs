@@ -75,6 +75,8 @@ struct Source {
     to: Vec<u8>,
     range: KeyRange,
     direction: Direction,
+    /// Columns wanted of rows, ascending; `None` is all.
+    columns: Option<Arc<[u16]>>,
 }
 
 impl Item for (Key, Row) {
@@ -121,7 +123,8 @@ impl Item for (Key, Row) {
         at: Timestamp,
         count_max: usize,
     ) -> Result<Chunk<Self>, TxnError> {
-        shard.scan_rows(source.table, range, source.direction, at, count_max)
+        let snapshot = (at, source.columns.as_deref());
+        shard.scan_rows(source.table, range, source.direction, snapshot, count_max)
     }
 
     fn patch(self, patch: Patch<Self>) -> Result<Option<Self>, TxnError> {
@@ -399,8 +402,14 @@ fn stream<T: Item>(scan: Scan<T>) -> futures::stream::BoxStream<'static, Result<
     batches.boxed()
 }
 
-/// Rows in key order.
-pub(crate) fn rows(inner: Arc<Inner>, table: TableId, range: KeyRange, reverse: bool, at: At) -> RowStream {
+/// Rows in key order, of these columns (`None` is all).
+pub(crate) fn rows(
+    inner: Arc<Inner>,
+    (table, columns): (TableId, Option<Arc<[u16]>>),
+    range: KeyRange,
+    reverse: bool,
+    at: At,
+) -> RowStream {
     let (from, to) = mvcc::row_range(table, range.from.as_deref(), range.to.as_deref());
     let source = Source {
         table,
@@ -409,6 +418,7 @@ pub(crate) fn rows(inner: Arc<Inner>, table: TableId, range: KeyRange, reverse: 
         to,
         range,
         direction: direction(reverse),
+        columns,
     };
     stream(Scan::<(Key, Row)>::new(inner, source, at))
 }
@@ -422,13 +432,15 @@ pub(crate) fn entries(
     at: At,
 ) -> EntryStream {
     let (from, to) = mvcc::entry_range(index, range.from.as_deref(), range.to.as_deref());
+    let direction = direction(reverse);
     let source = Source {
         table,
         index: Some(index),
         from,
         to,
         range,
-        direction: direction(reverse),
+        direction,
+        columns: None,
     };
     stream(Scan::<(Key, Key)>::new(inner, source, at))
 }

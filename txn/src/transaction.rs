@@ -184,7 +184,19 @@ impl Transaction {
 
     /// Scans rows in key order at the statement's snapshot with own writes on top.
     pub fn scan(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream {
-        scan::rows(self.inner.clone(), table, range, reverse, scan::At::Snapshot)
+        scan::rows(self.inner.clone(), (table, None), range, reverse, scan::At::Snapshot)
+    }
+
+    /// As [`scan`](Self::scan), but only these columns (positions, ascending) are decoded: others may come as NULL, and the
+    /// rows may end behind the last one wanted.
+    pub fn scan_columns(&self, table: TableId, columns: Arc<[u16]>, range: KeyRange, reverse: bool) -> RowStream {
+        scan::rows(
+            self.inner.clone(),
+            (table, Some(columns)),
+            range,
+            reverse,
+            scan::At::Snapshot,
+        )
     }
 
     /// Scans index entries in value order at the snapshot with own writes on top; entries may be stale by one check: the
@@ -209,7 +221,7 @@ impl Transaction {
     /// As [`scan`](Self::scan), but reads the newest committed state instead of the snapshot: for constraint checks, under
     /// locks that keep it as it is.
     pub fn scan_newest(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream {
-        scan::rows(self.inner.clone(), table, range, reverse, scan::At::Newest)
+        scan::rows(self.inner.clone(), (table, None), range, reverse, scan::At::Newest)
     }
 
     /// As [`scan_index`](Self::scan_index), but reads the newest committed state instead of the snapshot.

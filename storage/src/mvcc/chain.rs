@@ -45,7 +45,7 @@ impl Chain {
             let Some((_, timestamp)) = split_version_key(versioned).filter(|_| same_key) else {
                 break;
             };
-            if timestamp < hidden_below || chain.push(timestamp, value)? {
+            if timestamp < hidden_below || chain.push(timestamp, Bytes::copy_from_slice(value))? {
                 return Ok(chain);
             }
             cursor.next();
@@ -55,28 +55,19 @@ impl Chain {
     }
 
     /// Adds an older version; says whether the chain is complete.
-    pub(crate) fn push(&mut self, timestamp: u64, version: &[u8]) -> Result<bool, StorageError> {
-        self.has_base = is_base(version)?;
-        self.links.push(Link {
-            timestamp,
-            version: Bytes::copy_from_slice(version),
-        });
+    pub(crate) fn push(&mut self, timestamp: u64, version: Bytes) -> Result<bool, StorageError> {
+        self.has_base = is_base(&version)?;
+        self.links.push(Link { timestamp, version });
         Ok(self.has_base)
     }
 
     /// Adds a version newer than all before; what a base covers is dropped.
-    pub(crate) fn push_newer(&mut self, timestamp: u64, version: &[u8]) -> Result<(), StorageError> {
-        if is_base(version)? {
+    pub(crate) fn push_newer(&mut self, timestamp: u64, version: Bytes) -> Result<(), StorageError> {
+        if is_base(&version)? {
             self.links.clear();
             self.has_base = true;
         }
-        self.links.insert(
-            0,
-            Link {
-                timestamp,
-                version: Bytes::copy_from_slice(version),
-            },
-        );
+        self.links.insert(0, Link { timestamp, version });
         Ok(())
     }
 
@@ -133,6 +124,14 @@ impl Chain {
             },
             deltas: deltas.len() as u64,
             delta_bytes: deltas.iter().map(|link| link.version.len() as u64).sum(),
+        }
+    }
+
+    /// As [`Self::fold`], but columns that are not wanted may be NULL.
+    pub(crate) fn fold_columns(&self, columns: Option<&[u16]>) -> Result<Option<Row>, StorageError> {
+        match (columns, self.links.as_slice()) {
+            (Some(columns), [base]) if self.has_base => encoded::decode_columns(&base.version, columns),
+            _ => self.fold(),
         }
     }
 

@@ -39,6 +39,9 @@ pub fn collect_key(view: &View, key: &[u8], safe_point: u64, hidden_below: u64) 
     Ok(garbage)
 }
 
+/// Key and bytes of a version to be written.
+pub type NewVersion = (Vec<u8>, Vec<u8>);
+
 /// The consolidated version of a row, `written` being versions that are not in the family yet: its version key and bytes.
 /// `None` if there is nothing to consolidate.
 pub fn consolidate(
@@ -46,7 +49,7 @@ pub fn consolidate(
     key: &[u8],
     hidden_below: u64,
     written: &[Unapplied],
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, StorageError> {
+) -> Result<Option<NewVersion>, StorageError> {
     let mut chain = Chain::read(&mut view.cursor(None, None)?, key, u64::MAX, hidden_below)?;
     chain.merge(written)?;
     let Some((timestamp, delta)) = chain.links().next() else {

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use crate::version::{StoredVersion, Version, read_varint, write_varint};
-use crate::{PathOp, Row, StorageError, StorageResult};
+use crate::{Datum, PathOp, Row, StorageError, StorageResult};
 
 /// What a version means for the versions below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,25 @@ pub(crate) fn decode_base(version: &Bytes) -> StorageResult<Option<Row>> {
         StoredVersion::Tombstone => Ok(None),
         StoredVersion::Delta(_) => Err(StorageError::corrupted("row version: a delta where a row was expected")),
     }
+}
+
+/// As [`decode_base`], but only these columns (in ascending order) are decoded; the others are NULL.
+pub(crate) fn decode_columns(version: &Bytes, columns: &[u16]) -> StorageResult<Option<Row>> {
+    let full = match kind(version)? {
+        Kind::Consolidated => split_consolidated(version)?.1,
+        Kind::Full | Kind::Tombstone | Kind::Delta => version.clone(),
+    };
+    let StoredVersion::Full(view) = StoredVersion::open(&full)? else {
+        return decode_base(version);
+    };
+    let size = columns.last().map_or(0, |last| usize::from(*last) + 1).min(view.len());
+    let mut row = vec![Datum::Null; size];
+    for column in columns {
+        if let (Some(slot), Some(value)) = (row.get_mut(usize::from(*column)), view.column(usize::from(*column))?) {
+            *slot = value;
+        }
+    }
+    Ok(Some(row))
 }
 
 /// The operations of a delta, or of the delta in a consolidated version.

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::chain::Unapplied;
 use super::layout::split_entry;
-use super::scan::{Chunk, Direction};
+use super::scan::{Chunk, Direction, copy};
 use super::split_version_key;
 use crate::StorageError;
 use crate::engine::View;
@@ -31,6 +31,7 @@ pub fn scan_entries(
         Direction::Forward => cursor.seek_to_first(),
         Direction::Reverse => cursor.seek_to_last(),
     }
+    let mut block = BytesMut::new();
     let mut current: Option<Found> = None;
     while let Some((versioned, version)) = cursor.item() {
         let Some((entry, timestamp)) = split_version_key(versioned) else {
@@ -38,7 +39,7 @@ pub fn scan_entries(
         };
         if current.as_ref().is_none_or(|found| found.key != entry) {
             if let Some(found) = current.take() {
-                found.emit(&mut items)?;
+                found.emit(&mut items, &mut block)?;
                 if items.len() >= count_max {
                     let next = match direction {
                         Direction::Forward => Bytes::copy_from_slice(entry),
@@ -69,7 +70,7 @@ pub fn scan_entries(
     }
     cursor.status()?;
     if let Some(found) = current {
-        found.emit(&mut items)?;
+        found.emit(&mut items, &mut block)?;
     }
     Ok(Chunk { items, next: None })
 }
@@ -81,10 +82,10 @@ struct Found {
 }
 
 impl Found {
-    fn emit(&self, items: &mut Vec<(Bytes, Bytes)>) -> Result<(), StorageError> {
+    fn emit(&self, items: &mut Vec<(Bytes, Bytes)>, block: &mut BytesMut) -> Result<(), StorageError> {
         if self.newest == Some(true) {
             let (value, row) = split(&self.key)?;
-            items.push((Bytes::copy_from_slice(value), Bytes::copy_from_slice(row)));
+            items.push((copy(block, value), copy(block, row)));
         }
         Ok(())
     }

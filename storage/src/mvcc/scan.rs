@@ -3,10 +3,10 @@
 //! A chunk opens a cursor of its own, so that nothing in RocksDB is held while the rows of the last one are used. What
 //! lies at or below the timestamp does not change between chunks, so no RocksDB snapshot is needed either.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::chain::Chain;
-use super::{TIMESTAMP_SIZE, split_version_key, version_key};
+use super::{HEADER_SIZE, TIMESTAMP_SIZE, split_version_key, version_key};
 use crate::Row;
 use crate::StorageError;
 use crate::engine::{Cursor, View};
@@ -32,19 +32,33 @@ pub struct Chunk<T> {
 /// Versions skipped one by one before the cursor seeks instead.
 const SKIP_COUNT_MAX: usize = 8;
 
-/// Rows between two encoded keys (half-open) at a timestamp, at most `count_max`.
+/// Keys and versions of a chunk are copied out of RocksDB into blocks of this size, not one by one. A value that is kept
+/// keeps its block.
+const BLOCK_BYTES: usize = 32 << 10;
+
+/// What a scan reads of each row.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    /// Versions above do not exist yet.
+    pub at: u64,
+    /// Versions below do not exist any more (see [`Clears`](super::Clears)).
+    pub hidden_below: u64,
+    /// Positions of the columns wanted, ascending; others may come as NULL. `None` is all.
+    pub columns: Option<&'a [u16]>,
+}
+
+/// Rows between two encoded keys (half-open) as of a snapshot, at most `count_max`. Keys are those behind the table's header.
 pub fn scan_rows(
     view: &View,
     range: (&[u8], &[u8]),
     direction: Direction,
-    at: u64,
-    hidden_below: u64,
+    snapshot: Snapshot<'_>,
     count_max: usize,
 ) -> Result<Chunk<(Bytes, Row)>, StorageError> {
     let mut items = Vec::with_capacity(count_max.min(1024));
-    let next = walk(view, range, direction, at, hidden_below, |key, chain| {
-        if let Some(row) = chain.fold()? {
-            items.push((Bytes::copy_from_slice(key), row));
+    let next = walk(view, range, direction, snapshot, |key, chain| {
+        if let Some(row) = chain.fold_columns(snapshot.columns)? {
+            items.push((key, row));
         }
         Ok(items.len() < count_max)
     })?;
@@ -53,39 +67,52 @@ pub fn scan_rows(
 
 /// Calls `visit` with each key of the range that has a version at or below `at`, until it returns `false`. Returns the
 /// bound to go on from.
-pub(crate) fn walk(
+fn walk(
     view: &View,
     (from, to): (&[u8], &[u8]),
     direction: Direction,
-    at: u64,
-    hidden_below: u64,
-    mut visit: impl FnMut(&[u8], Chain) -> Result<bool, StorageError>,
+    Snapshot { at, hidden_below, .. }: Snapshot<'_>,
+    mut visit: impl FnMut(Bytes, Chain) -> Result<bool, StorageError>,
 ) -> Result<Option<Bytes>, StorageError> {
     if from >= to {
         return Ok(None);
     }
     let mut cursor = view.cursor(Some(from), Some(to))?;
     let mut key = Vec::new();
+    let mut block = BytesMut::new();
     match direction {
         Direction::Forward => cursor.seek_to_first(),
         Direction::Reverse => cursor.seek_to_last(),
     }
     loop {
         let found = match direction {
-            Direction::Forward => next_chain(&mut cursor, &mut key, at, hidden_below)?,
-            Direction::Reverse => previous_chain(&mut cursor, &mut key, at, hidden_below)?,
+            Direction::Forward => next_chain(&mut cursor, &mut key, &mut block, at, hidden_below)?,
+            Direction::Reverse => previous_chain(&mut cursor, &mut key, &mut block, at, hidden_below)?,
         };
         let Some(chain) = found else {
             cursor.status()?;
             return Ok(None);
         };
-        if !chain.is_empty() && !visit(&key, chain)? {
+        let behind_header = key.get(HEADER_SIZE..).unwrap_or_default();
+        if !chain.is_empty() && !visit(copy(&mut block, behind_header), chain)? {
             return Ok(Some(match direction {
                 Direction::Forward => after_versions(&key).into(),
                 Direction::Reverse => Bytes::copy_from_slice(&key),
             }));
         }
     }
+}
+
+/// Copies bytes into the current block, or a new one.
+pub(super) fn copy(block: &mut BytesMut, bytes: &[u8]) -> Bytes {
+    if block.capacity() < bytes.len() {
+        if bytes.len() > BLOCK_BYTES / 4 {
+            return Bytes::copy_from_slice(bytes);
+        }
+        *block = BytesMut::with_capacity(BLOCK_BYTES);
+    }
+    block.extend_from_slice(bytes);
+    block.split().freeze()
 }
 
 /// The smallest key above all versions of `key`.
@@ -99,6 +126,7 @@ fn after_versions(key: &[u8]) -> Vec<u8> {
 fn next_chain(
     cursor: &mut Cursor,
     key: &mut Vec<u8>,
+    block: &mut BytesMut,
     at: u64,
     hidden_below: u64,
 ) -> Result<Option<Chain>, StorageError> {
@@ -130,7 +158,7 @@ fn next_chain(
                 continue;
             }
         } else {
-            is_complete = chain.push(timestamp, version)?;
+            is_complete = chain.push(timestamp, copy(block, version))?;
         }
         cursor.next();
     }
@@ -140,6 +168,7 @@ fn next_chain(
 fn previous_chain(
     cursor: &mut Cursor,
     key: &mut Vec<u8>,
+    block: &mut BytesMut,
     at: u64,
     hidden_below: u64,
 ) -> Result<Option<Chain>, StorageError> {
@@ -155,7 +184,7 @@ fn previous_chain(
             break;
         }
         if timestamp <= at && timestamp >= hidden_below {
-            chain.push_newer(timestamp, version)?;
+            chain.push_newer(timestamp, copy(block, version))?;
         }
         cursor.prev();
     }

@@ -64,6 +64,14 @@ fn row(values: &[i32]) -> Row {
     values.iter().map(|value| Datum::Int4(*value)).collect()
 }
 
+fn snapshot(at: u64) -> Snapshot<'static> {
+    Snapshot {
+        at,
+        hidden_below: 0,
+        columns: None,
+    }
+}
+
 fn delta(column: u16, value: i32) -> Vec<u8> {
     Version::encode_delta(&[PathOp::set_column(column, Datum::Int4(value))])
 }
@@ -156,6 +164,31 @@ fn consolidation_changes_no_read_and_keeps_the_changed_paths() {
     assert_eq!(store.collect(&key, 35, 0), 19);
     assert_eq!(store.at(&key, 35), before[22]);
     check_family(&store.family.newest(), 35).unwrap();
+}
+
+#[test]
+fn a_scan_decodes_the_columns_it_is_asked_for() {
+    let store = Store::new();
+    store.put(&row_key(TABLE, b"k"), 10, &full(&[1, 2, 3]));
+    store.put(&row_key(TABLE, b"l"), 10, &full(&[4]));
+    let (from, to) = row_range(TABLE, None, None);
+    let scan = |columns: &[u16]| {
+        let snapshot = Snapshot {
+            columns: Some(columns),
+            ..snapshot(10)
+        };
+        let chunk = scan_rows(&store.family.newest(), (&from, &to), Direction::Forward, snapshot, 10).unwrap();
+        chunk.items.into_iter().map(|(_, row)| row).collect::<Vec<_>>()
+    };
+    assert_eq!(scan(&[1]), [vec![Datum::Null, Datum::Int4(2)], vec![Datum::Null]]);
+    assert_eq!(
+        scan(&[0, 2]),
+        [vec![Datum::Int4(1), Datum::Null, Datum::Int4(3)], row(&[4])]
+    );
+    assert_eq!(scan(&[]), [row(&[]), row(&[])]);
+    // A row in deltas is folded as a whole.
+    store.put(&row_key(TABLE, b"l"), 11, &delta(0, 5));
+    assert_eq!(scan(&[0])[1], row(&[4]), "11 is above the snapshot");
 }
 
 #[test]
@@ -302,7 +335,7 @@ proptest! {
             for (at, state) in states.iter().enumerate().filter(|(at, _)| *at as u64 >= from) {
                 let expected: Vec<(Bytes, Row)> = state
                     .iter()
-                    .map(|(name, row)| (row_key(TABLE, &[*name]).into(), row.clone()))
+                    .map(|(name, row)| (Bytes::copy_from_slice(&[*name]), row.clone()))
                     .collect();
                 for name in 0..4u8 {
                     prop_assert_eq!(store.at(&row_key(TABLE, &[name]), at as u64), state.get(&name).cloned());
@@ -313,7 +346,7 @@ proptest! {
                     let mut found = Vec::new();
                     loop {
                         let view = store.family.newest();
-                        let part = scan_rows(&view, (&from, &to), direction, at as u64, 0, chunk).unwrap();
+                        let part = scan_rows(&view, (&from, &to), direction, snapshot(at as u64), chunk).unwrap();
                         found.extend(part.items);
                         match (part.next, direction) {
                             (Some(next), Direction::Forward) => from = next,

@@ -21,10 +21,13 @@ use crate::locks::{
 use crate::transaction::Inner;
 use crate::{DeadlockPolicy, Isolation, Key, LockName, LockRequest, LockWait, Mode, TableId, TxnError};
 
+/// What a sleeper is told: positions of requests that asked for A and are covered by X, or why it waits no more.
+type Answer = Result<Vec<usize>, AbortReason>;
+
 /// The lock table and its sleepers.
 pub(crate) struct Locks {
     table: LockTable,
-    sleepers: HashMap<Ticket, oneshot::Sender<Result<Vec<usize>, AbortReason>>>,
+    sleepers: HashMap<Ticket, oneshot::Sender<Answer>>,
     /// Who asked for ACCESS EXCLUSIVE: only then lock-free reads look at the table at all.
     exclusive_tables: Vec<(TransactionId, TableId)>,
 }
@@ -33,10 +36,7 @@ pub(crate) struct Locks {
 #[must_use]
 #[derive(Default)]
 pub(crate) struct Wakeups {
-    answers: Vec<(
-        oneshot::Sender<Result<Vec<usize>, AbortReason>>,
-        Result<Vec<usize>, AbortReason>,
-    )>,
+    answers: Vec<(oneshot::Sender<Answer>, Result<Vec<usize>, AbortReason>)>,
     dooms: Vec<(TransactionId, AbortReason)>,
 }
 

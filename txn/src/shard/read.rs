@@ -129,14 +129,16 @@ impl Shard {
         table: TableId,
         range: (&[u8], &[u8]),
         direction: Direction,
-        at: Timestamp,
+        (at, columns): (Timestamp, Option<&[u16]>),
         count_max: usize,
     ) -> Result<Chunk<(Key, Row)>, TxnError> {
         let hidden_below = self.facts.clears.hidden_below(&[table], at);
-        let mut chunk = mvcc::scan_rows(&self.view(), range, direction, at, hidden_below, count_max)?;
-        for (key, _) in &mut chunk.items {
-            *key = key.slice(mvcc::HEADER_SIZE..);
-        }
+        let snapshot = mvcc::Snapshot {
+            at,
+            hidden_below,
+            columns,
+        };
+        let chunk = mvcc::scan_rows(&self.view(), range, direction, snapshot, count_max)?;
         self.check_snapshot(at)?;
         Ok(chunk)
     }
