@@ -1,1 +1,110 @@
-//! tests
+//! End-to-end tests of the real binary: a server process per test, on a free port and a data directory of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use tokio_postgres::{Client, NoTls};
+
+/// A running server; killed when dropped.
+pub struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    /// Starts the binary that was built beside this test, on a data directory, and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it does not become ready; its log is in the message.
+    pub fn start(data: &Path) -> Result<Server> {
+        let log = data.with_extension("log");
+        let mut process = Command::new(binary()?)
+            .args(["start", "--sql", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(std::fs::OpenOptions::new().create(true).append(true).open(&log)?)
+            .spawn()?;
+        let output = process.stdout.take().context("standard output is piped")?;
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            if let Some(port) = line
+                .split(" -p ")
+                .nth(1)
+                .and_then(|rest| rest.split_whitespace().next())
+            {
+                return Ok(Server {
+                    process,
+                    port: port.parse()?,
+                });
+            }
+        }
+        let status = process.wait()?;
+        bail!(
+            "the server ended with {status}: {}",
+            std::fs::read_to_string(&log).unwrap_or_default()
+        )
+    }
+
+    /// Connects as the superuser.
+    ///
+    /// # Errors
+    /// What connecting reports.
+    pub async fn connect(&self) -> Result<Client> {
+        let parameters = format!("host=127.0.0.1 port={} user=cambium dbname=cambium", self.port);
+        let (client, connection) = tokio_postgres::connect(&parameters, NoTls).await?;
+        // An error of the connection reaches the statement that waits for its answer.
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Kills the process with SIGKILL and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it cannot be killed.
+    pub fn kill(mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Asks the process to stop, and waits for it.
+    ///
+    /// # Errors
+    /// If it does not end with status 0.
+    pub fn stop(mut self) -> Result<()> {
+        let pid = i32::try_from(self.process.id())?;
+        // SAFETY: sends a signal to our own child, which has not been waited for.
+        unsafe { libc::kill(pid, libc::SIGTERM) };
+        let status = self.process.wait()?;
+        if !status.success() {
+            bail!("the server ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The `cambium` binary of this build: tests run from `target/PROFILE/deps`.
+fn binary() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .context("a test runs in target/PROFILE/deps")?;
+    let binary = profile.join("cambium");
+    if !binary.exists() {
+        bail!(
+            "{} is missing: build the workspace first (`make test` does)",
+            binary.display()
+        );
+    }
+    Ok(binary)
+}
