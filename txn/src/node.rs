@@ -189,11 +189,19 @@ impl Node {
 
     /// Bytes of everything the shards hold, on disk and in memory, roughly.
     pub fn total_bytes(&self) -> u64 {
-        self.inner.shards.iter().map(|shard| shard.group.family().size_bytes()).sum()
+        self.inner
+            .shards
+            .iter()
+            .map(|shard| shard.group.family().size_bytes())
+            .sum()
     }
 
     fn range_bytes(&self, from: &[u8], to: &[u8]) -> u64 {
-        self.inner.shards.iter().map(|shard| shard.group.family().range_bytes_estimate(from, to)).sum()
+        self.inner
+            .shards
+            .iter()
+            .map(|shard| shard.group.family().range_bytes_estimate(from, to))
+            .sum()
     }
 
     /// Sets how locks are called in errors: ids are all this layer knows.

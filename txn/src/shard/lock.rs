@@ -36,7 +36,7 @@ pub(crate) struct Locks {
 #[must_use]
 #[derive(Default)]
 pub(crate) struct Wakeups {
-    answers: Vec<(oneshot::Sender<Answer>, Result<Vec<usize>, AbortReason>)>,
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     dooms: Vec<(TransactionId, AbortReason)>,
 }
 
