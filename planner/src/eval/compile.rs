@@ -214,6 +214,10 @@ impl<'a> Compiler<'a> {
             return Err(not_scalar(function));
         };
         let nodes = self.nodes(args)?;
+        // PostgreSQL folds a strict call of a constant NULL before it runs: what the other arguments would raise is not raised.
+        if function.strict && nodes.iter().any(|node| matches!(node, Node::Literal(Datum::Null))) {
+            return Ok(Node::Literal(Datum::Null));
+        }
         if args.len() == 2 {
             match common_operation(function.name) {
                 Some(Common::Compare(comparison)) => {
