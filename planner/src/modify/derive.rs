@@ -181,6 +181,16 @@ fn constant(expr: &Expr, target: Target<'_>) -> Option<Datum> {
     match &expr.kind {
         ExprKind::Literal(datum) => Some(datum.clone()),
         ExprKind::Parameter(index) => target.parameters.get(*index).cloned(),
+        // The subscripts of an assignment, gathered.
+        ExprKind::Array {
+            elements,
+            nested: false,
+        } => {
+            let steps = elements
+                .iter()
+                .map(|element| step_text(&constant(element, target)?).map(Datum::text));
+            Some(Datum::array(oid::TEXT, steps.collect::<Option<Vec<_>>>()?))
+        }
         _ => None,
     }
 }
@@ -239,7 +249,7 @@ fn collect_writes<'e>(
             inputs.push(new);
             inputs.extend(rest);
         }
-        ("jsonb_subscript_assign", [path, new]) => {
+        ("jsonb_subscript_set", [path, new]) => {
             push(text_array(&constant(path, target)?)?, PathWriteKind::SetWithParents)?;
             inputs.push(new);
         }
