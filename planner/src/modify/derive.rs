@@ -249,7 +249,7 @@ fn collect_writes<'e>(
             inputs.push(new);
             inputs.extend(rest);
         }
-        ("jsonb_subscript_set", [path, new]) => {
+        ("jsonb_subscript_set", [path, new, ..]) => {
             push(text_array(&constant(path, target)?)?, PathWriteKind::SetWithParents)?;
             inputs.push(new);
         }
