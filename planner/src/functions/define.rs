@@ -2,13 +2,15 @@
 
 use storage::Datum;
 
-use super::{Accumulator, Body, CallContext, CallTypes, Function, FunctionKind, Volatility};
+use super::{Accumulator, Body, CallContext, CallTypes, Function, FunctionKind, RowIterator, Volatility};
 use crate::SqlResult;
 
 /// Body of a scalar function.
 pub type ScalarBody = fn(&mut CallContext<'_>, &[Datum]) -> SqlResult<Datum>;
 /// Body of a set-returning function.
 pub type SetBody = fn(&mut CallContext<'_>, &[Datum]) -> SqlResult<Vec<Vec<Datum>>>;
+/// Body of a set-returning function that makes its rows as they are asked for.
+pub type RowsBody = fn(&mut CallContext<'_>, &[Datum]) -> SqlResult<RowIterator>;
 /// Maker of an aggregate's accumulators.
 pub type AggregateBody = fn(&CallTypes<'_>) -> Box<dyn Accumulator>;
 
@@ -36,6 +38,13 @@ pub const fn scalar(oid: u32, name: &'static str, args: &'static [u32], returns:
 /// A strict, immutable set-returning function.
 pub const fn set(oid: u32, name: &'static str, args: &'static [u32], returns: u32, body: SetBody) -> Function {
     let mut function = row(oid, name, args, returns, Body::Set(body));
+    function.kind = FunctionKind::Set;
+    function
+}
+
+/// A strict, immutable set-returning function that makes its rows as they are asked for.
+pub const fn rows(oid: u32, name: &'static str, args: &'static [u32], returns: u32, body: RowsBody) -> Function {
+    let mut function = row(oid, name, args, returns, Body::Rows(body));
     function.kind = FunctionKind::Set;
     function
 }

@@ -35,6 +35,7 @@ mod system;
 mod tests;
 mod text;
 pub mod value;
+mod wire;
 
 pub use cast::{Cast, CastContext, CastMethod};
 pub use convert::{convert, equality_between};
@@ -101,11 +102,16 @@ pub enum Body {
     Scalar(fn(&mut CallContext<'_>, &[Datum]) -> SqlResult<Datum>),
     /// A set-returning function: rows of one or more columns.
     Set(fn(&mut CallContext<'_>, &[Datum]) -> SqlResult<Vec<Vec<Datum>>>),
+    /// A set-returning function that makes its rows as they are asked for: LIMIT ends it, and no set need fit in memory.
+    Rows(fn(&mut CallContext<'_>, &[Datum]) -> SqlResult<RowIterator>),
     /// An aggregate: makes a fresh accumulator.
     Aggregate(fn(&CallTypes<'_>) -> Box<dyn Accumulator>),
     /// A window function, computed by the window operator by name.
     Window,
 }
+
+/// Rows of a set-returning function, one at a time.
+pub type RowIterator = Box<dyn Iterator<Item = SqlResult<Vec<Datum>>> + Send>;
 
 /// Types at a call site, for polymorphic implementations.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +172,7 @@ static FAMILIES: &[&[Function]] = &[
     series::FUNCTIONS,
     system::FUNCTIONS,
     text::FUNCTIONS,
+    wire::FUNCTIONS,
     json::access::FUNCTIONS,
     json::aggregate::FUNCTIONS,
     json::change::FUNCTIONS,

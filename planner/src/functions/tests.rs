@@ -297,6 +297,14 @@ impl Parser<'_> {
                 ty: result,
                 rows: Some(body(&mut context, &datums)?),
             }),
+            Body::Rows(body) => {
+                let rows = body(&mut context, &datums)?.collect::<SqlResult<Vec<Vec<Datum>>>>()?;
+                Ok(Value {
+                    datum: Datum::Null,
+                    ty: result,
+                    rows: Some(rows),
+                })
+            }
             Body::Aggregate(_) | Body::Window => panic!("{function:?} is no function of values"),
         }
     }

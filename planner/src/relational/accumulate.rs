@@ -39,7 +39,7 @@ impl AggregateProgram {
     pub fn maker(function: &'static Function) -> Option<fn(&CallTypes<'_>) -> Box<dyn Accumulator>> {
         match function.body {
             Body::Aggregate(make) => Some(make),
-            Body::Scalar(_) | Body::Set(_) | Body::Window => None,
+            Body::Scalar(_) | Body::Set(_) | Body::Rows(_) | Body::Window => None,
         }
     }
 

@@ -24,6 +24,7 @@ pub mod number;
 pub mod numeric;
 pub mod oid;
 mod output;
+mod posix;
 pub mod record;
 pub mod reg;
 pub mod style;

@@ -10,6 +10,7 @@ use chrono_tz::{OffsetName, Tz};
 
 use super::abbreviation;
 use super::calendar::{self, SECONDS_PER_DAY};
+use super::posix::{self, Rule};
 
 /// Furthest displacement of a zone, in hours (PostgreSQL's MAX_TZDISP_HOUR).
 pub const DISPLACEMENT_HOURS_MAX: i32 = 15;
@@ -21,6 +22,8 @@ pub enum Zone {
     Named(Tz),
     /// A fixed offset: seconds west, what SHOW prints, and the abbreviation.
     Fixed(i32, Arc<str>, Arc<str>),
+    /// A POSIX specification with daylight saving time.
+    Rule(Arc<Rule>),
 }
 
 /// What holds in a zone at some moment.
@@ -59,7 +62,7 @@ impl Zone {
         {
             return Some(Zone::Named(*zone));
         }
-        posix(name)
+        posix::parse(name)
     }
 
     /// The zone of a `TimeZone` setting: a name, or hours east of UTC.
@@ -77,6 +80,7 @@ impl Zone {
         match self {
             Zone::Named(zone) => zone.name(),
             Zone::Fixed(_, name, _) => name,
+            Zone::Rule(rule) => &rule.name,
         }
     }
 
@@ -85,6 +89,7 @@ impl Zone {
         match self {
             Zone::Fixed(west, _, _) => Some(*west),
             Zone::Named(Tz::UTC) => Some(0),
+            Zone::Rule(_) => None,
             Zone::Named(_) => {
                 // Two moments in opposite seasons tell a zone with daylight saving time; PostgreSQL demands no
                 // transition ever, which only differs for zones that once changed.
@@ -101,6 +106,7 @@ impl Zone {
         match self {
             Zone::Fixed(west, _, _) => *west,
             Zone::Named(Tz::UTC) => 0,
+            Zone::Rule(rule) => rule.at_utc(seconds).west,
             Zone::Named(zone) => match moment(seconds) {
                 Some(utc) => -zone.offset_from_utc_datetime(&utc).fix().local_minus_utc(),
                 None => 0,
@@ -116,6 +122,7 @@ impl Zone {
                 is_dst: false,
                 abbreviation: abbreviation.to_string(),
             },
+            Zone::Rule(rule) => rule.at_utc(seconds),
             Zone::Named(zone) => {
                 let Some(utc) = moment(seconds) else {
                     return ZoneMoment {
@@ -194,42 +201,6 @@ fn same_shape(seconds: i64, year: i32) -> Option<i64> {
         calendar::is_leap(candidate) == calendar::is_leap(year) && (calendar::date2j(candidate, 1, 1) - first) % 7 == 0
     })?;
     Some(seconds + i64::from(calendar::date2j(wanted, 1, 1) - first) * SECONDS_PER_DAY)
-}
-
-/// Reads `FOO+3`, `FOO-3:30`, `<+03>-3`: an abbreviation and the offset *west*. Rules for daylight saving time in such a
-/// specification are not read.
-fn posix(text: &str) -> Option<Zone> {
-    let (abbreviation, rest) = match text.strip_prefix('<') {
-        Some(body) => body.split_once('>')?,
-        None => text.split_at(text.find(|c: char| !c.is_ascii_alphabetic())?),
-    };
-    if abbreviation.len() < 3 && !text.starts_with('<') || rest.is_empty() {
-        return None;
-    }
-    let (sign, digits) = match rest.as_bytes()[0] {
-        b'-' => (-1, &rest[1..]),
-        b'+' => (1, &rest[1..]),
-        _ => (1, rest),
-    };
-    let mut parts = digits
-        .split(':')
-        .map(|part| part.parse::<i32>().ok().filter(|part| *part >= 0));
-    let hours = parts.next()??;
-    let minutes = parts.next().unwrap_or(Some(0))?;
-    let seconds = parts.next().unwrap_or(Some(0))?;
-    if parts.next().is_some() || hours > 167 || minutes > 59 || seconds > 59 {
-        return None;
-    }
-    let name = if text.starts_with('<') {
-        text.to_owned()
-    } else {
-        text.to_ascii_uppercase()
-    };
-    Some(Zone::Fixed(
-        sign * (hours * 3600 + minutes * 60 + seconds),
-        name.into(),
-        abbreviation.to_ascii_uppercase().into(),
-    ))
 }
 
 /// A zone in a function's argument or in a timestamp's text: an abbreviation, a name, or a POSIX specification.

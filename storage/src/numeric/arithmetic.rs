@@ -73,6 +73,15 @@ impl Numeric {
         self.divide_to_scale(other, division_scale(self, other))
     }
 
+    /// Quotient of a value that may have left the limits (a sum of squares) and a whole number, with the scale that `/`
+    /// gives. `scale` is at most twice [`SCALE_MAX`].
+    ///
+    /// # Errors
+    /// As [`Numeric::div`].
+    pub fn quotient(dividend: BigInt, scale: u32, divisor: BigInt) -> NumericResult {
+        Numeric::big(dividend, scale).div(&Numeric::big(divisor, 0))
+    }
+
     /// Quotient cut off to a whole number (`div(a, b)`).
     ///
     /// # Errors

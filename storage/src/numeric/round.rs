@@ -4,7 +4,7 @@ use num_bigint::BigInt;
 use num_integer::Integer;
 use num_traits::Zero;
 
-use super::{Numeric, NumericError, NumericResult, RESULT_SCALE_MAX, Repr, SCALE_MAX, integer};
+use super::{INTEGER_DIGITS_MAX, Numeric, NumericError, NumericResult, Repr, SCALE_MAX, integer};
 
 /// How digits beyond the wanted scale are dropped.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -152,8 +152,9 @@ pub(crate) fn unpack_modifier(modifier: i32) -> Option<(i32, i32)> {
     Some(((packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024))
 }
 
+/// Beyond one more than the digits a value can have, rounding changes nothing any more.
 fn clamp(scale: i32) -> i32 {
-    scale.clamp(-(RESULT_SCALE_MAX as i32), RESULT_SCALE_MAX as i32)
+    scale.clamp(-(INTEGER_DIGITS_MAX as i32) - 1, SCALE_MAX as i32)
 }
 
 fn drop_small(mantissa: i128, digits: u32, rounding: Rounding) -> i128 {

@@ -1,6 +1,6 @@
 //! variance and stddev.
 
-use num_bigint::BigInt;
+use num_bigint::{BigInt, Sign};
 use storage::{Datum, Numeric};
 
 use super::{at, exact, float};
@@ -91,11 +91,30 @@ impl Accumulator for FloatSpread {
     }
 }
 
+/// A sum of any size: what is summed up may leave numeric's limits before it is divided.
+#[derive(Default)]
+struct Sum {
+    mantissa: BigInt,
+    scale: u32,
+}
+
+impl Sum {
+    fn add(&mut self, mantissa: BigInt, scale: u32) {
+        if scale > self.scale {
+            self.mantissa *= BigInt::from(10).pow(scale - self.scale);
+            self.scale = scale;
+        }
+        self.mantissa += mantissa * BigInt::from(10).pow(self.scale - scale);
+    }
+}
+
 /// Spread of integers and numerics, from exact sums.
 pub struct ExactSpread {
     count: i64,
-    sum: Numeric,
-    squares: Numeric,
+    sum: Sum,
+    squares: Sum,
+    /// NaN or an infinity was among the values.
+    is_undefined: bool,
     spread: Spread,
 }
 
@@ -103,8 +122,9 @@ impl ExactSpread {
     pub fn new(spread: Spread) -> Self {
         Self {
             count: 0,
-            sum: Numeric::ZERO,
-            squares: Numeric::ZERO,
+            sum: Sum::default(),
+            squares: Sum::default(),
+            is_undefined: false,
             spread,
         }
     }
@@ -112,10 +132,14 @@ impl ExactSpread {
 
 impl Accumulator for ExactSpread {
     fn add(&mut self, args: &[Datum]) -> SqlResult<()> {
-        let value = exact(at(args, 0)?)?;
         self.count += 1;
-        self.sum = self.sum.add(&value)?;
-        self.squares = self.squares.add(&value.mul(&value)?)?;
+        match exact(at(args, 0)?)?.big_parts() {
+            Some((mantissa, scale)) => {
+                self.squares.add(&mantissa * &mantissa, scale * 2);
+                self.sum.add(mantissa, scale);
+            }
+            None => self.is_undefined = true,
+        }
         Ok(())
     }
 
@@ -124,20 +148,21 @@ impl Accumulator for ExactSpread {
         if self.count < least {
             return Ok(Datum::Null);
         }
-        if !self.sum.is_finite() {
+        if self.is_undefined {
             return Ok(Datum::Numeric(Numeric::NAN));
         }
-        let count = Numeric::from(self.count);
-        let difference = count.mul(&self.squares)?.sub(&self.sum.mul(&self.sum)?)?;
-        if difference.signum() <= 0 {
+        let count = BigInt::from(self.count);
+        // The squares' scale is twice the sum's: both grow together.
+        let difference = &count * &self.squares.mantissa - &self.sum.mantissa * &self.sum.mantissa;
+        if difference.sign() != Sign::Plus {
             return Ok(Datum::Numeric(Numeric::ZERO));
         }
-        let other = if self.spread.is_sample() {
-            Numeric::from(self.count - 1)
+        let divisor = if self.spread.is_sample() {
+            &count * (&count - 1)
         } else {
-            count.clone()
+            &count * &count
         };
-        let variance = difference.div(&count.mul(&other)?)?;
+        let variance = Numeric::quotient(difference, self.squares.scale, divisor)?;
         if !self.spread.is_deviation() {
             return Ok(Datum::Numeric(variance));
         }
@@ -145,7 +170,7 @@ impl Accumulator for ExactSpread {
     }
 
     fn size(&self) -> usize {
-        96 + self.sum.heap_size() + self.squares.heap_size()
+        96 + (self.sum.mantissa.bits() + self.squares.mantissa.bits()) as usize / 8
     }
 }
 

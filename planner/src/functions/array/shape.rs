@@ -1,10 +1,12 @@
 //! Bounds and dimensions, and arrays as rows.
 
+use std::sync::Arc;
+
 use storage::{Array, Datum};
 
 use crate::SqlResult;
-use crate::functions::CallContext;
 use crate::functions::call::argument;
+use crate::functions::{CallContext, RowIterator};
 
 fn dimension(array: &Array, number: i32) -> Option<(i32, i32)> {
     usize::try_from(number)
@@ -43,21 +45,23 @@ pub fn dimensions(array: &Array) -> Option<String> {
 }
 
 /// `unnest`: every element, in row-major order.
-pub fn unnest(_context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
-    let array: &Array = argument(args, 0)?;
-    Ok(array.elements.iter().map(|element| vec![element.clone()]).collect())
+pub fn unnest(_context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<RowIterator> {
+    let array: &Arc<Array> = argument(args, 0)?;
+    let array = array.clone();
+    Ok(Box::new(
+        (0..array.elements.len()).map(move |index| Ok(vec![array.elements[index].clone()])),
+    ))
 }
 
 /// `generate_subscripts(array, dimension [, reverse])`
-pub fn subscripts(_context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+pub fn subscripts(_context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<RowIterator> {
     let array: &Array = argument(args, 0)?;
     let is_reverse = argument::<Option<bool>>(args, 2)?.unwrap_or(false);
     let Some((length, lower)) = dimension(array, argument(args, 1)?) else {
-        return Ok(Vec::new());
+        return Ok(Box::new(std::iter::empty()));
     };
-    let mut rows: Vec<Vec<Datum>> = (lower..lower + length).map(|index| vec![Datum::Int4(index)]).collect();
-    if is_reverse {
-        rows.reverse();
-    }
-    Ok(rows)
+    Ok(Box::new((0..length).map(move |offset| {
+        let offset = if is_reverse { length - 1 - offset } else { offset };
+        Ok(vec![Datum::Int4(lower + offset)])
+    })))
 }

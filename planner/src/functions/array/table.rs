@@ -5,7 +5,7 @@ use super::{search, set_element, set_slice, shape};
 use crate::functions::CallContext;
 use crate::functions::Function;
 use crate::functions::call::{binary, binary_with, ternary, ternary_with, unary};
-use crate::functions::define::{scalar, set};
+use crate::functions::define::{rows, scalar};
 use crate::types::oid::*;
 use storage::{Array, Datum};
 
@@ -32,9 +32,9 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(748, "array_ndims", &[ANYARRAY], INT4, |_, a| unary(shape::dimension_count, a)),
     scalar(747, "array_dims", &[ANYARRAY], TEXT, |_, a| unary(shape::dimensions, a)),
     scalar(3179, "cardinality", &[ANYARRAY], INT4, |_, a| unary(|x: &Array| x.elements.len() as i32, a)),
-    set(2331, "unnest", &[ANYARRAY], ANYELEMENT, shape::unnest),
-    set(1191, "generate_subscripts", &[ANYARRAY, INT4, BOOL], INT4, shape::subscripts),
-    set(1192, "generate_subscripts", &[ANYARRAY, INT4], INT4, shape::subscripts),
+    rows(2331, "unnest", &[ANYARRAY], ANYELEMENT, shape::unnest),
+    rows(1191, "generate_subscripts", &[ANYARRAY, INT4, BOOL], INT4, shape::subscripts),
+    rows(1192, "generate_subscripts", &[ANYARRAY, INT4], INT4, shape::subscripts),
     // Assignment to subscripts, by names that SQL cannot spell.
     scalar(9020, "array set element", &[ANYARRAY, INT4_ARRAY, ANYELEMENT], ANYARRAY, set_element).lenient(),
     scalar(9021, "array set slice", &[ANYARRAY, INT4_ARRAY, INT4_ARRAY, ANYARRAY], ANYARRAY, set_slice).lenient(),

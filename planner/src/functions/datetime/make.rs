@@ -8,8 +8,9 @@ use crate::functions::CallContext;
 use crate::functions::call::argument;
 use crate::functions::value::{Date, Time, Timestamp, TimestampTz};
 use crate::types::calendar::{self, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND};
+use crate::types::datetime::decode::displacement;
 use crate::types::datetime::unknown_zone;
-use crate::types::zone::{self, DISPLACEMENT_HOURS_MAX, Zone, ZoneName};
+use crate::types::zone::{self, Zone, ZoneName};
 use crate::{SqlError, SqlResult, SqlState};
 
 fn refuse(message: String) -> SqlError {
@@ -106,7 +107,10 @@ fn strict_zone(name: &str, local: Timestamp) -> SqlResult<Zone> {
         );
     }
     if name.starts_with(['+', '-']) {
-        return numeric_zone(name).ok_or_else(|| invalid(format!("numeric time zone \"{name}\" out of range")));
+        return match displacement(name) {
+            Some(west) => Ok(Zone::fixed(west)),
+            None => Err(invalid(format!("numeric time zone \"{name}\" out of range"))),
+        };
     }
     match zone::lookup(name).ok_or_else(|| unknown_zone(name))? {
         ZoneName::Zone(zone) => Ok(zone),
@@ -117,24 +121,6 @@ fn strict_zone(name: &str, local: Timestamp) -> SqlResult<Zone> {
             &zone,
         ))),
     }
-}
-
-fn numeric_zone(name: &str) -> Option<Zone> {
-    let mut parts = name[1..].split(':');
-    let first = parts.next()?;
-    let mut hours: i32 = first.parse().ok()?;
-    let mut minutes: i32 = match parts.next() {
-        Some(part) => part.parse().ok()?,
-        None => 0,
-    };
-    if first.len() > 2 && !name.contains(':') {
-        (hours, minutes) = (hours / 100, hours % 100);
-    }
-    if hours > DISPLACEMENT_HOURS_MAX || minutes > 59 {
-        return None;
-    }
-    let east = (hours * 60 + minutes) * 60;
-    Some(Zone::fixed(if name.starts_with('-') { east } else { -east }))
 }
 
 /// make_interval

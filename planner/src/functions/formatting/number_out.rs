@@ -100,8 +100,10 @@ fn float(value: f64, template: &str, precision: usize) -> SqlResult<String> {
     // No more digits than the type holds.
     let whole = if scaled.is_finite() {
         format!("{:.0}", scaled.abs()).len()
+    } else if scaled.is_nan() {
+        "NaN".len()
     } else {
-        8
+        "Infinity".len()
     };
     if whole >= precision {
         pattern.after = 0;

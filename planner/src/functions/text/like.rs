@@ -122,3 +122,32 @@ pub fn with_escape(pattern: &str, escape: &str) -> SqlResult<String> {
     }
     Ok(out)
 }
+
+/// As [`with_escape`], for bytea.
+pub fn bytes_with_escape(pattern: &[u8], escape: &[u8]) -> SqlResult<Vec<u8>> {
+    let escape = match escape {
+        [] => None,
+        &[escape] => Some(escape),
+        _ => {
+            return Err(
+                SqlError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+                    .hint("Escape string must be empty or one character."),
+            );
+        }
+    };
+    let mut out = Vec::with_capacity(pattern.len() + 8);
+    let mut is_escaped = false;
+    for &byte in pattern {
+        if Some(byte) == escape && !is_escaped {
+            out.push(b'\\');
+            is_escaped = true;
+            continue;
+        }
+        if byte == b'\\' && !is_escaped {
+            out.push(b'\\');
+        }
+        out.push(byte);
+        is_escaped = false;
+    }
+    Ok(out)
+}

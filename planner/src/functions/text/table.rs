@@ -122,6 +122,7 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(2006, "byteanlike", &[BYTEA, BYTEA], BOOL, |_, a| binary(|x: &[u8], y: &[u8]| like::matches_bytes(x, y).map(|found| !found), a)),
     scalar(2008, "notlike", &[BYTEA, BYTEA], BOOL, |_, a| binary(|x: &[u8], y: &[u8]| like::matches_bytes(x, y).map(|found| !found), a)),
     scalar(1637, "like_escape", &[TEXT, TEXT], TEXT, |_, a| binary(like::with_escape, a)),
+    scalar(2009, "like_escape", &[BYTEA, BYTEA], BYTEA, |_, a| binary(like::bytes_with_escape, a)),
     // Encodings and digests.
     scalar(1946, "encode", &[BYTEA, TEXT], TEXT, |_, a| binary(encode::encode, a)),
     scalar(1947, "decode", &[TEXT, TEXT], BYTEA, |_, a| binary(encode::decode, a)),

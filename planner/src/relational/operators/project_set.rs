@@ -7,7 +7,7 @@ use storage::Datum;
 
 use crate::bound::FunctionCall;
 use crate::eval::{Layout, Program};
-use crate::functions::{Body, CallContext, CallTypes, Function};
+use crate::functions::{Body, CallContext, CallTypes, Function, RowIterator};
 use crate::relational::batch::Batch;
 use crate::relational::evaluator::{Evaluator, SubPlans};
 use crate::relational::plan::{Operator, Plan};
@@ -43,16 +43,15 @@ impl SetCall {
     }
 
     /// The rows for one input row.
-    pub async fn rows(&self, evaluator: &mut Evaluator, row: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+    pub async fn rows(&self, evaluator: &mut Evaluator, row: &[Datum]) -> SqlResult<RowIterator> {
         let mut args = Vec::with_capacity(self.args.len());
         evaluator.eval_into(&self.args, row, &mut args).await?;
-        let is_set = matches!(self.function.body, Body::Set(_));
+        let is_set = matches!(self.function.body, Body::Set(_) | Body::Rows(_));
         if self.function.strict && args.iter().any(Datum::is_null) {
             // No rows from a set-returning function, one NULL from a scalar one.
-            return Ok(if is_set {
-                Vec::new()
-            } else {
-                vec![vec![Datum::Null; self.width]]
+            return Ok(match is_set {
+                true => Box::new(std::iter::empty()),
+                false => Box::new(std::iter::once(Ok(vec![Datum::Null]))),
             });
         }
         let types: Vec<Type> = self.args.iter().map(Program::ty).collect();
@@ -65,21 +64,23 @@ impl SetCall {
             session: &*evaluator.runtime.session,
         };
         match self.function.body {
-            Body::Set(body) => {
-                let rows = body(&mut context, &args)?;
-                Ok(match self.as_record {
-                    true => rows
-                        .into_iter()
-                        .map(|fields| vec![Datum::Record(fields.into())])
-                        .collect(),
-                    false => rows.into_iter().map(|row| self.spread(row)).collect(),
-                })
-            }
-            Body::Scalar(body) => Ok(vec![self.spread(vec![body(&mut context, &args)?])]),
+            Body::Set(body) => Ok(Box::new(body(&mut context, &args)?.into_iter().map(Ok))),
+            Body::Rows(body) => body(&mut context, &args),
+            Body::Scalar(body) => Ok(Box::new(std::iter::once(Ok(vec![body(&mut context, &args)?])))),
             Body::Aggregate(_) | Body::Window => Err(SqlError::new(
                 SqlState::INTERNAL_ERROR,
                 format!("function {} does not give rows", self.function.name),
             )),
+        }
+    }
+
+    /// A row as the plan wants it: one record, or its fields in the width of the column list.
+    fn shape(&self, row: Vec<Datum>) -> Vec<Datum> {
+        let is_set = matches!(self.function.body, Body::Set(_) | Body::Rows(_));
+        if self.as_record && is_set {
+            vec![Datum::Record(row.into())]
+        } else {
+            self.spread(row)
         }
     }
 
@@ -153,9 +154,8 @@ struct ProjectSet {
 /// What the calls gave for one input row.
 struct Expansion {
     row: Vec<Datum>,
-    sets: Vec<std::vec::IntoIter<Vec<Datum>>>,
-    at: usize,
-    count: usize,
+    sets: Vec<RowIterator>,
+    at: i64,
 }
 
 #[async_trait]
@@ -166,18 +166,26 @@ impl Operator for ProjectSet {
         let mut values: Vec<Datum> = Vec::with_capacity(plan.layout.width());
         loop {
             if let Some(expansion) = &mut self.current {
-                while expansion.at < expansion.count && out.len() < rows_max {
+                let mut is_done = false;
+                while !is_done && out.len() < rows_max {
                     values.clear();
                     values.extend_from_slice(&expansion.row);
+                    is_done = true;
                     for (set, call) in expansion.sets.iter_mut().zip(&plan.calls) {
                         match set.next() {
-                            Some(row) => values.extend(row),
+                            Some(row) => {
+                                values.extend(call.shape(row?));
+                                is_done = false;
+                            }
                             None => values.extend(std::iter::repeat_n(Datum::Null, call.width)),
                         }
                     }
+                    if is_done {
+                        break;
+                    }
                     expansion.at += 1;
                     if plan.ordinality {
-                        values.push(Datum::Int8(expansion.at as i64));
+                        values.push(Datum::Int8(expansion.at));
                     }
                     out.push_slice(&values);
                 }
@@ -199,15 +207,9 @@ impl Operator for ProjectSet {
             };
             let mut sets = Vec::with_capacity(plan.calls.len());
             for call in &plan.calls {
-                sets.push(call.rows(&mut self.evaluator, &row).await?.into_iter());
+                sets.push(call.rows(&mut self.evaluator, &row).await?);
             }
-            let count = sets.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
-            self.current = Some(Expansion {
-                row,
-                sets,
-                at: 0,
-                count,
-            });
+            self.current = Some(Expansion { row, sets, at: 0 });
         }
     }
 }

@@ -129,6 +129,11 @@ pub fn time_only(text: &str, style: &Style, now: CurrentTime) -> Result<(Fields,
     Ok((time, west))
 }
 
+/// Seconds west of a displacement such as `+05:30`; `None` if it is out of range or none.
+pub fn displacement(text: &str) -> Option<i32> {
+    decode_zone(text).ok()
+}
+
 /// Offset (seconds west) of a zone at local fields.
 pub fn offset_at(fields: &Fields, zone: &Zone) -> i32 {
     zone.west_at_local(local_seconds(fields))

@@ -20,21 +20,22 @@ pub fn parse(text: &str, style: &Style, range: u32) -> Result<Interval, Fault> {
     .and_then(|sum| sum.finish())
 }
 
-/// An interval under construction; years and months are added up wider than they end.
+/// An interval under construction; years and months are added up apart, each in its own range.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
-    months: i64,
-    days: i64,
+    years: i32,
+    months: i32,
+    days: i32,
     micros: i64,
 }
 
 impl Sum {
     fn finish(self) -> Result<Interval, Fault> {
-        let months = i32::try_from(self.months).map_err(|_| Fault::Range)?;
-        let days = i32::try_from(self.days).map_err(|_| Fault::Range)?;
+        let months = i64::from(self.years) * 12 + i64::from(self.months);
+        let months = i32::try_from(months).map_err(|_| Fault::Range)?;
         Ok(Interval {
             months,
-            days,
+            days: self.days,
             micros: self.micros,
         })
     }
@@ -64,55 +65,52 @@ impl Sum {
         Ok(())
     }
 
-    fn add_days(&mut self, value: i64, scale: i64) -> Result<(), Fault> {
-        let days = i32::try_from(value).map_err(|_| Fault::Field)?;
-        self.days = i64::from(i32::try_from(self.days + i64::from(days) * scale).map_err(|_| Fault::Field)?);
+    fn add_days(&mut self, value: i64, scale: i32) -> Result<(), Fault> {
+        let days = small(value)?.checked_mul(scale).ok_or(Fault::Field)?;
+        self.days = self.days.checked_add(days).ok_or(Fault::Field)?;
         Ok(())
     }
 
     /// Adds a fraction of `scale` days; what is left of a day goes to the time.
-    fn add_fraction_days(&mut self, fraction: f64, scale: i64) -> Result<(), Fault> {
+    fn add_fraction_days(&mut self, fraction: f64, scale: i32) -> Result<(), Fault> {
         if fraction == 0.0 {
             return Ok(());
         }
-        let exact = fraction * scale as f64;
-        let whole = exact as i64;
-        self.days = i64::from(i32::try_from(self.days + whole).map_err(|_| Fault::Field)?);
-        self.add_fraction_micros(exact - whole as f64, MICROS_PER_DAY)
+        let exact = fraction * f64::from(scale);
+        let whole = exact as i32;
+        self.days = self.days.checked_add(whole).ok_or(Fault::Field)?;
+        self.add_fraction_micros(exact - f64::from(whole), MICROS_PER_DAY)
     }
 
     fn add_months(&mut self, value: i64) -> Result<(), Fault> {
-        let months = i32::try_from(value).map_err(|_| Fault::Field)?;
-        self.months = self.months.checked_add(i64::from(months)).ok_or(Fault::Field)?;
-        i32::try_from(self.months).map_err(|_| Fault::Field)?;
+        self.months = self.months.checked_add(small(value)?).ok_or(Fault::Field)?;
         Ok(())
     }
 
-    fn add_years(&mut self, value: i64, scale: i64) -> Result<(), Fault> {
-        let years = i32::try_from(value)
-            .ok()
-            .and_then(|value| i64::from(value).checked_mul(scale))
-            .ok_or(Fault::Field)?;
-        self.months = years
-            .checked_mul(12)
-            .and_then(|months| self.months.checked_add(months))
-            .ok_or(Fault::Field)?;
+    fn add_years(&mut self, value: i64, scale: i32) -> Result<(), Fault> {
+        let years = small(value)?.checked_mul(scale).ok_or(Fault::Field)?;
+        self.years = self.years.checked_add(years).ok_or(Fault::Field)?;
         Ok(())
     }
 
     /// Adds a fraction of `scale` years, in whole months.
-    fn add_fraction_years(&mut self, fraction: f64, scale: i64) -> Result<(), Fault> {
-        let months = (fraction * scale as f64 * 12.0).round_ties_even();
-        self.months += months as i64;
+    fn add_fraction_years(&mut self, fraction: f64, scale: i32) -> Result<(), Fault> {
+        let months = (fraction * f64::from(scale) * 12.0).round_ties_even() as i32;
+        self.months = self.months.checked_add(months).ok_or(Fault::Field)?;
         Ok(())
     }
 
     fn negate(&mut self) -> Result<(), Fault> {
         self.micros = self.micros.checked_neg().ok_or(Fault::Field)?;
-        self.days = -self.days;
-        self.months = -self.months;
+        self.days = self.days.checked_neg().ok_or(Fault::Field)?;
+        self.months = self.months.checked_neg().ok_or(Fault::Field)?;
+        self.years = self.years.checked_neg().ok_or(Fault::Field)?;
         Ok(())
     }
+}
+
+fn small(value: i64) -> Result<i32, Fault> {
+    i32::try_from(value).map_err(|_| Fault::Field)
 }
 
 /// Reads fields from right to left, so that units come before their numbers (`DecodeInterval`).
@@ -292,7 +290,7 @@ fn add_number(
     })
 }
 
-fn add_years(sum: &mut Sum, value: i64, fraction: f64, scale: i64, set: u32) -> Result<u32, Fault> {
+fn add_years(sum: &mut Sum, value: i64, fraction: f64, scale: i32, set: u32) -> Result<u32, Fault> {
     sum.add_years(value, scale)?;
     sum.add_fraction_years(fraction, scale)?;
     Ok(set)
@@ -427,34 +425,36 @@ fn iso_extended_time(sum: &mut Sum, text: &str) -> Result<(), Fault> {
     if rest.is_empty() { Ok(()) } else { Err(Fault::Format) }
 }
 
-/// A number with its fraction and what follows it.
+/// Largest number a field of ISO 8601 may hold.
+const ISO_NUMBER_MAX: f64 = 1.0e15;
+
+/// A number with its fraction and what follows it. It is read as a double whole, exponent included.
 fn iso_number(text: &str) -> Result<(i64, f64, &str), Fault> {
     let sign = usize::from(text.starts_with('-'));
-    let body = &text[sign..];
-    let whole = body.bytes().take_while(u8::is_ascii_digit).count();
-    let mut size = whole;
-    if body[whole..].starts_with('.') {
-        size += 1 + body[whole + 1..].bytes().take_while(u8::is_ascii_digit).count();
+    let digits_from = |at: usize| text[at..].bytes().take_while(u8::is_ascii_digit).count();
+    let whole = digits_from(sign);
+    let mut size = sign + whole;
+    let mut digits = whole;
+    if text[size..].starts_with('.') {
+        let fraction = digits_from(size + 1);
+        digits += fraction;
+        size += 1 + fraction;
     }
-    if size == 0 {
+    if digits == 0 {
         return Err(Fault::Format);
     }
-    let value: i64 = if whole == 0 {
-        0
-    } else {
-        body[..whole].parse().map_err(|_| Fault::Field)?
-    };
-    let fraction: f64 = if size > whole + 1 {
-        body[whole..size].parse().map_err(|_| Fault::Format)?
-    } else {
-        0.0
-    };
-    let (value, fraction) = if sign == 1 {
-        (-value, -fraction)
-    } else {
-        (value, fraction)
-    };
-    Ok((value, fraction, &body[size..]))
+    if text[size..].starts_with(['e', 'E']) {
+        let exponent_sign = usize::from(text[size + 1..].starts_with(['+', '-']));
+        let exponent = digits_from(size + 1 + exponent_sign);
+        if exponent > 0 {
+            size += 1 + exponent_sign + exponent;
+        }
+    }
+    let value: f64 = text[..size].parse().map_err(|_| Fault::Format)?;
+    if value.abs() > ISO_NUMBER_MAX {
+        return Err(Fault::Field);
+    }
+    Ok((value.trunc() as i64, value - value.trunc(), &text[size..]))
 }
 
 /// Digits at the start of a field, without sign.
