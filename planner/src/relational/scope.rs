@@ -14,6 +14,7 @@ use crate::relational::batch::BATCH_ROWS;
 use crate::relational::build::Builder;
 use crate::relational::evaluator::{Evaluator, SubPlans};
 use crate::relational::plan::Plan;
+use crate::relational::rewrite::constants::{fold, fold_rel};
 use crate::relational::rewrite::optimise;
 use crate::relational::runtime::{Budget, Frame, ModifyHook, RowBatches, Runtime};
 use crate::relational::source::{RowSource, TransactionSource};
@@ -33,7 +34,9 @@ pub struct QueryPlan {
 /// Plans a query.
 pub fn plan_query(rel: &Rel, columns: &[ColumnId], session: &dyn SessionView) -> SqlResult<QueryPlan> {
     let mut scope = OuterScope::default();
-    let rel = optimise(rel.clone());
+    let mut rel = rel.clone();
+    fold_rel(&mut rel, session)?;
+    let rel = optimise(rel);
     let plan = Builder::for_query(session, &rel).build_exactly(&rel, columns, &mut scope)?;
     match scope.columns() {
         [] => Ok(QueryPlan { plan }),
@@ -165,6 +168,7 @@ impl CompiledExprs {
         let mut programs = Vec::with_capacity(exprs.len());
         for expr in exprs {
             let mut expr = (*expr).clone();
+            fold(&mut expr, session)?;
             crate::relational::rewrite::optimise_subqueries(&mut expr);
             programs.push(expressions.program(&expr)?);
         }

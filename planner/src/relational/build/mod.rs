@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use ahash::AHashSet;
 
-use crate::bound::{ColumnId, Cte, Expr, FunctionCall, OutputColumn, Rel, RowLock, SetKind, SortKey};
+use storage::Datum;
+
+use crate::bound::{ColumnId, Cte, Expr, ExprKind, FunctionCall, OutputColumn, Rel, RowLock, SetKind, SortKey};
 use crate::eval::{Layout, OuterScope, Program, SessionView};
 use crate::relational::columnar::adaptive::AdaptivePlan;
 use crate::relational::columnar::lower::ColumnTypes;
@@ -221,6 +223,15 @@ impl<'a> Builder<'a> {
 
     fn filter(&mut self, input: &Rel, predicate: &Expr, needed: &Needed, scope: &mut OuterScope) -> Built {
         let conjuncts = split_conjuncts(predicate.clone());
+        if conjuncts.iter().any(never_holds) {
+            // PostgreSQL's one-time filter: nothing below is run.
+            let layout = Layout::new(needed.iter().copied());
+            return Ok(Arc::new(ValuesPlan {
+                rows: Vec::new(),
+                subplans: SubPlans::default(),
+                layout,
+            }));
+        }
         match input {
             Rel::Scan(scan) => {
                 let uses = scope.uses();
@@ -488,6 +499,11 @@ impl<'a> Builder<'a> {
     pub(crate) fn is_statement_wide(rel: &Rel) -> bool {
         Self::is_repeatable(rel) && !reads_outer_cte(rel)
     }
+}
+
+/// Whether a condition is the constant false or NULL.
+fn never_holds(condition: &Expr) -> bool {
+    matches!(condition.kind, ExprKind::Literal(Datum::Null | Datum::Bool(false)))
 }
 
 /// The row that a SELECT without FROM reads.

@@ -1,6 +1,7 @@
 //! Rewriting of bound relations before they are compiled: what PostgreSQL's planner does to the shape of a query.
 //!
 //! ```text
+//!   constants are folded as PostgreSQL folds them
 //!   inline    CTEs used once become part of their reader          unnest   EXISTS and IN become semi and anti joins
 //!   push      conditions move to where their columns come from    order    inner joins are joined along their conditions
 //! ```
@@ -13,6 +14,7 @@
 //!
 //! PostgreSQL itself moves conditions that may raise errors down to scans and through joins; so do we, and just as far.
 
+pub(crate) mod constants;
 mod estimate;
 pub(crate) mod fold;
 pub(crate) mod inline;
