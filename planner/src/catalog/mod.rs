@@ -136,9 +136,12 @@ impl Catalog {
             .unwrap_or_else(|| "\"$user\", public".into());
         let mut path: Vec<u32> = Vec::new();
         for name in split_identifiers(&text) {
-            let name = if name == "$user" { session.current_user() } else { name };
+            let is_user = name == "$user";
+            let name = if is_user { session.current_user() } else { name };
+            // "$user" means a schema somebody made for the role, not the system's own `cambium`.
             if let Some(schema) = self.schema(database, &name)
                 && !path.contains(&schema.id)
+                && !(is_user && schema.database == 0)
             {
                 path.push(schema.id);
             }

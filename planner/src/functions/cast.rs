@@ -77,6 +77,12 @@ const fn through_text(source: u32, target: u32, context: CastContext) -> Cast {
 
 use CastContext::{Assignment, Explicit, Implicit};
 
+/// The vectors as the arrays they are.
+pub static VECTOR_CASTS: &[Cast] = &[
+    same(INT2VECTOR, INT2_ARRAY, Implicit),
+    same(OIDVECTOR, OID_ARRAY, Implicit),
+];
+
 /// Every cast between built-in types.
 #[rustfmt::skip]
 pub static CASTS: &[Cast] = &[

@@ -121,7 +121,12 @@ pub fn operator_by_oid(oid: u32) -> Option<&'static Operator> {
 
 /// The cast from a type to another, as `pg_cast` has it; conversions by text and of arrays are the binder's.
 pub fn cast(source: u32, target: u32) -> Option<&'static Cast> {
-    REGISTRY.casts.get(&(source, target)).copied()
+    // The vectors of the catalogs are arrays by another name; pg_cast does not list these two, as in PostgreSQL.
+    REGISTRY.casts.get(&(source, target)).copied().or_else(|| {
+        cast::VECTOR_CASTS
+            .iter()
+            .find(|cast| cast.source == source && cast.target == target)
+    })
 }
 
 /// The type whose btree operators a type uses: varchar has text's, the reg* types oid's, arrays anyarray's.
