@@ -69,6 +69,18 @@ impl Binder<'_> {
         for item in &mut items {
             item.columns_visible = false;
         }
+        if let JoinConstraint::Using(names) = constraint
+            && let Some(alias) = names.last().and_then(using_alias)
+        {
+            // The alias shows the merged columns alone, by qualified names.
+            let mut merged = Item::new(Some(alias), columns[..names.len() - 1].to_vec());
+            merged.columns_visible = false;
+            merged.is_join = true;
+            if items.iter().any(|other| other.relation_visible && items_clash(other, &merged)) {
+                return Err(duplicate_alias(&merged));
+            }
+            items.push(merged);
+        }
         let mut whole = Item::new(None, columns);
         whole.is_join = true;
         items.push(whole);
@@ -96,6 +108,7 @@ impl Binder<'_> {
         let names: Vec<(Arc<str>, Option<u32>)> = match constraint {
             JoinConstraint::Using(names) => names
                 .iter()
+                .filter(|name| using_alias(name).is_none())
                 .filter_map(|name| name.0.last().and_then(|part| part.as_ident()))
                 .map(|ident| (ident.value.as_str().into(), self.at(ident.span)))
                 .collect(),
@@ -220,5 +233,15 @@ impl Binder<'_> {
         source.items = vec![whole];
         source.whole = 0;
         Ok(source)
+    }
+}
+
+/// The alias of a USING list, which the parser keeps as its last name (see `parse::forms`).
+fn using_alias(name: &sql::ObjectName) -> Option<&str> {
+    match name.0.as_slice() {
+        [mark, alias] if mark.as_ident().is_some_and(|ident| ident.value == crate::parse::forms::USING_ALIAS) => {
+            alias.as_ident().map(|ident| ident.value.as_str())
+        }
+        _ => None,
     }
 }

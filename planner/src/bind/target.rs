@@ -9,7 +9,6 @@ use crate::{SqlError, SqlResult, SqlState};
 use super::Binder;
 use super::binder::TARGETS_MAX;
 use super::context::Context;
-use super::expr::take_field;
 
 /// An entry of a select list.
 #[derive(Clone)]
@@ -48,6 +47,14 @@ impl Binder<'_> {
     fn bind_target(&mut self, item: &sql::SelectItem, targets: &mut Vec<Target>) -> SqlResult<()> {
         match item {
             sql::SelectItem::UnnamedExpr(sql::Expr::QualifiedWildcard(name, _)) => self.expand_name(name, targets),
+            sql::SelectItem::UnnamedExpr(sql::Expr::CompoundFieldAccess { root, access_chain })
+                if super::expr::ends_in_star(access_chain) =>
+            {
+                for (name, expr) in self.bind_row_star(root, access_chain)? {
+                    targets.push(Target { name, expr, hidden: false });
+                }
+                Ok(())
+            }
             sql::SelectItem::UnnamedExpr(expr) => {
                 let name = column_name(expr).unwrap_or_else(|| "?column?".into());
                 let expr = self.bind_expr(expr)?;
@@ -70,7 +77,9 @@ impl Binder<'_> {
             sql::SelectItem::Wildcard(options) => self.expand_all(self.at(options.wildcard_token.0.span), targets),
             sql::SelectItem::QualifiedWildcard(kind, _) => match kind {
                 sql::SelectItemQualifiedWildcardKind::ObjectName(name) => self.expand_name(name, targets),
-                sql::SelectItemQualifiedWildcardKind::Expr(expr) => self.expand_row(expr, targets),
+                sql::SelectItemQualifiedWildcardKind::Expr(expr) => {
+                    Err(SqlError::unsupported(format_args!("{expr}.*")).at(self.start(expr)))
+                }
             },
             sql::SelectItem::ExprWithAliases { expr, .. } => {
                 Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"(\"").at(self.start(expr)))
@@ -143,35 +152,6 @@ impl Binder<'_> {
         }
     }
 
-    /// `(row).*`
-    fn expand_row(&mut self, expr: &sql::Expr, targets: &mut Vec<Target>) -> SqlResult<()> {
-        // `t.c.*` of a composite column arrives as a name in parentheses too.
-        let position = self.start(expr);
-        let base = self.bind_expr(expr)?;
-        let Some(fields) = self.fields_of(base.ty) else {
-            let (code, message) = if super::coerce::is_row(base.ty.oid) {
-                (
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "record type has not been registered".to_owned(),
-                )
-            } else {
-                (
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("type {} is not composite", self.type_name(base.ty)),
-                )
-            };
-            return Err(SqlError::new(code, message).at(position));
-        };
-        for (index, (name, ty)) in fields.into_iter().enumerate() {
-            let expr = take_field(base.clone(), index, ty);
-            targets.push(Target {
-                name,
-                expr,
-                hidden: false,
-            });
-        }
-        Ok(())
-    }
 }
 
 /// The name PostgreSQL gives an output column; `None` is `?column?`.

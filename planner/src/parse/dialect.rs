@@ -107,7 +107,7 @@ impl Dialect for CambiumDialect {
     }
 
     fn is_identifier_generating_function_name(&self, ident: &Ident, _name_parts: &[ObjectNamePart]) -> bool {
-        ident.value == forms::SUBSCRIPT
+        matches!(ident.value.as_str(), forms::SUBSCRIPT | forms::CONFLICT | forms::WHERE)
     }
 
     fn supports_factorial_operator(&self) -> bool {
@@ -328,7 +328,8 @@ fn prefix(parser: &mut Parser<'_>) -> Parse<Option<Expr>> {
                 _ => Ok(None),
             }
         }
-        Token::LParen | Token::LBracket => Ok(None),
+        Token::LParen => forms::nested_query(parser),
+        Token::LBracket => Ok(None),
         other => {
             let Some(name) = forms::operator_name(other) else {
                 return Ok(None);

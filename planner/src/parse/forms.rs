@@ -11,6 +11,10 @@
 //! | `FOR NO KEY UPDATE OF a, b` | `FOR UPDATE OF` name `no key update.a.b` |
 //! | `ROWS FROM (f(), g())` | table function `rows from(f(), g())` |
 //! | `OVER (w EXCLUDE TIES)` | window name `exclude ties w` |
+//! | `f(VARIADIC a)` | argument `variadic(a)` |
+//! | `(row).*` | field `star` of the row |
+//! | `USING (a) AS j` | a last name `as.j` in the list |
+//! | `SUBSTRING(a SIMILAR b ESCAPE c)` | the call `substring(a, b, c)` |
 //!
 //! Every such name starts with U+0001 (see [`super::lexer::internal_name`]).
 
@@ -38,11 +42,19 @@ pub(crate) const CONFLICT: &str = "\u{1}conflict";
 pub(crate) const WHERE: &str = "\u{1}where";
 /// Name of ROWS FROM.
 pub(crate) const ROWS_FROM: &str = "\u{1}rows from";
+/// Stands for the star in `(row).*`.
+pub(crate) const STAR: &str = "\u{1}star";
+/// First part of the alias of a USING list.
+pub(crate) const USING_ALIAS: &str = "\u{1}as";
 /// Alias of a function with a column definition list and no alias.
 pub(crate) const NO_ALIAS: &str = "\u{1}no alias";
 
 /// A call of an internal function.
 pub(crate) fn call(name: &str, span: Span, args: Vec<Expr>) -> Expr {
+    call_of(name, span, args)
+}
+
+fn call_of(name: &str, span: Span, args: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName::from(vec![internal_name(name, span)]),
         uses_odbc_syntax: false,
@@ -307,6 +319,12 @@ pub(crate) fn starts_special_form(keyword: Keyword) -> bool {
 pub(crate) fn word_prefix(parser: &mut Parser<'_>, keyword: Keyword) -> Parse<Option<Expr>> {
     let span = parser.peek_token_ref().span;
     match keyword {
+        Keyword::VARIADIC => {
+            parser.advance_token();
+            let array = parser.parse_expr()?;
+            Ok(Some(call("variadic", span, vec![array])))
+        }
+        Keyword::SUBSTRING if parser.peek_nth_token_ref(1).token == Token::LParen => substring(parser, span).map(Some),
         Keyword::DEFAULT => {
             parser.advance_token();
             Ok(Some(Expr::Identifier(Ident {
@@ -360,6 +378,117 @@ pub(crate) fn word_prefix(parser: &mut Parser<'_>, keyword: Keyword) -> Parse<Op
         }
         _ => Ok(None),
     }
+}
+
+/// `SUBSTRING(…)` in its three grammars.
+fn substring(parser: &mut Parser<'_>, span: Span) -> Parse<Expr> {
+    let name = parser.parse_identifier()?;
+    // The grammar of a plain call covers everything with commas, and no arguments at all.
+    let call = parser.maybe_parse(|parser| parser.parse_function(ObjectName::from(vec![name.clone()])))?;
+    if let Some(call) = call {
+        return Ok(call);
+    }
+    parser.expect_token(&Token::LParen)?;
+    let whole = parser.parse_expr()?;
+    if parser.parse_keyword(Keyword::SIMILAR) {
+        let pattern = parser.parse_expr()?;
+        parser.expect_keyword(Keyword::ESCAPE)?;
+        let escape = parser.parse_expr()?;
+        parser.expect_token(&Token::RParen)?;
+        let Expr::Function(mut function) = call_of("substring", span, vec![whole, pattern, escape]) else {
+            return parser.expected("a call", parser.peek_token());
+        };
+        function.name = ObjectName::from(vec![name]);
+        return Ok(Expr::Function(function));
+    }
+    let mut from = None;
+    let mut count = None;
+    // FROM and FOR come in either order.
+    loop {
+        if from.is_none() && parser.parse_keyword(Keyword::FROM) {
+            from = Some(Box::new(parser.parse_expr()?));
+        } else if count.is_none() && parser.parse_keyword(Keyword::FOR) {
+            count = Some(Box::new(parser.parse_expr()?));
+        } else {
+            break;
+        }
+    }
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::Substring {
+        expr: Box::new(whole),
+        substring_from: from,
+        substring_for: count,
+        special: false,
+        shorthand: false,
+    })
+}
+
+/// `((SELECT 1) UNION SELECT 2)` in an expression: sqlparser looks for a query behind one parenthesis only.
+pub(crate) fn nested_query(parser: &mut Parser<'_>) -> Parse<Option<Expr>> {
+    let mut opened = 0;
+    while parser.peek_nth_token_ref(opened).token == Token::LParen {
+        opened += 1;
+    }
+    if opened < 2 || !starts_query(&parser.peek_nth_token_ref(opened).token) {
+        // `(VALUES …)` and `(TABLE t)` are queries too.
+        let only = opened == 1
+            && matches!(
+                &parser.peek_nth_token_ref(1).token,
+                Token::Word(word) if word.quote_style.is_none() && matches!(word.keyword, Keyword::VALUES | Keyword::TABLE)
+            );
+        if !only {
+            return Ok(None);
+        }
+    }
+    // What follows the second parenthesis's end tells a query from an expression.
+    let mut depth = 0usize;
+    let mut ahead = 1;
+    loop {
+        match &parser.peek_nth_token_ref(ahead).token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => break,
+            Token::RParen => {
+                depth -= 1;
+                if depth == 0 && opened > 1 {
+                    ahead += 1;
+                    break;
+                }
+            }
+            Token::EOF => return Ok(None),
+            _ => {}
+        }
+        ahead += 1;
+    }
+    let continues = match &parser.peek_nth_token_ref(ahead).token {
+        Token::RParen => true,
+        Token::Word(word) if word.quote_style.is_none() => matches!(
+            word.keyword,
+            Keyword::UNION
+                | Keyword::INTERSECT
+                | Keyword::EXCEPT
+                | Keyword::ORDER
+                | Keyword::LIMIT
+                | Keyword::OFFSET
+                | Keyword::FETCH
+                | Keyword::FOR
+        ),
+        _ => false,
+    };
+    if !continues {
+        return Ok(None);
+    }
+    parser.advance_token();
+    let query = parser.parse_query()?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(Some(Expr::Subquery(query)))
+}
+
+fn starts_query(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::Word(word) if word.quote_style.is_none()
+            && matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE)
+    )
 }
 
 fn no_argument_call(name: Ident) -> Expr {
@@ -433,6 +562,11 @@ pub(crate) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Par
     let span = token.span;
     match &token.token {
         Token::Word(word) if word.quote_style.is_none() => match word.keyword {
+            Keyword::COLLATE => {
+                parser.advance_token();
+                let collation = parser.parse_object_name(false)?;
+                Ok(Some(Expr::Collate { expr: Box::new(left.clone()), collation }))
+            }
             _ if word.value == "isnull" => {
                 parser.advance_token();
                 Ok(Some(Expr::IsNull(Box::new(left.clone()))))

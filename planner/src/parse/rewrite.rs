@@ -268,6 +268,9 @@ impl Rewriter<'_> {
 
     fn step(&mut self) {
         let Token::Word(word) = &self.input[self.at].token else {
+            if self.star_of_row() || self.using_alias() {
+                return;
+            }
             let comma = self.input[self.at].token == Token::Comma;
             let open = self.input[self.at].token == Token::LParen;
             self.copy();
@@ -295,12 +298,12 @@ impl Rewriter<'_> {
                 let from = word.keyword == Keyword::FROM;
                 self.copy();
                 if from {
-                    self.skip_only();
+                    self.table_name();
                 }
             }
             Keyword::UPDATE | Keyword::JOIN => {
                 self.copy();
-                self.skip_only();
+                self.table_name();
             }
             Keyword::INTO => {
                 self.copy();
@@ -328,6 +331,66 @@ impl Rewriter<'_> {
         if self.is(0, Keyword::ONLY) && matches!(self.token(1), Token::Word(_)) {
             self.at += 1;
         }
+    }
+
+    /// `ONLY t`, `ONLY (t)` and `t *` mean `t`.
+    fn table_name(&mut self) {
+        self.skip_only();
+        let mut ahead = 0;
+        while matches!(self.token(ahead), Token::Word(_)) {
+            ahead += 1;
+            if self.token(ahead) != &Token::Period {
+                break;
+            }
+            ahead += 1;
+        }
+        if ahead == 0 || self.token(ahead) != &Token::Mul {
+            return;
+        }
+        let ends = match self.token(ahead + 1) {
+            Token::Word(_) | Token::Comma | Token::RParen | Token::EOF => true,
+            _ => self.at + ahead + 1 >= self.input.len(),
+        };
+        if ends {
+            for _ in 0..ahead {
+                self.copy();
+            }
+            self.at += 1;
+        }
+    }
+
+    /// `).*` and `].*` become a field that stands for the star.
+    fn star_of_row(&mut self) -> bool {
+        let row = matches!(self.out.last().map(|token| &token.token), Some(Token::RParen | Token::RBracket));
+        if !row || self.token(0) != &Token::Period || self.token(1) != &Token::Mul {
+            return false;
+        }
+        let span = self.span(1);
+        self.copy();
+        self.out.push(internal_token(forms::STAR, span));
+        self.at += 1;
+        true
+    }
+
+    /// `USING (a, b) AS j` becomes `USING (a, b, as.j)`.
+    fn using_alias(&mut self) -> bool {
+        let Some(&open) = self.opened.last() else { return false };
+        let using = open.checked_sub(1).is_some_and(|i| is_keyword(&self.out[i].token, Keyword::USING));
+        if !using
+            || self.token(0) != &Token::RParen
+            || !self.is(1, Keyword::AS)
+            || !matches!(self.token(2), Token::Word(_))
+        {
+            return false;
+        }
+        let span = self.span(2);
+        self.push(Token::Comma, span);
+        self.out.push(internal_token(forms::USING_ALIAS, span));
+        self.push(Token::Period, span);
+        self.out.push(self.input[self.at + 2].clone());
+        self.copy();
+        self.at += 2;
+        true
     }
 
     /// Whether an UPDATE (or DO UPDATE) stands at this level before the SET.

@@ -219,7 +219,7 @@ impl Binder<'_> {
         all: bool,
     ) -> SqlResult<Expr> {
         let after = self.end(left);
-        if let sql::Expr::Subquery(query) = right {
+        if let Some(query) = super::as_subquery(right) {
             return self.bind_quantified_subquery(left, name, query, all, after);
         }
         if super::row_items(left).is_some() {

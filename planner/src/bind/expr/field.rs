@@ -11,7 +11,7 @@ use crate::{SqlError, SqlResult, SqlState, Type};
 
 impl Binder<'_> {
     /// A chain of subscripts and fields behind an expression.
-    pub(super) fn bind_access(&mut self, root: &sql::Expr, chain: &[AccessExpr]) -> SqlResult<Expr> {
+    pub(in crate::bind) fn bind_access(&mut self, root: &sql::Expr, chain: &[AccessExpr]) -> SqlResult<Expr> {
         let mut rest = chain;
         let mut base = match root {
             // `t.a[1]` arrives as the field a of t: leading names are one name.

@@ -17,7 +17,7 @@ pub(super) use call::CallName;
 pub(super) use field::take_field;
 pub(super) use function::FunctionChoice;
 pub use function::VARIADIC_MARK;
-pub(super) use row::{RowItem, row_items};
+pub(super) use row::{RowItem, ends_in_star, row_items};
 pub(super) use subquery::column as expr_column;
 
 use sqlparser::ast as sql;
@@ -76,6 +76,13 @@ impl Binder<'_> {
             E::IsNotUnknown(operand) => self.bind_truth_test(operand, None, true),
             E::IsDistinctFrom(left, right) => self.bind_distinct(left, right, false),
             E::IsNotDistinctFrom(left, right) => self.bind_distinct(left, right, true),
+            // IN ((SELECT …)) is IN (SELECT …).
+            E::InList { expr, list, negated } if list.len() == 1 && as_subquery(&list[0]).is_some() => {
+                match as_subquery(&list[0]) {
+                    Some(query) => self.bind_in_subquery(expr, query, *negated),
+                    None => self.bind_in_list(expr, list, *negated),
+                }
+            }
             E::InList { expr, list, negated } => self.bind_in_list(expr, list, *negated),
             E::InSubquery {
                 expr,
@@ -276,4 +283,13 @@ impl Binder<'_> {
 /// The keyword DEFAULT where a value may stand.
 pub(super) fn is_default(ident: &sql::Ident) -> bool {
     ident.quote_style.is_none() && ident.value == "default"
+}
+
+/// The query behind parentheses.
+fn as_subquery(expr: &sql::Expr) -> Option<&sql::Query> {
+    match expr {
+        sql::Expr::Subquery(query) => Some(query),
+        sql::Expr::Nested(inner) => as_subquery(inner),
+        _ => None,
+    }
 }

@@ -6,6 +6,7 @@ use crate::bind::Binder;
 use crate::bound::shape::record_type;
 use crate::bound::{Comparison, Expr, ExprKind, RowPair};
 use crate::functions;
+use crate::parse::forms;
 use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState, Type};
 
@@ -50,7 +51,36 @@ pub(super) fn is_row_constructor(function: &sql::Function) -> bool {
         && function.filter.is_none()
 }
 
+/// Whether a chain of fields ends in the star of `(row).*`.
+pub(in crate::bind) fn ends_in_star(chain: &[sql::AccessExpr]) -> bool {
+    matches!(chain.last(), Some(sql::AccessExpr::Dot(sql::Expr::Identifier(ident))) if ident.value == forms::STAR)
+}
+
 impl Binder<'_> {
+    /// The fields of `(row).*`, with their names.
+    pub(in crate::bind) fn bind_row_star(
+        &mut self,
+        root: &sql::Expr,
+        chain: &[sql::AccessExpr],
+    ) -> SqlResult<Vec<(String, Expr)>> {
+        let position = self.start(root);
+        let chain = &chain[..chain.len() - 1];
+        let base = if chain.is_empty() { self.bind_expr(root)? } else { self.bind_access(root, chain)? };
+        let Some(fields) = self.fields_of(base.ty) else {
+            let (code, message) = if crate::bind::coerce::is_row(base.ty.oid) {
+                (SqlState::WRONG_OBJECT_TYPE, "record type has not been registered".to_owned())
+            } else {
+                (SqlState::WRONG_OBJECT_TYPE, format!("type {} is not composite", self.type_name(base.ty)))
+            };
+            return Err(SqlError::new(code, message).at(position));
+        };
+        Ok(fields
+            .into_iter()
+            .enumerate()
+            .map(|(index, (name, ty))| (name, super::take_field(base.clone(), index, ty)))
+            .collect())
+    }
+
     /// A row constructor.
     pub(super) fn bind_row(&mut self, items: &[sql::Expr], position: Option<u32>) -> SqlResult<Expr> {
         let items: Vec<RowItem<'_>> = items.iter().map(RowItem::Expr).collect();
@@ -81,6 +111,9 @@ impl Binder<'_> {
         let mut fields = Vec::with_capacity(items.len());
         for item in items {
             match item {
+                RowItem::Expr(sql::Expr::CompoundFieldAccess { root, access_chain }) if ends_in_star(access_chain) => {
+                    fields.extend(self.bind_row_star(root, access_chain)?.into_iter().map(|(_, field)| field));
+                }
                 RowItem::Expr(expr) => fields.push(self.bind_expr(expr)?),
                 RowItem::Star(name) => {
                     let parts: Vec<sql::Ident> = name.0.iter().filter_map(|part| part.as_ident().cloned()).collect();

@@ -17,18 +17,19 @@ use crate::types::{self, oid};
 use crate::{SqlError, SqlResult, SqlState, Type};
 
 /// A subscript of an assignment's target.
-enum Step<'a> {
+#[derive(Clone, Copy)]
+pub(super) enum Step<'a> {
     Index(&'a sql::Expr),
     Slice(Option<&'a sql::Expr>, Option<&'a sql::Expr>),
 }
 
-/// A target of an assignment.
-struct Place<'a> {
-    position: u16,
-    name: String,
-    ty: Type,
-    steps: Vec<Step<'a>>,
-    at: Option<u32>,
+/// A target of an assignment: a column, or a part of one.
+pub(super) struct Place<'a> {
+    pub position: u16,
+    pub name: String,
+    pub ty: Type,
+    pub steps: Vec<Step<'a>>,
+    pub at: Option<u32>,
 }
 
 /// What is assigned.
@@ -182,7 +183,7 @@ impl Binder<'_> {
         }
     }
 
-    fn read_place<'a>(&mut self, target: &Target, name: &'a sql::ObjectName) -> SqlResult<Place<'a>> {
+    pub(super) fn read_place<'a>(&mut self, target: &Target, name: &'a sql::ObjectName) -> SqlResult<Place<'a>> {
         let mut parts = name.0.iter();
         let Some(ident) = parts.next().and_then(|part| part.as_ident()) else {
             return Err(SqlError::new(SqlState::SYNTAX_ERROR, "syntax error in SET"));
@@ -279,7 +280,7 @@ impl Binder<'_> {
     }
 
     /// The column's new value when one part of it is assigned.
-    fn assign_part(&mut self, base: Expr, place: &Place<'_>, value: Expr) -> SqlResult<Expr> {
+    pub(super) fn assign_part(&mut self, base: Expr, place: &Place<'_>, value: Expr) -> SqlResult<Expr> {
         let mismatch = |binder: &Self, wanted: Type, found: Type, position: Option<u32>| {
             SqlError::new(
                 SqlState::DATATYPE_MISMATCH,

@@ -2,10 +2,11 @@
 
 use sqlparser::ast as sql;
 
-use super::{Target, is_default, modify};
+use super::assign::Place;
+use super::{Target, is_default, modify, null_of};
 use crate::bind::Binder;
 use crate::bind::context::Context;
-use crate::bound::{ExprKind, Modify, ModifyKind, OutputColumn, Query, Rel};
+use crate::bound::{Expr, ExprKind, Modify, ModifyKind, OutputColumn, Query, Rel};
 use crate::catalog::Identity;
 use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState, Type};
@@ -16,14 +17,6 @@ enum Overriding {
     Nothing,
     System,
     User,
-}
-
-/// A target column.
-struct TargetColumn {
-    position: u16,
-    name: String,
-    ty: Type,
-    place: Option<u32>,
 }
 
 impl Binder<'_> {
@@ -83,43 +76,53 @@ impl Binder<'_> {
         Ok(modify)
     }
 
-    /// The columns a source's columns go to: those listed, or all.
-    fn insert_columns(&mut self, target: &Target, names: &[sql::ObjectName]) -> SqlResult<Vec<TargetColumn>> {
+    /// The places a source's columns go to: those listed, or all columns.
+    fn insert_columns<'a>(&mut self, target: &Target, names: &'a [sql::ObjectName]) -> SqlResult<Vec<Place<'a>>> {
         if names.is_empty() {
-            let all = target.table.live_columns();
-            return Ok(all
-                .map(|(position, column)| TargetColumn {
-                    position,
-                    name: column.name.clone(),
-                    ty: column.ty,
-                    place: None,
-                })
-                .collect());
-        }
-        let mut columns: Vec<TargetColumn> = Vec::with_capacity(names.len());
-        for name in names {
-            let [part] = name.0.as_slice() else {
-                return Err(SqlError::unsupported("INSERT into a part of a column"));
-            };
-            let Some(ident) = part.as_ident() else {
-                return Err(SqlError::unsupported("INSERT into a part of a column"));
-            };
-            let (position, column) = self.target_column(target, ident)?;
-            if columns.iter().any(|known| known.position == position) {
-                return Err(SqlError::new(
-                    SqlState::DUPLICATE_COLUMN,
-                    format!("column \"{}\" specified more than once", ident.value),
-                )
-                .at(self.at(ident.span)));
-            }
-            columns.push(TargetColumn {
+            let place = |(position, column): (u16, &crate::catalog::Column)| Place {
                 position,
                 name: column.name.clone(),
                 ty: column.ty,
-                place: self.at(ident.span),
-            });
+                steps: vec![],
+                at: None,
+            };
+            return Ok(target.table.live_columns().map(place).collect());
         }
-        Ok(columns)
+        let mut places: Vec<Place<'a>> = Vec::with_capacity(names.len());
+        for name in names {
+            let place = self.read_place(target, name)?;
+            let clash = |known: &Place<'_>| {
+                known.position == place.position && (known.steps.is_empty() || place.steps.is_empty())
+            };
+            if places.iter().any(clash) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", place.name),
+                )
+                .at(place.at));
+            }
+            places.push(place);
+        }
+        Ok(places)
+    }
+
+    /// Converts one row's values to what their places take, and puts the parts of one column together.
+    fn place_values(&mut self, places: &[Place<'_>], values: Vec<Expr>) -> SqlResult<Vec<Expr>> {
+        let mut placed: Vec<(u16, Expr)> = Vec::with_capacity(values.len());
+        for (place, value) in places.iter().zip(values) {
+            if place.steps.is_empty() {
+                placed.push((place.position, self.assign(value, &place.name, place.ty)?));
+                continue;
+            }
+            match placed.iter_mut().position(|(position, _)| *position == place.position) {
+                Some(index) => {
+                    let base = std::mem::replace(&mut placed[index].1, null_of(place.ty));
+                    placed[index].1 = self.assign_part(base, place, value)?;
+                }
+                None => placed.push((place.position, self.assign_part(null_of(place.ty), place, value)?)),
+            }
+        }
+        Ok(placed.into_iter().map(|(_, value)| value).collect())
     }
 
     /// Rows written out; each value is converted to its column's type by itself.
@@ -127,7 +130,7 @@ impl Binder<'_> {
         &mut self,
         target: &Target,
         values: &sql::Values,
-        columns: &mut Vec<TargetColumn>,
+        columns: &mut Vec<Place<'_>>,
         explicit: bool,
         overriding: Overriding,
     ) -> SqlResult<Query> {
@@ -142,10 +145,17 @@ impl Binder<'_> {
                     SqlError::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").at(position),
                 );
             }
-            let place = row.get(columns.len()).and_then(|expr| self.start(expr));
-            self.check_width(width, columns, explicit, place)?;
+            let beyond = row.get(columns.len()).and_then(|expr| self.start(expr));
+            self.check_width(width, columns, explicit, beyond)?;
             let mut bound = Vec::with_capacity(width);
             for (index, (expr, column)) in row.iter().zip(columns.iter()).enumerate() {
+                if is_default(expr) && !column.steps.is_empty() {
+                    return Err(SqlError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "cannot set an array element to DEFAULT",
+                    )
+                    .at(column.at));
+                }
                 if is_default(expr) {
                     let Some(definition) = target.table.columns.get(usize::from(column.position)) else {
                         continue;
@@ -154,12 +164,12 @@ impl Binder<'_> {
                     continue;
                 }
                 given[index] = true;
-                let value = self.bind_in(Context::Values, expr)?;
-                bound.push(self.assign(value, &column.name, column.ty)?);
+                bound.push(self.bind_in(Context::Values, expr)?);
             }
-            rows.push(bound);
+            rows.push(self.place_values(columns, bound)?);
         }
         columns.truncate(width);
+        unite_parts(columns);
         let dropped = self.check_generated(target, columns, |index| given[index], overriding)?;
         let outputs: Vec<OutputColumn> = columns
             .iter()
@@ -181,7 +191,7 @@ impl Binder<'_> {
         &mut self,
         target: &Target,
         query: &sql::Query,
-        columns: &mut Vec<TargetColumn>,
+        columns: &mut Vec<Place<'_>>,
         explicit: bool,
         overriding: Overriding,
     ) -> SqlResult<Query> {
@@ -190,13 +200,16 @@ impl Binder<'_> {
         columns.truncate(bound.columns.len());
         for (output, column) in bound.columns.iter_mut().zip(columns.iter()) {
             if output.ty.oid == oid::UNKNOWN {
-                self.retype_unknown(&mut bound.rel, output.id, column.ty)?;
-                output.ty = Type::new(column.ty.oid);
+                let ty = if column.steps.is_empty() { column.ty } else { Type::TEXT };
+                self.retype_unknown(&mut bound.rel, output.id, ty)?;
+                output.ty = Type::new(ty.oid);
             }
         }
+        let values = bound.columns.iter().map(crate::bind::expr_column).collect();
+        let values = self.place_values(columns, values)?;
+        unite_parts(columns);
         let mut projected = Vec::with_capacity(columns.len());
-        for (output, column) in bound.columns.iter().zip(columns.iter()) {
-            let value = self.assign(crate::bind::expr_column(output), &column.name, column.ty)?;
+        for (value, column) in values.into_iter().zip(columns.iter()) {
             projected.push((self.new_column(&column.name, column.ty), value));
         }
         let dropped = self.check_generated(target, columns, |_| true, overriding)?;
@@ -219,7 +232,7 @@ impl Binder<'_> {
         Ok(query)
     }
 
-    fn check_width(&self, width: usize, columns: &[TargetColumn], explicit: bool, place: Option<u32>) -> SqlResult<()> {
+    fn check_width(&self, width: usize, columns: &[Place<'_>], explicit: bool, place: Option<u32>) -> SqlResult<()> {
         if width > columns.len() {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
@@ -232,7 +245,7 @@ impl Binder<'_> {
                 SqlState::SYNTAX_ERROR,
                 "INSERT has more target columns than expressions",
             )
-            .at(columns[width].place));
+            .at(columns[width].at));
         }
         Ok(())
     }
@@ -241,7 +254,7 @@ impl Binder<'_> {
     fn check_generated(
         &self,
         target: &Target,
-        columns: &[TargetColumn],
+        columns: &[Place<'_>],
         given: impl Fn(usize) -> bool,
         overriding: Overriding,
     ) -> SqlResult<Vec<usize>> {
@@ -277,8 +290,18 @@ impl Binder<'_> {
     }
 }
 
+/// Parts of one column become one entry for it.
+fn unite_parts(columns: &mut Vec<Place<'_>>) {
+    let mut seen = Vec::new();
+    columns.retain(|column| {
+        let first = !seen.contains(&column.position);
+        seen.push(column.position);
+        first
+    });
+}
+
 /// Takes columns out of a source.
-fn drop_columns(query: &mut Query, columns: &mut Vec<TargetColumn>, dropped: &[usize]) {
+fn drop_columns(query: &mut Query, columns: &mut Vec<Place<'_>>, dropped: &[usize]) {
     if dropped.is_empty() {
         return;
     }
