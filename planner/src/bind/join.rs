@@ -76,7 +76,10 @@ impl Binder<'_> {
             let mut merged = Item::new(Some(alias), columns[..names.len() - 1].to_vec());
             merged.columns_visible = false;
             merged.is_join = true;
-            if items.iter().any(|other| other.relation_visible && items_clash(other, &merged)) {
+            if items
+                .iter()
+                .any(|other| other.relation_visible && items_clash(other, &merged))
+            {
                 return Err(duplicate_alias(&merged));
             }
             items.push(merged);
@@ -239,7 +242,11 @@ impl Binder<'_> {
 /// The alias of a USING list, which the parser keeps as its last name (see `parse::forms`).
 fn using_alias(name: &sql::ObjectName) -> Option<&str> {
     match name.0.as_slice() {
-        [mark, alias] if mark.as_ident().is_some_and(|ident| ident.value == crate::parse::forms::USING_ALIAS) => {
+        [mark, alias]
+            if mark
+                .as_ident()
+                .is_some_and(|ident| ident.value == crate::parse::forms::USING_ALIAS) =>
+        {
             alias.as_ident().map(|ident| ident.value.as_str())
         }
         _ => None,

@@ -51,7 +51,11 @@ impl Binder<'_> {
                 if super::expr::ends_in_star(access_chain) =>
             {
                 for (name, expr) in self.bind_row_star(root, access_chain)? {
-                    targets.push(Target { name, expr, hidden: false });
+                    targets.push(Target {
+                        name,
+                        expr,
+                        hidden: false,
+                    });
                 }
                 Ok(())
             }
@@ -151,7 +155,6 @@ impl Binder<'_> {
             None => Err(self.missing_relation(schema, &table.value, position)),
         }
     }
-
 }
 
 /// The name PostgreSQL gives an output column; `None` is `?column?`.

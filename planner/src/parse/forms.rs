@@ -565,7 +565,10 @@ pub(crate) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Par
             Keyword::COLLATE => {
                 parser.advance_token();
                 let collation = parser.parse_object_name(false)?;
-                Ok(Some(Expr::Collate { expr: Box::new(left.clone()), collation }))
+                Ok(Some(Expr::Collate {
+                    expr: Box::new(left.clone()),
+                    collation,
+                }))
             }
             _ if word.value == "isnull" => {
                 parser.advance_token();

@@ -361,7 +361,10 @@ impl Rewriter<'_> {
 
     /// `).*` and `].*` become a field that stands for the star.
     fn star_of_row(&mut self) -> bool {
-        let row = matches!(self.out.last().map(|token| &token.token), Some(Token::RParen | Token::RBracket));
+        let row = matches!(
+            self.out.last().map(|token| &token.token),
+            Some(Token::RParen | Token::RBracket)
+        );
         if !row || self.token(0) != &Token::Period || self.token(1) != &Token::Mul {
             return false;
         }
@@ -375,7 +378,9 @@ impl Rewriter<'_> {
     /// `USING (a, b) AS j` becomes `USING (a, b, as.j)`.
     fn using_alias(&mut self) -> bool {
         let Some(&open) = self.opened.last() else { return false };
-        let using = open.checked_sub(1).is_some_and(|i| is_keyword(&self.out[i].token, Keyword::USING));
+        let using = open
+            .checked_sub(1)
+            .is_some_and(|i| is_keyword(&self.out[i].token, Keyword::USING));
         if !using
             || self.token(0) != &Token::RParen
             || !self.is(1, Keyword::AS)

@@ -65,12 +65,22 @@ impl Binder<'_> {
     ) -> SqlResult<Vec<(String, Expr)>> {
         let position = self.start(root);
         let chain = &chain[..chain.len() - 1];
-        let base = if chain.is_empty() { self.bind_expr(root)? } else { self.bind_access(root, chain)? };
+        let base = if chain.is_empty() {
+            self.bind_expr(root)?
+        } else {
+            self.bind_access(root, chain)?
+        };
         let Some(fields) = self.fields_of(base.ty) else {
             let (code, message) = if crate::bind::coerce::is_row(base.ty.oid) {
-                (SqlState::WRONG_OBJECT_TYPE, "record type has not been registered".to_owned())
+                (
+                    SqlState::WRONG_OBJECT_TYPE,
+                    "record type has not been registered".to_owned(),
+                )
             } else {
-                (SqlState::WRONG_OBJECT_TYPE, format!("type {} is not composite", self.type_name(base.ty)))
+                (
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("type {} is not composite", self.type_name(base.ty)),
+                )
             };
             return Err(SqlError::new(code, message).at(position));
         };
@@ -112,7 +122,11 @@ impl Binder<'_> {
         for item in items {
             match item {
                 RowItem::Expr(sql::Expr::CompoundFieldAccess { root, access_chain }) if ends_in_star(access_chain) => {
-                    fields.extend(self.bind_row_star(root, access_chain)?.into_iter().map(|(_, field)| field));
+                    fields.extend(
+                        self.bind_row_star(root, access_chain)?
+                            .into_iter()
+                            .map(|(_, field)| field),
+                    );
                 }
                 RowItem::Expr(expr) => fields.push(self.bind_expr(expr)?),
                 RowItem::Star(name) => {
