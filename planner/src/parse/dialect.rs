@@ -82,6 +82,10 @@ impl Dialect for CambiumDialect {
         match &parser.peek_token_ref().token {
             Token::Word(word) if word.quote_style.is_none() => match word.keyword {
                 Keyword::OPERATOR => Some(Ok(OTHER_OPERATOR)),
+                // SUBSTRING (a SIMILAR b ESCAPE c) has no TO.
+                Keyword::SIMILAR if !super::lexer::is_keyword(&parser.peek_nth_token_ref(1).token, Keyword::TO) => {
+                    Some(Ok(0))
+                }
                 _ if word.value == "isnull" => Some(Ok(self.prec_value(Precedence::Is))),
                 // MySQL's.
                 Keyword::XOR | Keyword::REGEXP | Keyword::RLIKE | Keyword::DIV | Keyword::MATCH | Keyword::MEMBER => {

@@ -325,6 +325,7 @@ pub(crate) fn word_prefix(parser: &mut Parser<'_>, keyword: Keyword) -> Parse<Op
             Ok(Some(call("variadic", span, vec![array])))
         }
         Keyword::SUBSTRING if parser.peek_nth_token_ref(1).token == Token::LParen => substring(parser, span).map(Some),
+        Keyword::TRIM if parser.peek_nth_token_ref(1).token == Token::LParen => trim(parser, span).map(Some),
         Keyword::DEFAULT => {
             parser.advance_token();
             Ok(Some(Expr::Identifier(Ident {
@@ -378,6 +379,38 @@ pub(crate) fn word_prefix(parser: &mut Parser<'_>, keyword: Keyword) -> Parse<Op
         }
         _ => Ok(None),
     }
+}
+
+/// `TRIM([BOTH | LEADING | TRAILING] [characters] [FROM] text, …)` is a call of btrim, ltrim or rtrim.
+fn trim(parser: &mut Parser<'_>, span: Span) -> Parse<Expr> {
+    parser.advance_token();
+    parser.expect_token(&Token::LParen)?;
+    let name = match parser.parse_one_of_keywords(&[Keyword::BOTH, Keyword::LEADING, Keyword::TRAILING]) {
+        Some(Keyword::LEADING) => "ltrim",
+        Some(Keyword::TRAILING) => "rtrim",
+        _ => "btrim",
+    };
+    let mut args = Vec::new();
+    if parser.parse_keyword(Keyword::FROM) {
+        args = parser.parse_comma_separated(Parser::parse_expr)?;
+    } else {
+        let first = parser.parse_expr()?;
+        if parser.parse_keyword(Keyword::FROM) {
+            args = parser.parse_comma_separated(Parser::parse_expr)?;
+            args.push(first);
+        } else {
+            args.push(first);
+            while parser.consume_token(&Token::Comma) {
+                args.push(parser.parse_expr()?);
+            }
+        }
+    }
+    parser.expect_token(&Token::RParen)?;
+    let Expr::Function(mut function) = call_of(name, span, args) else {
+        return parser.expected("a call", parser.peek_token());
+    };
+    function.name = ObjectName::from(vec![Ident::with_span(span, name)]);
+    Ok(Expr::Function(function))
 }
 
 /// `SUBSTRING(…)` in its three grammars.

@@ -512,8 +512,15 @@ impl Rewriter<'_> {
     /// The column list of `INSERT INTO t (…)`.
     fn insert_columns(&mut self) {
         let mut ahead = 0;
-        while matches!(self.token(ahead), Token::Word(_) | Token::Period) {
+        while matches!(self.token(ahead), Token::Word(_)) {
             ahead += 1;
+            if self.token(ahead) != &Token::Period {
+                break;
+            }
+            ahead += 1;
+        }
+        if self.is(ahead, Keyword::AS) && matches!(self.token(ahead + 1), Token::Word(_)) {
+            ahead += 2;
         }
         if self.token(ahead) != &Token::LParen || ahead == 0 {
             return;
