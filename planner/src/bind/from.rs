@@ -554,9 +554,12 @@ impl Binder<'_> {
             )
             .at(position));
         }
-        // A function of one value names its column itself, or else after the alias.
-        let own_name = call.function.columns.first().map(|(name, _)| *name);
-        let column = self.new_column(own_name.or(alias).unwrap_or(name), call.ty);
+        // A function of one value names its column after its output parameter, the alias, or itself.
+        let own = match call.function.columns {
+            [(own, _)] => Some(*own),
+            _ => None,
+        };
+        let column = self.new_column(own.or(alias).unwrap_or(name), call.ty);
         Ok((call, vec![column], true))
     }
 

@@ -82,6 +82,7 @@ impl Binder<'_> {
             {
                 return Err(duplicate_alias(&merged));
             }
+            self.add_lockable(alias, crate::bind::scope::LockTarget::Other("a join"));
             items.push(merged);
         }
         let mut whole = Item::new(None, columns);
@@ -213,10 +214,7 @@ impl Binder<'_> {
         let mut hidden = std::mem::take(&mut scope.items);
         let kept = hidden.clone();
         // Others of this FROM are kept for hints only.
-        for item in &mut hidden {
-            item.relation_visible = false;
-            item.columns_visible = false;
-        }
+        hidden.iter_mut().for_each(Item::hide);
         items.append(&mut hidden);
         scope.items = items;
         let result = self.bind_condition(Context::JoinOn, condition, "JOIN/ON");
@@ -227,14 +225,18 @@ impl Binder<'_> {
     /// `(a JOIN b …) AS j`: only the alias is visible.
     pub(super) fn alias_join(&mut self, mut source: Source, alias: &sql::TableAlias) -> SqlResult<Source> {
         let mut whole = source.items.swap_remove(source.whole);
+        for item in &mut source.items {
+            item.hide();
+        }
         whole.name = Some(alias.name.value.as_str().into());
         whole.relation_visible = true;
         whole.columns_visible = true;
         whole.is_join = true;
         whole.relation = None;
         super::from::apply_join_aliases(&mut whole, alias)?;
-        source.items = vec![whole];
-        source.whole = 0;
+        self.add_lockable(&alias.name.value, crate::bind::scope::LockTarget::Other("a join"));
+        source.items.push(whole);
+        source.whole = source.items.len() - 1;
         Ok(source)
     }
 }

@@ -18,6 +18,11 @@ pub(super) struct Lock {
 }
 
 impl Lock {
+    /// SKIP LOCKED
+    pub(super) fn skips(&self) -> bool {
+        self.wait == LockWait::SkipLocked
+    }
+
     /// How the clause is written.
     pub(super) fn clause(&self) -> &'static str {
         match self.strength {

@@ -133,12 +133,18 @@ impl Binder<'_> {
             return Ok(());
         }
         let name = item.name.as_deref().unwrap_or("unnamed_join");
-        Err(SqlError::new(
+        let error = SqlError::new(
             SqlState::INVALID_COLUMN_REFERENCE,
             format!("invalid reference to FROM-clause entry for table \"{name}\""),
         )
-        .detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
-        .at(position))
+        .at(position);
+        Err(if item.is_target {
+            error.hint(format!(
+                "There is an entry for table \"{name}\", but it cannot be referenced from this part of the query."
+            ))
+        } else {
+            error.detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
+        })
     }
 
     /// The FROM item a table name means, from the innermost level outwards.

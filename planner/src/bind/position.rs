@@ -108,6 +108,17 @@ impl Binder<'_> {
         None
     }
 
+    /// Position of the first place where these words follow each other.
+    pub(super) fn find_sequence(&self, words: &[&str]) -> Option<u32> {
+        let lexemes = lexer::tokenize(&self.source.text).ok()?;
+        let spelled =
+            |lexeme: &lexer::Lexeme, word: &str| self.source.text[lexeme.start..lexeme.end].eq_ignore_ascii_case(word);
+        let found = lexemes
+            .windows(words.len())
+            .find(|window| window.iter().zip(words).all(|(lexeme, word)| spelled(lexeme, word)))?;
+        Some(self.source.position_of_byte(found.first()?.start))
+    }
+
     /// Position of the nearest token spelled `token` before a position.
     pub(super) fn find_before(&self, before: Option<u32>, token: &str) -> Option<u32> {
         let end = self.source.byte(before?)?;

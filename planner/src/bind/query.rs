@@ -245,6 +245,19 @@ impl Binder<'_> {
         })
     }
 
+    /// One value of a VALUES row; `t.*` gives several.
+    pub(super) fn bind_value_cell(&mut self, expr: &sql::Expr, row: &mut Vec<crate::bound::Expr>) -> SqlResult<()> {
+        if let sql::Expr::QualifiedWildcard(name, _) = expr {
+            let before = std::mem::replace(&mut self.scope().context, Context::Values);
+            let fields = self.bind_row_items(&[super::expr::RowItem::Star(name)]);
+            self.scope().context = before;
+            row.extend(fields?);
+            return Ok(());
+        }
+        row.push(self.bind_in(Context::Values, expr)?);
+        Ok(())
+    }
+
     /// The rows of VALUES, their columns brought to common types.
     pub(super) fn bind_value_rows(&mut self, values: &sql::Values) -> SqlResult<(Rel, Vec<OutputColumn>)> {
         let mut rows = Vec::with_capacity(values.rows.len());
@@ -259,9 +272,17 @@ impl Binder<'_> {
             }
             let mut bound = Vec::with_capacity(width);
             for expr in row {
-                bound.push(self.bind_in(Context::Values, expr)?);
+                self.bind_value_cell(expr, &mut bound)?;
             }
             rows.push(bound);
+        }
+        // A star makes rows longer than they are written.
+        let width = rows.first().map_or(0, Vec::len);
+        if rows.iter().any(|row| row.len() != width) {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "VALUES lists must all be the same length",
+            ));
         }
         let mut columns = Vec::with_capacity(width);
         for index in 0..width {

@@ -85,6 +85,8 @@ pub(super) struct Item {
     pub lateral_only: bool,
     /// … unless the join's kind forbids that.
     pub lateral_ok: bool,
+    /// The table an UPDATE or DELETE changes, which its FROM cannot refer to.
+    pub is_target: bool,
     /// A join: its columns are those of its inputs.
     pub is_join: bool,
     /// The single column of a scalar function in FROM stands for the whole row.
@@ -116,11 +118,18 @@ impl Item {
             columns_visible: true,
             lateral_only: false,
             lateral_ok: true,
+            is_target: false,
             is_join: false,
             is_scalar_function: false,
             row_key: None,
             table_oid: None,
             row_type: Type::RECORD,
         }
+    }
+
+    /// Takes the item out of sight; messages still know of it.
+    pub(super) fn hide(&mut self) {
+        self.relation_visible = false;
+        self.columns_visible = false;
     }
 }

@@ -130,11 +130,9 @@ impl Binder<'_> {
                 "syntax error in SELECT: a clause PostgreSQL does not have",
             ));
         }
-        if select.into.is_some() {
-            return Err(SqlError::new(
-                SqlState::SYNTAX_ERROR,
-                "SELECT ... INTO is not allowed here",
-            ));
+        if let Some(into) = &select.into {
+            let place = into.targets.first().and_then(|target| self.start(target));
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "SELECT ... INTO is not allowed here").at(place));
         }
         Ok(())
     }
@@ -190,12 +188,14 @@ impl Binder<'_> {
             }
             Some(sql::Distinct::On(keys)) => {
                 let mut on = Vec::with_capacity(keys.len());
+                let mut places: Vec<Option<u32>> = Vec::with_capacity(keys.len());
                 for key in keys {
                     let index = self.find_target(targets, key, Context::DistinctOn)?;
                     targets[index].expr = self.unknown_to_text(targets[index].expr.clone())?;
                     self.require_equality(targets[index].expr.ty, self.start(key))?;
                     if !on.contains(&index) {
                         on.push(index);
+                        places.push(self.start(key));
                     }
                 }
                 // The keys must be those ORDER BY begins with, in any order.
@@ -207,17 +207,19 @@ impl Binder<'_> {
                     .at(position)
                 };
                 let mut skipped = false;
-                for (index, key) in order {
-                    if !on.contains(index) {
-                        skipped = true;
-                    } else if skipped {
-                        return Err(mismatch(key.expr.position));
+                for (index, _) in order {
+                    match on.iter().position(|known| known == index) {
+                        None => skipped = true,
+                        Some(place) if skipped => return Err(mismatch(places[place])),
+                        Some(_) => {}
                     }
                 }
                 let matched = order.iter().take_while(|(index, _)| on.contains(index)).count();
                 if skipped && matched < on.len() {
-                    let position = keys.iter().find_map(|key| self.start(key));
-                    return Err(mismatch(position));
+                    let unmatched = on
+                        .iter()
+                        .position(|index| order.iter().all(|(known, _)| known != index));
+                    return Err(mismatch(unmatched.and_then(|place| places[place])));
                 }
                 Ok(Distinct::On(on))
             }
@@ -245,6 +247,12 @@ impl Binder<'_> {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
                 "WITH TIES cannot be specified without ORDER BY clause",
+            ));
+        }
+        if tail.with_ties && tail.locks.iter().any(super::lock::Lock::skips) {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "SKIP LOCKED and WITH TIES options cannot be used together",
             ));
         }
         // PostgreSQL binds OFFSET first.

@@ -170,6 +170,7 @@ fn strong_name(expr: &sql::Expr) -> Option<(String, bool)> {
     match expr {
         E::Identifier(ident) => strong(&ident.value),
         E::CompoundIdentifier(parts) => strong(&parts.last()?.value),
+        E::QualifiedWildcard(name, _) => strong(&name.0.last()?.as_ident()?.value),
         E::Nested(inner) => strong_name(inner),
         E::CompoundFieldAccess { root, access_chain } => {
             let last = access_chain.iter().rev().find_map(|access| match access {

@@ -19,8 +19,8 @@
 //! Every such name starts with U+0001 (see [`super::lexer::internal_name`]).
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Query, Statement, TypedString, Value, ValueWithSpan,
+    BinaryOperator, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, ObjectName, Query, Statement, TypedString, Value, ValueWithSpan,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -319,6 +319,7 @@ pub(crate) fn starts_special_form(keyword: Keyword) -> bool {
 pub(crate) fn word_prefix(parser: &mut Parser<'_>, keyword: Keyword) -> Parse<Option<Expr>> {
     let span = parser.peek_token_ref().span;
     match keyword {
+        Keyword::INTERVAL => interval(parser),
         Keyword::VARIADIC => {
             parser.advance_token();
             let array = parser.parse_expr()?;
@@ -379,6 +380,76 @@ pub(crate) fn word_prefix(parser: &mut Parser<'_>, keyword: Keyword) -> Parse<Op
         }
         _ => Ok(None),
     }
+}
+
+/// `INTERVAL 'text' [fields]`, `INTERVAL(p) 'text'`; anything else is a name.
+fn interval(parser: &mut Parser<'_>) -> Parse<Option<Expr>> {
+    let precise = matches!(
+        parser.peek_tokens_ref::<5>().map(|token| &token.token),
+        [
+            _,
+            Token::LParen,
+            Token::Number(..),
+            Token::RParen,
+            Token::SingleQuotedString(_)
+        ]
+    );
+    if !precise && !matches!(parser.peek_nth_token_ref(1).token, Token::SingleQuotedString(_)) {
+        return Ok(None);
+    }
+    parser.advance_token();
+    let mut precision = None;
+    if precise {
+        parser.advance_token();
+        precision = Some(parser.parse_literal_uint()?);
+        parser.expect_token(&Token::RParen)?;
+    }
+    let Some(value) = string_value(parser)? else {
+        return parser.expected("a string", parser.peek_token());
+    };
+    let leading_field = if precise { None } else { interval_field(parser) };
+    let mut last_field = None;
+    if leading_field.is_some() && parser.peek_keyword(Keyword::TO) {
+        parser.advance_token();
+        last_field = interval_field(parser);
+        if last_field.is_none() {
+            return parser.expected("a field", parser.peek_token());
+        }
+    }
+    let seconds = matches!(
+        last_field.as_ref().or(leading_field.as_ref()),
+        Some(DateTimeField::Second)
+    );
+    if seconds && parser.consume_token(&Token::LParen) {
+        precision = Some(parser.parse_literal_uint()?);
+        parser.expect_token(&Token::RParen)?;
+    }
+    Ok(Some(Expr::Interval(Interval {
+        value: Box::new(Expr::Value(value)),
+        leading_field,
+        leading_precision: None,
+        last_field,
+        fractional_seconds_precision: precision,
+    })))
+}
+
+fn interval_field(parser: &mut Parser<'_>) -> Option<DateTimeField> {
+    let field = match parser.parse_one_of_keywords(&[
+        Keyword::YEAR,
+        Keyword::MONTH,
+        Keyword::DAY,
+        Keyword::HOUR,
+        Keyword::MINUTE,
+        Keyword::SECOND,
+    ])? {
+        Keyword::YEAR => DateTimeField::Year,
+        Keyword::MONTH => DateTimeField::Month,
+        Keyword::DAY => DateTimeField::Day,
+        Keyword::HOUR => DateTimeField::Hour,
+        Keyword::MINUTE => DateTimeField::Minute,
+        _ => DateTimeField::Second,
+    };
+    Some(field)
 }
 
 /// `TRIM([BOTH | LEADING | TRAILING] [characters] [FROM] text, …)` is a call of btrim, ltrim or rtrim.
@@ -718,11 +789,6 @@ fn like_quantified(parser: &mut Parser<'_>, left: &Expr, negated: bool, words: u
 }
 
 /// Statements that sqlparser reads differently or not at all.
-pub(crate) fn statement(parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
-    let is = |keyword: Keyword| super::lexer::is_keyword(&parser.peek_token_ref().token, keyword);
-    if is(Keyword::TABLE) {
-        let query = parser.parse_query()?;
-        return Ok(Some(Statement::Query(query)));
-    }
+pub(crate) fn statement(_parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
     Ok(None)
 }

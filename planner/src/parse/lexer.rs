@@ -31,7 +31,6 @@ pub(crate) fn tokenize(sql: &str) -> SqlResult<Vec<Lexeme>> {
         bytes: sql.as_bytes(),
         at: 0,
         line: 1,
-        line_start: 0,
         counted: 0,
         column: 1,
     };
@@ -108,7 +107,6 @@ struct Lexer<'a> {
     at: usize,
     /// Line of `counted`, and the column of the character there.
     line: u64,
-    line_start: usize,
     counted: usize,
     column: u64,
 }
@@ -125,7 +123,6 @@ impl Lexer<'_> {
             }
         }
         self.counted = at;
-        let _ = self.line_start;
         Location {
             line: self.line,
             column: self.column,
@@ -370,8 +367,7 @@ impl Lexer<'_> {
                 break;
             }
         }
-        if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
-            let _ = at;
+        if bytes.contains(&0) {
             return Err(self.error(
                 SqlState::CHARACTER_NOT_IN_REPERTOIRE,
                 "invalid byte sequence for encoding \"UTF8\": 0x00",
@@ -453,7 +449,11 @@ impl Lexer<'_> {
                 match char::from_u32(code) {
                     Some(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
                     None if (0xD800..0xE000).contains(&code) => return Err(self.surrogate(at)),
-                    None => return Err(self.error(SqlState::SYNTAX_ERROR, "invalid Unicode escape value", at)),
+                    None => {
+                        let near = &self.sql[at..self.at];
+                        let message = format!("invalid Unicode escape value at or near \"{near}\"");
+                        return Err(self.error(SqlState::SYNTAX_ERROR, message, at));
+                    }
                 }
             }
             other => bytes.push(other),
@@ -461,11 +461,19 @@ impl Lexer<'_> {
         Ok(())
     }
 
+    /// The low half of a surrogate pair is missing: PostgreSQL quotes what stands in its place.
     fn surrogate(&self, at: usize) -> SqlError {
-        let rest = self.sql[at..].split('\'').next().unwrap_or_default();
-        let near: String = rest.chars().take(10).collect();
-        let _ = near;
-        self.error(SqlState::SYNTAX_ERROR, "invalid Unicode surrogate pair", at)
+        let length = match self.sql.as_bytes().get(at..at + 2) {
+            Some(b"\\u") => 6,
+            Some(b"\\U") => 10,
+            _ => self.sql[at..].chars().next().map_or(0, char::len_utf8),
+        };
+        let near = self.sql.get(at..at + length).unwrap_or_default();
+        self.error(
+            SqlState::SYNTAX_ERROR,
+            format!("invalid Unicode surrogate pair at or near \"{near}\""),
+            at,
+        )
     }
 
     fn hex_digits(&mut self, count: usize, at: usize) -> SqlResult<u32> {
@@ -473,11 +481,7 @@ impl Lexer<'_> {
         for _ in 0..count {
             let Some(digit) = (self.peek(0) as char).to_digit(16) else {
                 return Err(self
-                    .error(
-                        SqlState::NONSTANDARD_USE_OF_ESCAPE_CHARACTER,
-                        "invalid Unicode escape",
-                        at,
-                    )
+                    .error(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid Unicode escape", at)
                     .hint("Unicode escapes must be \\uXXXX or \\UXXXXXXXX."));
             };
             value = value.wrapping_mul(16).wrapping_add(digit);
@@ -507,11 +511,15 @@ impl Lexer<'_> {
             self.at += 7;
             self.skip_space()?;
             let at = self.at;
-            let text = if self.peek(0) == b'\'' {
-                self.quoted_string(at)?
-            } else {
-                String::new()
-            };
+            if self.peek(0) != b'\'' {
+                let near: String = self.sql[at..].chars().take(1).collect();
+                return Err(self.error(
+                    SqlState::SYNTAX_ERROR,
+                    format!("UESCAPE must be followed by a simple string literal at or near \"{near}\""),
+                    at,
+                ));
+            }
+            let text = self.quoted_string(at)?;
             let mut chars = text.chars();
             match (chars.next(), chars.next()) {
                 (Some(c), None) if !c.is_ascii_hexdigit() && !matches!(c, '+' | '\'' | '"') && !c.is_whitespace() => c,
@@ -536,55 +544,59 @@ impl Lexer<'_> {
         }
     }
 
+    /// Undoes the escapes of a text that starts at byte `at`.
     fn undo_unicode_escapes(&self, raw: &str, escape: char, at: usize) -> SqlResult<String> {
+        let wrong = |message: &str, offset: usize| self.error(SqlState::SYNTAX_ERROR, message, at + offset);
+        let bad_pair = |offset: usize| wrong("invalid Unicode surrogate pair", offset);
         let mut value = String::with_capacity(raw.len());
-        let mut chars = raw.chars().peekable();
+        let mut rest = raw;
         let mut high: Option<u32> = None;
-        while let Some(c) = chars.next() {
+        while let Some(c) = rest.chars().next() {
+            let offset = raw.len() - rest.len();
             if c != escape {
                 if high.is_some() {
-                    return Err(self.error(SqlState::SYNTAX_ERROR, "invalid Unicode surrogate pair", at));
+                    return Err(bad_pair(offset));
                 }
                 value.push(c);
+                rest = &rest[c.len_utf8()..];
                 continue;
             }
-            if chars.peek() == Some(&escape) {
-                chars.next();
+            let tail = &rest[escape.len_utf8()..];
+            if tail.starts_with(escape) {
+                if high.is_some() {
+                    return Err(bad_pair(offset));
+                }
                 value.push(escape);
+                rest = &tail[escape.len_utf8()..];
                 continue;
             }
-            let count = if chars.peek() == Some(&'+') {
-                chars.next();
-                6
+            let digits = if tail.starts_with('+') {
+                tail.get(1..7)
             } else {
-                4
+                tail.get(..4)
             };
-            let mut code = 0u32;
-            for _ in 0..count {
-                let Some(digit) = chars.next().and_then(|c| c.to_digit(16)) else {
-                    return Err(self
-                        .error(SqlState::SYNTAX_ERROR, "invalid Unicode escape", at)
-                        .hint("Unicode escapes must be \\XXXX or \\+XXXXXX."));
-                };
-                code = code * 16 + digit;
-            }
+            let code = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            let Some(code) = code.and_then(|digits| u32::from_str_radix(digits, 16).ok()) else {
+                return Err(
+                    wrong("invalid Unicode escape", offset).hint("Unicode escapes must be \\XXXX or \\+XXXXXX.")
+                );
+            };
+            rest = &tail[if tail.starts_with('+') { 7 } else { 4 }..];
             match (high.take(), code) {
                 (None, 0xD800..0xDC00) => high = Some(code),
                 (Some(first), 0xDC00..0xE000) => {
                     let joined = 0x10000 + ((first - 0xD800) << 10) + (code - 0xDC00);
                     value.extend(char::from_u32(joined));
                 }
+                (None, 0xDC00..0xE000) | (Some(_), _) => return Err(bad_pair(offset)),
                 (None, _) => match char::from_u32(code) {
-                    Some('\0') | None => {
-                        return Err(self.error(SqlState::SYNTAX_ERROR, "invalid Unicode escape value", at));
-                    }
+                    Some('\0') | None => return Err(wrong("invalid Unicode escape value", offset)),
                     Some(c) => value.push(c),
                 },
-                (Some(_), _) => return Err(self.error(SqlState::SYNTAX_ERROR, "invalid Unicode surrogate pair", at)),
             }
         }
         if high.is_some() {
-            return Err(self.error(SqlState::SYNTAX_ERROR, "invalid Unicode surrogate pair", at));
+            return Err(bad_pair(raw.len()));
         }
         Ok(value)
     }
@@ -653,16 +665,15 @@ impl Lexer<'_> {
             }
         }
         if is_name_start(self.peek(0)) && self.at < self.bytes.len() {
-            // PostgreSQL 15 quotes the number with the first character of the junk.
             let mut end = self.at + 1;
-            while is_name_part(self.bytes.get(end).copied().unwrap_or(b' ')) {
+            if matches!(self.peek(0), b'e' | b'E') && matches!(self.peek(1), b'+' | b'-') {
                 end += 1;
+            } else {
+                while is_name_part(self.bytes.get(end).copied().unwrap_or(b' ')) {
+                    end += 1;
+                }
             }
-            let mut shown = self.at + 1;
-            while !self.sql.is_char_boundary(shown) {
-                shown += 1;
-            }
-            let near = &self.sql[start..shown];
+            let near = &self.sql[start..end];
             return Err(self.error(
                 SqlState::SYNTAX_ERROR,
                 format!("trailing junk after numeric literal at or near \"{near}\""),

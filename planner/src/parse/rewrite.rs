@@ -311,6 +311,7 @@ impl Rewriter<'_> {
             }
             Keyword::CONFLICT if self.token(1) == &Token::LParen => self.conflict_target(),
             _ if word.value == "overriding" => self.overriding(),
+            Keyword::TABLE if self.is_table_command() => self.table_command(),
             Keyword::ROWS if self.is(1, Keyword::FROM) && self.token(2) == &Token::LParen => {
                 let span = self.span(0);
                 self.out.push(internal_token(forms::ROWS_FROM, span));
@@ -331,6 +332,33 @@ impl Rewriter<'_> {
         if self.is(0, Keyword::ONLY) && matches!(self.token(1), Token::Word(_)) {
             self.at += 1;
         }
+    }
+
+    /// Whether TABLE starts a query here.
+    fn is_table_command(&self) -> bool {
+        if !matches!(self.token(1), Token::Word(_)) {
+            return false;
+        }
+        match self.out.last().map(|token| &token.token) {
+            None | Some(Token::LParen) => true,
+            Some(Token::Word(word)) => {
+                word.quote_style.is_none()
+                    && matches!(
+                        word.keyword,
+                        Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::ALL | Keyword::AS
+                    )
+            }
+            _ => false,
+        }
+    }
+
+    /// `TABLE t` means `SELECT * FROM t`.
+    fn table_command(&mut self) {
+        let span = self.span(0);
+        self.push(Token::make_keyword("SELECT"), span);
+        self.push(Token::Mul, span);
+        self.push(Token::make_keyword("FROM"), span);
+        self.at += 1;
     }
 
     /// `ONLY t`, `ONLY (t)` and `t *` mean `t`.

@@ -13,15 +13,28 @@ use crate::{SqlError, SqlResult, SqlState, Type};
 impl Binder<'_> {
     /// `ARRAY[…]`; `target` is the array type of a cast around it.
     pub(super) fn bind_array(&mut self, array: &sql::Array, target: Option<Type>) -> SqlResult<Expr> {
-        let position = self.at(array.span());
-        let position = self.find_before(position, "array").or(position);
+        self.bind_array_at(array, target, None)
+    }
+
+    fn array_position(&self, array: &sql::Array, parent: Option<u32>) -> Option<u32> {
+        let first = self.at(array.span());
+        match first {
+            Some(_) if array.named => self.find_before(first, "array").or(first),
+            Some(_) => self.find_before(first, "[").or(first),
+            // An empty one has no token of its own that is known.
+            None => parent.or_else(|| self.find_sequence(&["array", "[", "]"])),
+        }
+    }
+
+    fn bind_array_at(&mut self, array: &sql::Array, target: Option<Type>, parent: Option<u32>) -> SqlResult<Expr> {
+        let position = self.array_position(array, parent);
         let mut elements = Vec::with_capacity(array.elem.len());
         let mut nested = false;
         for element in &array.elem {
             let bound = match element {
                 sql::Expr::Array(inner) => {
                     nested = true;
-                    self.bind_array(inner, target)?
+                    self.bind_array_at(inner, target, position)?
                 }
                 other => self.bind_expr(other)?,
             };

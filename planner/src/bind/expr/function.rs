@@ -108,6 +108,15 @@ impl Binder<'_> {
         let (arg_types, returns) = self
             .resolve_polymorphic(&actual, &candidate.args, function.returns)
             .map_err(|error| error.at(position))?;
+        if call.variadic
+            && function.args.last() == Some(&oid::ANY)
+            && let Some(array) = call.args.last()
+            && types::element_of(array.ty.oid).is_none()
+        {
+            return Err(
+                SqlError::new(SqlState::DATATYPE_MISMATCH, "VARIADIC argument must be an array").at(array.position),
+            );
+        }
         let mut args = Vec::with_capacity(call.args.len());
         let last = call.args.len().saturating_sub(1);
         for (i, (arg, &ty)) in call.args.into_iter().zip(&arg_types).enumerate() {

@@ -281,7 +281,7 @@ impl Binder<'_> {
 
     /// The column's new value when one part of it is assigned.
     pub(super) fn assign_part(&mut self, base: Expr, place: &Place<'_>, value: Expr) -> SqlResult<Expr> {
-        let mismatch = |binder: &Self, wanted: Type, found: Type, position: Option<u32>| {
+        let mismatch = |binder: &Self, wanted: Type, found: Type| {
             SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!(
@@ -292,9 +292,9 @@ impl Binder<'_> {
                 ),
             )
             .hint("You will need to rewrite or cast the expression.")
-            .at(position)
+            .at(place.at)
         };
-        let (found, position) = (value.ty, value.position);
+        let found = value.ty;
         if is_jsonb(place.ty) {
             let mut path = Vec::with_capacity(place.steps.len());
             // A NULL document becomes an array if the first subscript is an integer, an object if it is text.
@@ -312,7 +312,7 @@ impl Binder<'_> {
                 path.push(self.cast_to(index, Type::TEXT, |_| None)?);
             }
             let Some(value) = self.try_coerce(value, Type::JSONB, crate::functions::CastContext::Assignment)? else {
-                return Err(mismatch(self, Type::JSONB, found, position));
+                return Err(mismatch(self, Type::JSONB, found));
             };
             let path = Expr {
                 kind: ExprKind::Array {
@@ -350,7 +350,7 @@ impl Binder<'_> {
             Type::with_modifier(element, place.ty.modifier)
         };
         let Some(value) = self.try_coerce(value, wanted, crate::functions::CastContext::Assignment)? else {
-            return Err(mismatch(self, wanted, found, position));
+            return Err(mismatch(self, wanted, found));
         };
         let mut lower = Vec::with_capacity(place.steps.len());
         let mut upper = Vec::with_capacity(place.steps.len());

@@ -19,7 +19,9 @@ impl Binder<'_> {
         let excluded_name = "excluded".into();
         let (mut excluded_item, excluded, _) = self.row_item(target, &excluded_name);
         excluded_item.schema = None;
-        self.scope().items = vec![existing_item.clone()];
+        let mut hidden = excluded_item.clone();
+        hidden.hide();
+        self.scope().items = vec![existing_item.clone(), hidden];
         let arbiters = match &conflict.conflict_target {
             None => vec![],
             Some(sql::ConflictTarget::OnConstraint(name)) => self.arbiters_named(target, name)?,
@@ -29,7 +31,7 @@ impl Binder<'_> {
                     .map(|column| sql::Expr::Identifier(column.clone()))
                     .collect::<Vec<_>>();
                 let keys: Vec<&sql::Expr> = exprs.iter().collect();
-                self.infer_arbiters(target, &keys, None)?
+                self.infer_arbiters(target, &keys, None, None)?
             }
         };
         let update = match &conflict.action {
@@ -40,7 +42,8 @@ impl Binder<'_> {
                         SqlState::SYNTAX_ERROR,
                         "ON CONFLICT DO UPDATE requires inference specification or constraint name",
                     )
-                    .hint("For example, ON CONFLICT (column_name)."));
+                    .hint("For example, ON CONFLICT (column_name).")
+                    .at(self.find_sequence(&["on", "conflict"])));
                 }
                 self.scope().items = vec![existing_item, excluded_item];
                 let assignments = self.bind_assignments(target, &update.assignments, &existing)?;
@@ -88,6 +91,7 @@ impl Binder<'_> {
         }
         let mut keys: Vec<&sql::Expr> = Vec::new();
         let mut predicate = None;
+        let mut place = None;
         for part in &name.0 {
             let ObjectNamePart::Function(function) = part else {
                 continue;
@@ -97,12 +101,15 @@ impl Binder<'_> {
                 _ => None,
             });
             match function.name.value.as_str() {
-                forms::CONFLICT => keys.extend(args),
+                forms::CONFLICT => {
+                    place = self.at(function.name.span);
+                    keys.extend(args);
+                }
                 forms::WHERE => predicate = args.into_iter().next(),
                 _ => {}
             }
         }
-        self.infer_arbiters(target, &keys, predicate)
+        self.infer_arbiters(target, &keys, predicate, place)
     }
 
     /// The unique indexes over exactly these keys.
@@ -111,13 +118,14 @@ impl Binder<'_> {
         target: &Target,
         keys: &[&sql::Expr],
         predicate: Option<&sql::Expr>,
+        place: Option<u32>,
     ) -> SqlResult<Vec<u32>> {
         let mut bound: Vec<Expr> = Vec::with_capacity(keys.len());
         for key in keys {
             let expr = match key {
                 // A column that is missing is missing in the table.
                 sql::Expr::Identifier(name) => {
-                    self.target_column_of(target, name)?;
+                    self.target_column_of(target, name, place)?;
                     self.bind_in(Context::IndexExpression, key)?
                 }
                 _ => self.bind_in(Context::IndexExpression, key)?,
@@ -150,11 +158,11 @@ impl Binder<'_> {
         Ok(arbiters)
     }
 
-    fn target_column_of(&mut self, target: &Target, name: &sql::Ident) -> SqlResult<()> {
+    fn target_column_of(&mut self, target: &Target, name: &sql::Ident, place: Option<u32>) -> SqlResult<()> {
         if target.table.live_columns().any(|(_, column)| column.name == name.value) {
             return Ok(());
         }
-        let position = self.at(name.span);
+        let position = place.or_else(|| self.at(name.span));
         Err(self.missing_column(None, &name.value, position))
     }
 

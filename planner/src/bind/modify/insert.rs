@@ -63,7 +63,12 @@ impl Binder<'_> {
                 ));
             }
         };
-        self.scope().items = vec![item];
+        // What ON CONFLICT saw is out of sight, but known to messages.
+        let mut hidden = std::mem::take(&mut self.scope().items);
+        hidden.iter_mut().for_each(crate::bind::scope::Item::hide);
+        hidden.retain(|other| other.name.as_deref() == Some("excluded"));
+        hidden.insert(0, item);
+        self.scope().items = hidden;
         let returning = self.bind_returning(insert.returning.as_ref())?;
         let kind = ModifyKind::Insert {
             source: query,

@@ -77,6 +77,7 @@ impl Binder<'_> {
         // FROM cannot refer to the target, not even with LATERAL.
         item.lateral_only = true;
         item.lateral_ok = false;
+        item.is_target = true;
         self.scope().items.push(item);
         let mut rel = Rel::Scan(scan);
         if !from.is_empty() {
