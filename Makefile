@@ -7,7 +7,7 @@ DATA ?= ./cambium-data
 .PHONY: run test bench install
 
 run: install
-	cargo build --release --bin cambium
+	cargo build --release --workspace --bins
 	exec $(CARGO_TARGET_DIR)/release/cambium start --data $(DATA)
 
 test: install
