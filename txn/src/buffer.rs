@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use storage::version::Version;
 use storage::{PathOp, Row, StorageError};
 
+use crate::placement::{Placement, ShardId};
 use crate::{IndexId, Key, RowWrite, TableId, TxnError};
 
 /// Number of a command in its transaction: a statement sees the writes of smaller ones.
@@ -302,6 +303,21 @@ impl Buffer {
                     Clear::Index(_, cleared) => cleared == index,
                 }
         })
+    }
+
+    /// Shards with something to write, in no order, repeated.
+    pub(crate) fn shards(&self, placement: &Placement) -> Vec<ShardId> {
+        let mut shards: Vec<ShardId> = Vec::new();
+        shards.extend(self.rows.keys().map(|(table, key)| placement.row(*table, key)));
+        for (index, value, row) in self.entries.keys() {
+            let (table, global) = self.entry_places[index];
+            shards.push(placement.entry(table, *index, global, value, row));
+        }
+        for clear in &self.clears {
+            let (Clear::Table(table) | Clear::Index(table, _)) = clear.write;
+            shards.extend(placement.table(table));
+        }
+        shards
     }
 
     /// Whether it wrote anything to the row, visible or not.

@@ -27,6 +27,7 @@ mod oracle;
 mod placement;
 mod reading;
 mod recovery;
+mod rehearsal;
 mod scan;
 mod shard;
 mod state;
@@ -39,6 +40,7 @@ pub use error::TxnError;
 pub use live::NameLocks;
 pub use name::{AddIncrement, IndexId, Key, LockName, LockRequest, Mode, RowPart, TableId};
 pub use node::{Node, NodeConfig};
+pub use rehearsal::{CommitPlan, RehearsedLock};
 pub use transaction::{
     DeadlockPolicy, Isolation, KeyRange, LockWait, LockedRow, RowWrite, SavepointMark, Transaction, TransactionOptions,
 };

@@ -13,7 +13,7 @@ use crate::placement::ShardId;
 use crate::shard::Shard;
 use crate::state::{Phase, ShardUse};
 use crate::transaction::Inner;
-use crate::{LockName, LockRequest, LockWait, Mode, SavepointMark, TableId, TxnError};
+use crate::{LockName, LockRequest, LockWait, Mode, SavepointMark, TableId, TxnError, rehearsal};
 
 /// The requests of one shard.
 type Group = (ShardId, Vec<LockRequest>);
@@ -22,6 +22,9 @@ type Group = (ShardId, Vec<LockRequest>);
 pub(crate) async fn lock(inner: &Inner, requests: Vec<LockRequest>, wait: LockWait) -> Result<bool, TxnError> {
     let _one_at_a_time = inner.locking.lock().await;
     let groups = by_shard(inner, requests);
+    if rehearsal::note(inner, &groups) {
+        return Ok(true);
+    }
     let step = {
         let mut state = inner.usable()?;
         state.clock += 1;

@@ -49,6 +49,8 @@ pub(crate) struct State {
     savepoints: Vec<Savepoint>,
     /// Grows with every savepoint and lock request; the lock table's marks are these numbers.
     pub(crate) clock: u64,
+    /// Locks a rehearsed statement asked for; `None` outside of rehearsals.
+    pub(crate) rehearsal: Option<Vec<crate::RehearsedLock>>,
 }
 
 impl State {
@@ -64,6 +66,7 @@ impl State {
             chains: HashMap::default(),
             savepoints: Vec::new(),
             clock: 0,
+            rehearsal: None,
         }
     }
 

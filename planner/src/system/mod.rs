@@ -30,6 +30,7 @@ use crate::statement::StatementContext;
 use crate::types::{self, oid};
 use crate::{SqlResult, Type};
 
+pub(crate) use activity::{lock_name, mode_name};
 pub use builder::Builder;
 
 /// What rows of system relations are computed from.
