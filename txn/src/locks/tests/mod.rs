@@ -2,4 +2,3 @@
 
 mod oracle;
 mod script;
-mod speed;
