@@ -204,6 +204,14 @@ impl Node {
             .sum()
     }
 
+    /// Writes everything that is still only in the log and in memory to table files (CHECKPOINT). Blocks the thread.
+    ///
+    /// # Errors
+    /// What the engine reports.
+    pub fn checkpoint(&self) -> Result<(), TxnError> {
+        Ok(self.inner.engine.flush_all()?)
+    }
+
     /// Sets how locks are called in errors: ids are all this layer knows.
     pub fn name_locks_with(&self, name_locks: crate::NameLocks) {
         self.inner.live.set_name_locks(name_locks);

@@ -232,8 +232,13 @@ impl Session {
                 self.pend(Pending::Notify(channel.clone(), payload.clone()), "NOTIFY")
             }
             Command::Copy(_) => Err(SqlError::unsupported("COPY in this place")),
-            // Every commit is on disk before its client hears of it, so there is nothing to flush.
-            Command::Checkpoint => done("CHECKPOINT"),
+            Command::Checkpoint => {
+                let node = self.services.planner.node.clone();
+                tokio::task::spawn_blocking(move || node.checkpoint())
+                    .await
+                    .map_err(|error| SqlError::new(SqlState::INTERNAL_ERROR, error.to_string()))??;
+                done("CHECKPOINT")
+            }
             Command::Maintain { tag, tables } => self.maintain(tag, tables).await,
         }
     }

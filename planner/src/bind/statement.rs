@@ -272,6 +272,17 @@ fn kind_of(ast: &sql::Statement) -> SqlResult<StatementKind> {
         sql::Statement::Update(_) => Ok(StatementKind::Update),
         sql::Statement::Delete(_) => Ok(StatementKind::Delete),
         sql::Statement::Merge(_) => Err(SqlError::unsupported("MERGE")),
-        _ => Err(SqlError::unsupported("this statement here")),
+        _ => Err(unsupported(ast)),
     }
+}
+
+/// 0A000 that names the statement by the keywords it begins with: `CREATE FUNCTION is not supported`.
+pub(super) fn unsupported(ast: &sql::Statement) -> SqlError {
+    let text = ast.to_string();
+    let keywords: Vec<&str> = text
+        .split_whitespace()
+        .take_while(|word| word.bytes().all(|byte| byte.is_ascii_uppercase()))
+        .take(4)
+        .collect();
+    SqlError::unsupported(keywords.join(" "))
 }

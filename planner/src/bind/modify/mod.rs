@@ -37,7 +37,7 @@ impl Binder<'_> {
             sql::Statement::Update(update) => binder.bind_update(update),
             sql::Statement::Delete(delete) => binder.bind_delete(delete),
             sql::Statement::Merge(_) => Err(SqlError::unsupported("MERGE")),
-            _ => Err(SqlError::unsupported("this statement here")),
+            other => Err(crate::bind::statement::unsupported(other)),
         })?;
         let columns = modify.returning.iter().map(|(column, _)| column.clone()).collect();
         Ok(Query {
