@@ -191,6 +191,9 @@ impl Planner {
         } else {
             transaction.rollback().await;
         }
+        // Temporary objects of sessions that a crash ended.
+        let transaction = planner.node.begin(TransactionOptions::default());
+        planner.drop_temporary(transaction, None).await?;
         Ok(planner)
     }
 

@@ -27,6 +27,7 @@ pub mod rows;
 pub mod sequences;
 pub mod settings;
 pub mod shared;
+mod temporary;
 pub mod transaction;
 pub mod variables;
 pub mod view;
@@ -92,6 +93,8 @@ pub struct Session {
     has_queried: bool,
     /// Whether the transaction changed the catalog, so that it sees one of its own.
     has_catalog_changes: bool,
+    /// Whether the session may have temporary objects: it ran DDL.
+    may_have_temporary: bool,
     savepoints: Vec<Savepoint>,
     statements: HashMap<String, Arc<PreparedStatement>>,
     portals: HashMap<String, Portal>,
@@ -108,6 +111,7 @@ impl Session {
             transaction: None,
             has_queried: false,
             has_catalog_changes: false,
+            may_have_temporary: false,
             savepoints: Vec::new(),
             statements: HashMap::new(),
             portals: HashMap::new(),
@@ -200,7 +204,7 @@ impl Session {
                 .hint("Constraints are checked at the end of each statement.")),
             Command::Show(name) => self.show(name.as_deref()),
             Command::Reset(name) => self.reset(name.as_deref()),
-            Command::Discard(what) => self.discard(*what),
+            Command::Discard(what) => self.discard(*what).await,
             Command::Prepare {
                 name,
                 types,
@@ -290,7 +294,7 @@ impl Session {
         Ok(Answer::Done(Complete::Fixed(tag)))
     }
 
-    fn discard(&mut self, what: Discard) -> SqlResult<Answer> {
+    async fn discard(&mut self, what: Discard) -> SqlResult<Answer> {
         let tag = match what {
             Discard::All => {
                 if self.block != Block::Idle {
@@ -302,6 +306,7 @@ impl Session {
                 self.statements.clear();
                 self.shared.pending.lock().push(Pending::UnlistenAll);
                 *self.shared.sequences.lock() = shared::Sequences::default();
+                self.discard_temporary().await?;
                 "DISCARD ALL"
             }
             Discard::Plans => {
@@ -312,7 +317,10 @@ impl Session {
                 *self.shared.sequences.lock() = shared::Sequences::default();
                 "DISCARD SEQUENCES"
             }
-            Discard::Temp => "DISCARD TEMP",
+            Discard::Temp => {
+                self.discard_temporary().await?;
+                "DISCARD TEMP"
+            }
         };
         Ok(Answer::Done(Complete::Fixed(tag)))
     }
@@ -323,6 +331,7 @@ impl Session {
         if let Some(transaction) = self.transaction.take() {
             transaction.rollback().await;
         }
+        self.drop_temporary().await;
         self.services.notifier.leave(self.shared.identity.id);
     }
 }

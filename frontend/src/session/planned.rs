@@ -66,6 +66,7 @@ impl Session {
             }),
             Execution::Done(tag) => {
                 self.has_catalog_changes |= prepared.is_ddl;
+                self.may_have_temporary |= prepared.is_ddl;
                 Answer::Done(tag.into())
             }
         })

@@ -263,7 +263,11 @@ impl Session {
 
     /// Commits whatever is open and leaves the block.
     async fn commit(&mut self) -> SqlResult<()> {
-        if let Err(error) = self.hold_cursors().await {
+        let mut ended = self.hold_cursors().await;
+        if ended.is_ok() && self.may_have_temporary {
+            ended = self.on_commit_temporary().await;
+        }
+        if let Err(error) = ended {
             self.abort().await;
             return Err(error);
         }

@@ -75,11 +75,17 @@ impl SessionView for Shared {
 
     fn current_schemas(&self, include_implicit: bool) -> Vec<String> {
         let catalog = self.catalog.lock().clone();
-        let is_written = self.show("search_path").is_some_and(|path| path.contains("pg_catalog"));
+        let path = self.show("search_path").unwrap_or_default();
+        let is_written = path.contains("pg_catalog");
+        let temporary = catalog
+            .temporary_schema(self)
+            .filter(|_| !path.contains("pg_temp"))
+            .map(|schema| schema.id);
         catalog
             .search_path(self)
             .into_iter()
             .filter(|schema| include_implicit || is_written || *schema != PG_CATALOG)
+            .filter(|schema| include_implicit || Some(*schema) != temporary)
             .filter_map(|schema| catalog.schemas.get(&schema).map(|schema| schema.name.clone()))
             .collect()
     }
@@ -122,9 +128,7 @@ impl SessionView for Shared {
                 let index = || catalog.index(self, schema.as_deref(), &name).map(|(_, index)| index.id);
                 relation.or_else(|| if kind == oid::REGCLASS { index() } else { None })
             }
-            oid::REGNAMESPACE => catalog
-                .schema(catalog.session_database(self), &name)
-                .map(|schema| schema.id),
+            oid::REGNAMESPACE => catalog.schema_of(self, &name).map(|schema| schema.id),
             oid::REGROLE => catalog.role(&name).map(|role| role.id),
             _ => None,
         }

@@ -34,6 +34,9 @@ pub const BOOTSTRAP_ROLE: u32 = 10;
 /// OID of the first database.
 pub const FIRST_DATABASE: u32 = 5;
 
+/// What the names of schemas of temporary objects begin with; the session's number follows.
+pub const TEMPORARY_PREFIX: &str = "pg_temp_";
+
 /// Everything that exists, at one registry version.
 #[derive(Debug, Default)]
 pub struct Catalog {
@@ -51,6 +54,8 @@ pub struct Catalog {
     pub names: HashMap<(u32, String), u32>,
     /// (schema, index name) → (table OID, index OID). Indexes share the name space of relations.
     pub index_names: HashMap<(u32, String), (u32, u32)>,
+    /// Session → schema of its temporary objects (`pg_temp_N`).
+    pub temporary: HashMap<i32, u32>,
     /// Table → tables with a foreign key on it (themselves included).
     pub referencing: HashMap<u32, Vec<u32>>,
 }
@@ -81,6 +86,18 @@ pub struct Schema {
     pub owner: u32,
     /// COMMENT ON SCHEMA.
     pub comment: Option<String>,
+}
+
+impl Schema {
+    /// Number of the session whose temporary objects it holds.
+    pub fn temporary_session(&self) -> Option<i32> {
+        self.name.strip_prefix(TEMPORARY_PREFIX)?.parse().ok()
+    }
+
+    /// Whether it holds temporary objects.
+    pub fn is_temporary(&self) -> bool {
+        self.temporary_session().is_some()
+    }
 }
 
 /// A role.
@@ -122,14 +139,51 @@ impl Catalog {
             .find(|schema| (schema.database == database || schema.database == 0) && schema.name == name)
     }
 
+    /// A schema by name as a session sees it: `pg_temp` is its own.
+    pub fn schema_of(&self, session: &dyn SessionView, name: &str) -> Option<&Schema> {
+        if name == "pg_temp" {
+            return self.temporary_schema(session);
+        }
+        self.schema(self.session_database(session), name)
+    }
+
+    /// The schema of a session's temporary objects, once it has made one.
+    pub fn temporary_schema(&self, session: &dyn SessionView) -> Option<&Schema> {
+        let id = self.temporary.get(&session.backend_pid())?;
+        self.schemas.get(id)
+    }
+
+    /// Adds a schema under its name.
+    pub fn add_schema(&mut self, schema: Schema) {
+        if let Some(session) = schema.temporary_session() {
+            self.temporary.insert(session, schema.id);
+        }
+        self.schemas.insert(schema.id, schema);
+    }
+
     /// The database a session is connected to.
     pub fn session_database(&self, session: &dyn SessionView) -> u32 {
         self.database(&session.current_database())
             .map_or(0, |database| database.id)
     }
 
-    /// Schemas of a session's `search_path` that exist, `pg_catalog` first unless the path names it.
+    /// Schemas of a session's `search_path` that exist; in front of it the session's temporary schema and `pg_catalog`,
+    /// unless the path names them.
     pub fn search_path(&self, session: &dyn SessionView) -> Vec<u32> {
+        let mut path = self.explicit_path(session);
+        if !path.contains(&PG_CATALOG) {
+            path.insert(0, PG_CATALOG);
+        }
+        if let Some(temporary) = self.temporary.get(&session.backend_pid())
+            && !path.contains(temporary)
+        {
+            path.insert(0, *temporary);
+        }
+        path
+    }
+
+    /// Schemas that `search_path` names and that exist.
+    fn explicit_path(&self, session: &dyn SessionView) -> Vec<u32> {
         let database = self.session_database(session);
         let text = session
             .setting("search_path")
@@ -137,6 +191,10 @@ impl Catalog {
         let mut path: Vec<u32> = Vec::new();
         for name in split_identifiers(&text) {
             let is_user = name == "$user";
+            if name == "pg_temp" {
+                path.extend(self.temporary.get(&session.backend_pid()));
+                continue;
+            }
             let name = if is_user { session.current_user() } else { name };
             // "$user" means a schema somebody made for the role, not the system's own `cambium`.
             if let Some(schema) = self.schema(database, &name)
@@ -146,15 +204,18 @@ impl Catalog {
                 path.push(schema.id);
             }
         }
-        if !path.contains(&PG_CATALOG) {
-            path.insert(0, PG_CATALOG);
-        }
         path
+    }
+
+    /// Whether new objects are temporary because the search path begins with `pg_temp`.
+    pub fn creates_temporary(&self, session: &dyn SessionView) -> bool {
+        let path = session.setting("search_path").unwrap_or_default();
+        split_identifiers(&path).first().is_some_and(|name| name == "pg_temp")
     }
 
     /// The schema new objects go to: the first of the search path that is not a system schema.
     pub fn creation_schema(&self, session: &dyn SessionView) -> Option<u32> {
-        self.search_path(session)
+        self.explicit_path(session)
             .into_iter()
             .find(|id| self.schemas.get(id).is_some_and(|schema| schema.database != 0))
     }
@@ -186,7 +247,7 @@ impl Catalog {
         look: impl Fn(u32) -> Option<&'a T>,
     ) -> Option<&'a T> {
         match schema {
-            Some(name) => look(self.schema(self.session_database(session), name)?.id),
+            Some(name) => look(self.schema_of(session, name)?.id),
             None => self.search_path(session).into_iter().find_map(look),
         }
     }

@@ -196,7 +196,7 @@ fn decode(catalog: &mut Catalog, key: &[u8], row: &Row) -> SqlResult<()> {
         }
         Some(kind) if *kind == Kind::Schema as u8 => {
             let schema: Schema = object(json)?;
-            catalog.schemas.insert(schema.id, schema);
+            catalog.add_schema(schema);
         }
         Some(kind) if *kind == Kind::Relation as u8 => catalog.add(Arc::new(object(json)?)),
         Some(kind) if *kind == Kind::Role as u8 => {

@@ -21,6 +21,18 @@ pub enum RelationKind {
     System,
 }
 
+/// What COMMIT does to a temporary table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnCommit {
+    /// PRESERVE ROWS
+    #[default]
+    PreserveRows,
+    /// DELETE ROWS
+    DeleteRows,
+    /// DROP
+    Drop,
+}
+
 /// A relation as the registry stores it. Expressions are SQL text, bound again when needed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Relation {
@@ -46,6 +58,9 @@ pub struct Relation {
     pub sequence: Option<Sequence>,
     /// COMMENT ON the relation.
     pub comment: Option<String>,
+    /// ON COMMIT of a temporary table.
+    #[serde(default)]
+    pub on_commit: OnCommit,
     /// Version for plan caches and apply checks; grows with every DDL on the relation.
     pub version: u64,
 }
@@ -263,6 +278,7 @@ impl Relation {
             view: None,
             sequence: None,
             comment: None,
+            on_commit: OnCommit::PreserveRows,
             version: 0,
         }
     }

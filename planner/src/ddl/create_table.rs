@@ -12,7 +12,8 @@ use super::sequence::SequenceBuilder;
 use crate::bind::Purpose;
 use crate::catalog::registry::Object;
 use crate::catalog::{
-    Column, Constraint, ConstraintKind, Identity, Index, IndexKey, IndexSource, Relation, RelationKind, Schema,
+    Column, Constraint, ConstraintKind, Identity, Index, IndexKey, IndexSource, OnCommit, Relation, RelationKind,
+    Schema,
 };
 use crate::modify::derive;
 use crate::statement::{Tag, Verb};
@@ -34,11 +35,12 @@ impl Ddl<'_> {
     pub(super) async fn create_table(&self, create: &CreateTable) -> SqlResult<Tag> {
         const TAG: Tag = Tag::Text("CREATE TABLE");
         refuse_unsupported(create)?;
-        let (schema, name) = self.target(&create.name)?;
+        let (schema, name) = self.target_of(&create.name, create.temporary).await?;
         if !self.check_free(schema.id, &name, create.if_not_exists)? {
             return Ok(TAG);
         }
-        let mut table = self.new_relation(schema, name, RelationKind::Table).await?;
+        let mut table = self.new_relation(&schema, name, RelationKind::Table).await?;
+        table.on_commit = on_commit(create, &schema)?;
         let mut pending = Vec::new();
         if let Some(like) = &create.like {
             self.copy_like(&mut table, like)?;
@@ -57,7 +59,7 @@ impl Ddl<'_> {
 
     pub(super) async fn create_table_as(&self, create: &CreateTable) -> SqlResult<Tag> {
         refuse_unsupported(create)?;
-        let (schema, name) = self.target(&create.name)?;
+        let (schema, name) = self.target_of(&create.name, create.temporary).await?;
         if !self.check_free(schema.id, &name, create.if_not_exists)? {
             return Ok(Tag::Text("CREATE TABLE AS"));
         }
@@ -72,7 +74,8 @@ impl Ddl<'_> {
                 "too many column names were specified",
             ));
         }
-        let mut table = self.new_relation(schema, name, RelationKind::Table).await?;
+        let mut table = self.new_relation(&schema, name, RelationKind::Table).await?;
+        table.on_commit = on_commit(create, &schema)?;
         for (i, output) in bound.columns.iter().enumerate() {
             let name = create
                 .columns
@@ -105,6 +108,7 @@ impl Ddl<'_> {
             view: None,
             sequence: None,
             comment: None,
+            on_commit: OnCommit::PreserveRows,
             version: 0,
         })
     }
@@ -388,6 +392,7 @@ impl Ddl<'_> {
         } else {
             Relation::clone(self.find_table(&constraint.foreign_table)?)
         };
+        self.check_persistence(table, &parent)?;
         if !is_self && parent.id != table.id {
             self.lock_table(&parent, Mode::ShareRowExclusive).await?;
         }
@@ -592,6 +597,7 @@ impl Ddl<'_> {
             view: None,
             sequence: Some(parameters),
             comment: None,
+            on_commit: OnCommit::PreserveRows,
             version: 1,
         };
         let id = sequence.id;
@@ -669,10 +675,26 @@ fn refuse_deferrable(characteristics: Option<&sqlparser::ast::ConstraintCharacte
     }
 }
 
-fn refuse_unsupported(create: &CreateTable) -> SqlResult<()> {
-    if create.temporary {
-        return Err(SqlError::unsupported("a temporary table"));
+/// ON COMMIT, which only temporary tables have.
+fn on_commit(create: &CreateTable, schema: &Schema) -> SqlResult<OnCommit> {
+    use sqlparser::ast::OnCommit as Ast;
+    let Some(action) = &create.on_commit else {
+        return Ok(OnCommit::PreserveRows);
+    };
+    if !schema.is_temporary() {
+        return Err(SqlError::new(
+            SqlState::INVALID_TABLE_DEFINITION,
+            "ON COMMIT can only be used on temporary tables",
+        ));
     }
+    Ok(match action {
+        Ast::PreserveRows => OnCommit::PreserveRows,
+        Ast::DeleteRows => OnCommit::DeleteRows,
+        Ast::Drop => OnCommit::Drop,
+    })
+}
+
+fn refuse_unsupported(create: &CreateTable) -> SqlResult<()> {
     if create.inherits.is_some() {
         return Err(SqlError::unsupported("table inheritance"));
     }

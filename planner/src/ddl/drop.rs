@@ -85,10 +85,7 @@ impl Ddl<'_> {
         for name in names {
             let (schema, relation) = self.split(name)?;
             if let Some(schema) = &schema
-                && self
-                    .catalog()
-                    .schema(self.catalog().session_database(&*self.context.session), schema)
-                    .is_none()
+                && self.catalog().schema_of(&*self.context.session, schema).is_none()
             {
                 let message = format!("schema \"{schema}\" does not exist");
                 if !if_exists {

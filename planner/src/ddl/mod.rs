@@ -16,6 +16,7 @@ mod drop;
 mod names;
 mod role;
 mod sequence;
+mod temporary;
 mod truncate;
 mod validate;
 mod view;
@@ -90,10 +91,8 @@ impl<'a> Ddl<'a> {
                 sequence_options,
                 owned_by,
             } => {
-                if *temporary {
-                    return Err(SqlError::unsupported("a temporary sequence"));
-                }
                 self.create_sequence(
+                    *temporary,
                     *if_not_exists,
                     name,
                     data_type.as_ref(),

@@ -66,15 +66,13 @@ impl Ddl<'_> {
         let catalog = self.catalog();
         let session = &*self.context.session;
         let found = match &schema {
-            Some(schema) => catalog
-                .schema(catalog.session_database(session), schema)
-                .ok_or_else(|| {
-                    SqlError::new(
-                        SqlState::INVALID_SCHEMA_NAME,
-                        format!("schema \"{schema}\" does not exist"),
-                    )
-                    .at(position(name))
-                })?,
+            Some(schema) => catalog.schema_of(session, schema).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::INVALID_SCHEMA_NAME,
+                    format!("schema \"{schema}\" does not exist"),
+                )
+                .at(position(name))
+            })?,
             None => catalog
                 .creation_schema(session)
                 .and_then(|id| catalog.schemas.get(&id))

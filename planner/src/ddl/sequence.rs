@@ -125,6 +125,7 @@ fn integer(expression: &Expr) -> SqlResult<i64> {
 impl Ddl<'_> {
     pub(super) async fn create_sequence(
         &self,
+        temporary: bool,
         if_not_exists: bool,
         name: &ObjectName,
         data_type: Option<&DataType>,
@@ -132,7 +133,7 @@ impl Ddl<'_> {
         owned_by: Option<&ObjectName>,
     ) -> SqlResult<Tag> {
         const TAG: Tag = Tag::Text("CREATE SEQUENCE");
-        let (schema, name) = self.target(name)?;
+        let (schema, name) = self.target_of(name, temporary).await?;
         if !self.check_free(schema.id, &name, if_not_exists)? {
             return Ok(TAG);
         }
@@ -146,7 +147,7 @@ impl Ddl<'_> {
         if let Some(owner) = owned_by {
             parameters.owned_by = self.owner_column(owner)?;
         }
-        let mut sequence = self.new_relation(schema, name, RelationKind::Sequence).await?;
+        let mut sequence = self.new_relation(&schema, name, RelationKind::Sequence).await?;
         sequence.sequence = Some(parameters);
         self.put_relation(&sequence)?;
         Ok(TAG)

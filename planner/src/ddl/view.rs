@@ -17,10 +17,21 @@ impl Ddl<'_> {
         if create.materialized {
             return Err(SqlError::unsupported("a materialized view"));
         }
-        if create.temporary {
-            return Err(SqlError::unsupported("a temporary view"));
+        let mut query = create.query.clone();
+        let mut qualifier = Qualifier {
+            ddl: self,
+            ctes: Vec::new(),
+            uses_temporary: false,
+        };
+        let _ = query.visit(&mut qualifier);
+        let uses_temporary = qualifier.uses_temporary;
+        let (schema, name) = self.target_of(&create.name, create.temporary || uses_temporary).await?;
+        if uses_temporary && !create.temporary {
+            self.notice(
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!("view \"{name}\" will be a temporary view"),
+            );
         }
-        let (schema, name) = self.target(&create.name)?;
         let existing = self.catalog().names.get(&(schema.id, name.clone())).copied();
         let replaced = match existing {
             Some(id) if create.or_replace => {
@@ -62,17 +73,12 @@ impl Ddl<'_> {
             };
             columns.push(Column::new(column, ty));
         }
-        let mut query = create.query.clone();
-        let _ = query.visit(&mut Qualifier {
-            ddl: self,
-            ctes: Vec::new(),
-        });
         let mut view = match replaced {
             Some(old) => {
                 check_replaceable(&old, &columns)?;
                 old
             }
-            None => self.new_relation(schema, name, RelationKind::View).await?,
+            None => self.new_relation(&schema, name, RelationKind::View).await?,
         };
         view.columns = columns;
         view.view = Some(query.to_string());
@@ -110,6 +116,7 @@ fn check_replaceable(old: &Relation, new: &[Column]) -> SqlResult<()> {
 struct Qualifier<'a, 'b> {
     ddl: &'a Ddl<'b>,
     ctes: Vec<String>,
+    uses_temporary: bool,
 }
 
 impl VisitorMut for Qualifier<'_, '_> {
@@ -127,11 +134,14 @@ impl VisitorMut for Qualifier<'_, '_> {
         let Ok(names) = parts(name) else {
             return ControlFlow::Continue(());
         };
-        if let [relation] = names.as_slice()
-            && !self.ctes.contains(relation)
+        if matches!(names.as_slice(), [relation] if self.ctes.contains(relation)) {
+            return ControlFlow::Continue(());
+        }
+        if let Some(relation) = names.last()
             && let Ok(found) = self.ddl.find(name)
             && let Some(schema) = self.ddl.catalog().schemas.get(&found.schema)
         {
+            self.uses_temporary |= schema.is_temporary();
             *name = ObjectName(vec![
                 ObjectNamePart::Identifier(Ident::with_quote('"', &schema.name)),
                 ObjectNamePart::Identifier(Ident::with_quote('"', relation)),

@@ -126,6 +126,7 @@ fn define(line: &str) -> Option<Relation> {
         view: None,
         sequence: None,
         comment: None,
+        on_commit: crate::catalog::OnCommit::PreserveRows,
         version: 0,
     })
 }

@@ -4,7 +4,9 @@ use storage::Datum;
 
 use super::builder::{Builder, id, maybe, text, vector};
 use super::{SystemContext, deparse};
-use crate::catalog::{Column, ConstraintKind, Identity, Index, IndexSource, ReferentialAction, Relation, RelationKind};
+use crate::catalog::{
+    Column, ConstraintKind, Identity, Index, IndexSource, ReferentialAction, Relation, RelationKind, Schema,
+};
 use crate::types;
 
 /// OID of the access method `heap`; psql shows tables by it.
@@ -90,6 +92,15 @@ fn relation_kind(relation: &Relation) -> &'static str {
     }
 }
 
+fn persistence(context: &SystemContext<'_>, relation: &Relation) -> &'static str {
+    let schema = context.catalog.schemas.get(&relation.schema);
+    if schema.is_some_and(Schema::is_temporary) {
+        "t"
+    } else {
+        "p"
+    }
+}
+
 fn classes(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in visible(context) {
         let is_parent = context.catalog.referencing.contains_key(&relation.id);
@@ -112,7 +123,7 @@ fn classes(rows: &mut Builder, context: &SystemContext<'_>) {
             ("relfilenode", id(relation.id)),
             ("reltuples", Datum::Float4(-1.0)),
             ("relhasindex", Datum::Bool(!relation.indexes.is_empty())),
-            ("relpersistence", text("p")),
+            ("relpersistence", text(persistence(context, relation))),
             ("relkind", text(kind)),
             ("relnatts", Datum::Int2(relation.columns.len() as i16)),
             ("relchecks", Datum::Int2(checks as i16)),
@@ -129,7 +140,7 @@ fn classes(rows: &mut Builder, context: &SystemContext<'_>) {
                 ("relowner", id(relation.owner)),
                 ("relam", id(BTREE)),
                 ("relfilenode", id(index.id)),
-                ("relpersistence", text("p")),
+                ("relpersistence", text(persistence(context, relation))),
                 ("relkind", text("i")),
                 ("relnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
                 ("relispopulated", Datum::Bool(true)),

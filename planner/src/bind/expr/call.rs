@@ -65,8 +65,7 @@ impl Binder<'_> {
                 position,
             }),
             [schema, _] => {
-                let database = self.catalog.session_database(self.session);
-                if self.catalog.schema(database, &schema.value).is_none() {
+                if self.catalog.schema_of(self.session, &schema.value).is_none() {
                     return Err(SqlError::new(
                         SqlState::INVALID_SCHEMA_NAME,
                         format!("schema \"{}\" does not exist", schema.value),
