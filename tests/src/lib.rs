@@ -47,6 +47,11 @@ impl Server {
         )
     }
 
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Connects as the superuser.
     ///
     /// # Errors
