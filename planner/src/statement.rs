@@ -349,7 +349,7 @@ impl Planner {
     }
 
     /// Where the statement's relations run.
-    fn scope(self: &Arc<Self>, context: &StatementContext) -> (QueryScope, Arc<Hook>) {
+    pub(crate) fn scope(self: &Arc<Self>, context: &StatementContext) -> (QueryScope, Arc<Hook>) {
         let hook = Arc::new(Hook {
             planner: self.clone(),
             context: context.clone(),
@@ -513,7 +513,7 @@ fn modified(prepared: &Prepared, verb: Verb, outcome: Outcome) -> Execution {
 }
 
 /// Runs data-modifying statements inside of queries, and remembers how many rows each changed.
-struct Hook {
+pub(crate) struct Hook {
     planner: Arc<Planner>,
     context: StatementContext,
     counts: Mutex<Vec<(Vec<(u16, ColumnId)>, u64)>>,

@@ -33,6 +33,10 @@ pub struct IndexAccess {
     pub lower: Option<(Program, Comparison)>,
     /// As `lower`.
     pub upper: Option<(Program, Comparison)>,
+    /// Which of the scan's conditions these are, by position.
+    pub conditions: Vec<usize>,
+    /// Read from the end.
+    pub reverse: bool,
 }
 
 /// What an access path means for given values.

@@ -17,7 +17,7 @@
 pub mod access;
 pub mod accumulate;
 pub mod batch;
-mod build;
+pub(crate) mod build;
 pub mod columnar;
 pub mod evaluator;
 pub mod keyed;

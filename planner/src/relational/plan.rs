@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::SqlResult;
 use crate::eval::Layout;
+use crate::explain::node::Node;
 use crate::relational::batch::Batch;
 use crate::relational::runtime::{Frame, Runtime};
 
@@ -21,6 +22,10 @@ pub trait Plan: Send + Sync + fmt::Debug {
     fn inputs(&self) -> Vec<Arc<dyn Plan>>;
     /// The plan itself, for who looks at its kind (EXPLAIN, the keyed path, the columnar engine).
     fn as_any(&self) -> &dyn Any;
+    /// What EXPLAIN knows of the step, if the plan was compiled for it.
+    fn described(&self) -> Option<&Arc<Node>> {
+        None
+    }
 }
 
 /// One run of a plan.

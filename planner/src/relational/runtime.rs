@@ -13,6 +13,7 @@ use txn::Key;
 
 use crate::bound::{ColumnId, CteId, Modify};
 use crate::eval::{EvalContext, SessionView, SubqueryRows};
+use crate::explain::Observer;
 use crate::relational::QueryScope;
 use crate::relational::columnar::adaptive::BegunScans;
 use crate::relational::operators::cte::CteBuffer;
@@ -54,6 +55,8 @@ pub struct Runtime {
     pub budget: Arc<Budget>,
     /// Runs data-modifying statements.
     pub modify: Arc<dyn ModifyHook>,
+    /// Plans queries with notes and keeps the plans, while EXPLAIN runs the statement.
+    pub(crate) observer: Option<Arc<Observer>>,
     /// Rows of subqueries and spools that depend on nothing but the statement, by plan number.
     pub(crate) once: Mutex<AHashMap<usize, SubqueryRows>>,
 }

@@ -10,8 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bound::{ColumnId, Expr, Rel};
 use crate::eval::{Layout, OuterScope, Program, SessionView};
+use crate::explain::Observer;
+use crate::explain::names::Names;
 use crate::relational::batch::BATCH_ROWS;
 use crate::relational::build::Builder;
+use crate::relational::build::describe::Recorder;
 use crate::relational::evaluator::{Evaluator, SubPlans};
 use crate::relational::plan::Plan;
 use crate::relational::rewrite::constants::{fold, fold_rel};
@@ -45,6 +48,24 @@ pub fn plan_query(rel: &Rel, columns: &[ColumnId], session: &dyn SessionView) ->
             format!("column {} is used outside of the relation that produces it", column.0),
         )),
     }
+}
+
+/// Plans a query, with notes for EXPLAIN.
+pub(crate) fn plan_noted(
+    rel: &Rel,
+    columns: &[ColumnId],
+    session: &dyn SessionView,
+    verbose: bool,
+) -> SqlResult<QueryPlan> {
+    let mut scope = OuterScope::default();
+    let mut rel = rel.clone();
+    fold_rel(&mut rel, session)?;
+    let rel = optimise(rel);
+    let recorder = Recorder::new(Arc::new(Names::of_query(&rel, verbose)));
+    let plan = Builder::for_query(session, &rel)
+        .noting(recorder)
+        .build_exactly(&rel, columns, &mut scope)?;
+    Ok(QueryPlan { plan })
 }
 
 /// Plans and runs a query.
@@ -94,6 +115,7 @@ impl QueryScope {
             cancel,
             budget,
             modify,
+            observer: None,
             once,
         };
         Self {
@@ -105,6 +127,14 @@ impl QueryScope {
     /// The scope inside of a running plan.
     pub(crate) fn within(runtime: Arc<Runtime>, frame: Frame) -> Self {
         Self { runtime, frame }
+    }
+
+    /// The same scope, whose queries are planned and kept by an observer. For a scope that nothing runs in yet.
+    pub(crate) fn observed(mut self, observer: Arc<Observer>) -> Self {
+        if let Some(runtime) = Arc::get_mut(&mut self.runtime) {
+            runtime.observer = Some(observer);
+        }
+        self
     }
 
     /// What the operators share.
@@ -122,7 +152,11 @@ impl QueryScope {
 
     /// Plans and runs a query.
     pub fn run(&self, rel: &Rel, columns: &[ColumnId]) -> SqlResult<RowBatches> {
-        self.run_plan(&plan_query(rel, columns, &*self.runtime.session)?)
+        let plan = match &self.runtime.observer {
+            Some(observer) => observer.plan(rel, columns)?,
+            None => plan_query(rel, columns, &*self.runtime.session)?,
+        };
+        self.run_plan(&plan)
     }
 
     /// Runs a planned query. Dropping the stream stops it.

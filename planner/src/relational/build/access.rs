@@ -12,6 +12,8 @@ use crate::types::oid;
 
 /// A condition `column op value` whose value is known before the scan begins.
 struct Condition<'e> {
+    /// Position among the scan's conditions.
+    number: usize,
     column: u16,
     kind: ConditionKind<'e>,
 }
@@ -37,7 +39,8 @@ impl Builder<'_> {
     ) -> SqlResult<Access> {
         let conditions: Vec<Condition<'_>> = conjuncts
             .iter()
-            .filter_map(|conjunct| condition(conjunct, scan))
+            .enumerate()
+            .filter_map(|(number, conjunct)| condition(number, conjunct, scan))
             .collect();
         if conditions.is_empty() {
             return Ok(Access::Full);
@@ -60,6 +63,8 @@ impl Builder<'_> {
             any_of: None,
             lower: None,
             upper: None,
+            conditions: used.iter().map(|condition| condition.number).collect(),
+            reverse: false,
         };
         for condition in used {
             match &condition.kind {
@@ -155,19 +160,21 @@ fn usable<'c, 'e>(index: &Index, conditions: &'c [Condition<'e>]) -> Option<(Mer
 }
 
 /// A conjunct as a condition on a column of the scan.
-fn condition<'e>(conjunct: &'e Expr, scan: &Scan) -> Option<Condition<'e>> {
+fn condition<'e>(number: usize, conjunct: &'e Expr, scan: &Scan) -> Option<Condition<'e>> {
     match &conjunct.kind {
         ExprKind::Call { function, args } => {
             let [left, right] = args.as_slice() else { return None };
             let comparison = key_comparison(function)?;
             if let Some(column) = scan_column(left, scan).filter(|_| is_known(right, scan)) {
                 return Some(Condition {
+                    number,
                     column,
                     kind: ConditionKind::Compare(comparison, right),
                 });
             }
             let column = scan_column(right, scan).filter(|_| is_known(left, scan))?;
             Some(Condition {
+                number,
                 column,
                 kind: ConditionKind::Compare(comparison.commuted(), left),
             })
@@ -181,6 +188,7 @@ fn condition<'e>(conjunct: &'e Expr, scan: &Scan) -> Option<Condition<'e>> {
             let column = scan_column(left, scan).filter(|_| is_known(array, scan))?;
             let is_equality = key_comparison(operator) == Some(Comparison::Equal);
             is_equality.then_some(Condition {
+                number,
                 column,
                 kind: ConditionKind::AnyOf(array),
             })

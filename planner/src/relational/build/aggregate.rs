@@ -60,7 +60,8 @@ impl Builder<'_> {
             subplans,
             layout,
         };
-        Ok(self.adaptive(Arc::new(plan)))
+        let measure = self.measure();
+        Ok(self.adaptive(Arc::new(plan), measure))
     }
 }
 

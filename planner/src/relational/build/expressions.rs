@@ -109,6 +109,7 @@ impl SubqueryHost for Host<'_, '_> {
             .map(|column| plan.layout().slot(*column).ok_or_else(|| missing_column(*column)));
         let slots = slots.collect::<SqlResult<_>>()?;
         let is_free = scope.columns().is_empty();
+        self.builder.note_subquery(subquery, &plan, is_free);
         // A volatile subquery without outer columns runs once all the same, as PostgreSQL's InitPlans do.
         let keep = is_free || Builder::is_repeatable(&subquery.rel);
         let once = (is_free && Builder::is_statement_wide(&subquery.rel)).then(next_plan_number);

@@ -15,7 +15,7 @@ use crate::types::oid;
 use crate::{SqlResult, Type};
 
 /// An equality between the sides of a join.
-struct Pair {
+pub(super) struct Pair {
     left: Expr,
     right: Expr,
     function: &'static crate::functions::Function,
@@ -149,6 +149,9 @@ impl Builder<'_> {
         let Some(condition) = conjunction(conjuncts) else {
             return Ok(None);
         };
+        for (number, pair) in pairs.iter().enumerate() {
+            self.note_lookup_value(ColumnId(u32::MAX - number as u32), &pair.left);
+        }
         let filtered = Rel::Filter {
             input: Box::new(Rel::Scan(scan.clone())),
             predicate: condition,
@@ -215,7 +218,7 @@ impl Builder<'_> {
 }
 
 /// A conjunct as an equality between the sides.
-fn equality(conjunct: &Expr, left: &Layout, right: &Layout) -> Option<Pair> {
+pub(super) fn equality(conjunct: &Expr, left: &Layout, right: &Layout) -> Option<Pair> {
     let ExprKind::Call { function, args } = &conjunct.kind else {
         return None;
     };

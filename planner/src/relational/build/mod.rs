@@ -2,6 +2,7 @@
 
 mod access;
 mod aggregate;
+pub(crate) mod describe;
 mod expressions;
 mod join;
 mod scan;
@@ -15,6 +16,8 @@ use storage::Datum;
 
 use crate::bound::{ColumnId, Cte, Expr, ExprKind, FunctionCall, OutputColumn, Rel, RowLock, SetKind, SortKey};
 use crate::eval::{Layout, OuterScope, Program, SessionView};
+use crate::explain::node::Measure;
+use crate::relational::build::describe::Recorder;
 use crate::relational::columnar::adaptive::AdaptivePlan;
 use crate::relational::columnar::lower::ColumnTypes;
 use crate::relational::evaluator::{SubPlans, next_plan_number};
@@ -51,6 +54,8 @@ pub(crate) struct Builder<'a> {
     depth: usize,
     /// Types of the statement's columns, for the columnar engine.
     types: Arc<ColumnTypes>,
+    /// Takes notes for EXPLAIN.
+    recorder: Option<Recorder>,
 }
 
 impl<'a> Builder<'a> {
@@ -59,6 +64,7 @@ impl<'a> Builder<'a> {
             session,
             depth: 0,
             types: Arc::default(),
+            recorder: None,
         }
     }
 
@@ -68,19 +74,42 @@ impl<'a> Builder<'a> {
             session,
             depth: 0,
             types: Arc::new(expressions::column_types(rel)),
+            recorder: None,
         }
     }
 
+    /// The same builder, taking notes for EXPLAIN.
+    pub(crate) fn noting(mut self, recorder: Recorder) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
+    /// Counters for an operator, if EXPLAIN asks.
+    fn measure(&self) -> Option<Arc<Measure>> {
+        self.recorder.as_ref().map(|_| Arc::default())
+    }
+
     /// Lets a plan choose its engine when it runs, if it does not depend on an outer row.
-    fn adaptive(&self, plan: Arc<dyn Plan>) -> Arc<dyn Plan> {
+    fn adaptive(&self, plan: Arc<dyn Plan>, measure: Option<Arc<Measure>>) -> Arc<dyn Plan> {
         match self.depth == 0 && !self.types.is_empty() {
-            true => AdaptivePlan::wrap(plan, &self.types),
+            true => AdaptivePlan::wrap(plan, &self.types, measure),
             false => plan,
         }
     }
 
     /// Compiles a relation that gives at least the needed columns.
     pub(crate) fn build(&mut self, rel: &Rel, needed: &Needed, scope: &mut OuterScope) -> Built {
+        if self.recorder.is_none() {
+            return self.build_any(rel, needed, scope);
+        }
+        let around = self.begin_notes();
+        let plan = self.build_any(rel, needed, scope);
+        let plan = plan.map(|plan| self.describe(rel, plan));
+        self.end_notes(around);
+        plan
+    }
+
+    fn build_any(&mut self, rel: &Rel, needed: &Needed, scope: &mut OuterScope) -> Built {
         match rel {
             Rel::OneRow => Ok(one_row()),
             Rel::Scan(scan) => {
@@ -165,6 +194,7 @@ impl<'a> Builder<'a> {
             input: plan,
             values,
             subplans: SubPlans::default(),
+            output: self.output_names(&layout),
             layout,
         }))
     }
@@ -287,6 +317,7 @@ impl<'a> Builder<'a> {
             input,
             values,
             subplans,
+            output: self.output_names(&layout),
             layout,
         }))
     }
@@ -342,13 +373,15 @@ impl<'a> Builder<'a> {
             None => None,
         };
         let subplans = expressions.finish();
+        let measure = self.measure();
         let plan = SortPlan {
             input,
             keys,
             top,
             subplans,
+            measure: measure.clone(),
         };
-        Ok(self.adaptive(Arc::new(plan)))
+        Ok(self.adaptive(Arc::new(plan), measure))
     }
 
     fn limit(
@@ -365,12 +398,15 @@ impl<'a> Builder<'a> {
         keys.iter().for_each(|key| needed.extend(key.expr.columns()));
         let top = limit.filter(|limit| !with_ties && !limit.is_volatile() && !limit.has_subquery());
         let top = top.filter(|_| offset.is_none_or(|offset| !offset.is_volatile() && !offset.has_subquery()));
+        let whole = input;
         let plan = match (input, top) {
             (Rel::Sort { input, keys }, Some(limit)) => {
-                self.sort(input, keys, Some((limit, offset)), &needed, scope)?
+                let sorted = self.sort(input, keys, Some((limit, offset)), &needed, scope)?;
+                self.describe(whole, sorted)
             }
             (Rel::Project { input, columns }, Some(limit)) if matches!(**input, Rel::Sort { .. }) => {
-                let Rel::Sort { input, keys } = &**input else {
+                let below = &**input;
+                let Rel::Sort { input, keys } = below else {
                     return Err(internal("a sort was just seen"));
                 };
                 let sorted = self.sort(
@@ -380,7 +416,9 @@ impl<'a> Builder<'a> {
                     &project_needs(columns, &needed),
                     scope,
                 )?;
-                self.project_over(sorted, columns, &needed, scope)?
+                let sorted = self.describe(below, sorted);
+                let projected = self.project_over(sorted, columns, &needed, scope)?;
+                self.describe(whole, projected)
             }
             _ => self.build(input, &needed, scope)?,
         };
@@ -436,14 +474,15 @@ impl<'a> Builder<'a> {
                     let start = self.build_positional(&cte.rel, &columns, scope)?;
                     let step = self.build_exactly(&recursive.rel, &recursive.columns, scope)?;
                     let keys = column_keys(&cte.columns);
-                    Arc::new(RecursivePlan {
+                    let plan = RecursivePlan {
                         id: cte.id,
                         start,
                         step,
                         all: recursive.all,
                         keys,
                         layout: Layout::new(columns.iter().copied()),
-                    })
+                    };
+                    self.describe_recursion(&cte.rel, Arc::new(plan))
                 }
             };
             let modifies = matches!(cte.rel, Rel::Modify(_));
@@ -455,6 +494,9 @@ impl<'a> Builder<'a> {
             });
         }
         let body = self.build(body, needed, scope)?;
+        for definition in &definitions {
+            self.note_cte(&definition.name, &definition.plan, &body);
+        }
         Ok(Arc::new(WithPlan {
             ctes: definitions,
             body,

@@ -61,6 +61,7 @@ impl Builder<'_> {
             filter,
             subplans,
             row_key: scan.row_key,
+            measure: self.measure(),
         }))
     }
 

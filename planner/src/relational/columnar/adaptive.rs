@@ -12,6 +12,7 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 
 use crate::eval::Layout;
+use crate::explain::node::Measure;
 use crate::relational::batch::{BATCH_ROWS, Batch};
 use crate::relational::columnar::expression::RunContext;
 use crate::relational::columnar::form::Form;
@@ -36,13 +37,15 @@ const POOL_BYTES: usize = 2 << 30;
 pub struct AdaptivePlan {
     /// The row plan.
     pub rows: Arc<dyn Plan>,
+    /// Told which engine ran, if EXPLAIN asks.
+    pub measure: Option<Arc<Measure>>,
     /// Types of the statement's columns.
     types: Arc<ColumnTypes>,
 }
 
 impl AdaptivePlan {
     /// Lets a plan choose its engine when it runs; a plan that only rows can compute stays what it is.
-    pub fn wrap(rows: Arc<dyn Plan>, types: &Arc<ColumnTypes>) -> Arc<dyn Plan> {
+    pub fn wrap(rows: Arc<dyn Plan>, types: &Arc<ColumnTypes>, measure: Option<Arc<Measure>>) -> Arc<dyn Plan> {
         let mut scans = Vec::new();
         collect_scans(&rows, &mut scans);
         if !is_columnar(&*rows) || scans.is_empty() {
@@ -50,6 +53,7 @@ impl AdaptivePlan {
         }
         Arc::new(Self {
             rows,
+            measure,
             types: types.clone(),
         })
     }
@@ -184,6 +188,9 @@ async fn decide(plan: &AdaptivePlan, runtime: &Arc<Runtime>, frame: &Frame) -> S
         let (count, is_large) = (first.rows.len(), first.rest.is_some());
         begun.push((scan, first));
         if is_large {
+            if let Some(measure) = &plan.measure {
+                measure.set_columnar();
+            }
             return columns(plan, runtime, frame, begun);
         }
         // If few rows come from the first scan, the others are not read but looked up.
@@ -242,10 +249,9 @@ async fn begin(scan: &Arc<dyn Plan>, runtime: &Arc<Runtime>, frame: &Frame) -> S
 /// Takes the beginning of a scan that was read to choose the engine.
 pub(crate) fn take_begun(frame: &Frame, scan: &dyn Plan) -> Option<Box<dyn Operator>> {
     let mut begun = frame.begun.as_ref()?.lock();
-    let address = std::ptr::from_ref(scan).cast::<()>();
-    let position = begun
-        .iter()
-        .position(|(plan, _)| Arc::as_ptr(plan).cast::<()>() == address)?;
+    // A description around a plan is not the plan: both are asked for what they really are.
+    let address = |plan: &dyn Plan| std::ptr::from_ref(plan.as_any()).cast::<()>();
+    let position = begun.iter().position(|(plan, _)| address(&**plan) == address(scan))?;
     Some(Box::new(begun.swap_remove(position).1))
 }
 

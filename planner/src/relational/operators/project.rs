@@ -22,6 +22,8 @@ pub struct ProjectPlan {
     pub subplans: SubPlans,
     /// Output.
     pub layout: Layout,
+    /// What the output is called, if EXPLAIN asks.
+    pub output: Option<Vec<String>>,
 }
 
 impl Plan for ProjectPlan {

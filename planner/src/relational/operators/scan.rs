@@ -12,6 +12,7 @@ use txn::transaction::{EntryStream, RowStream};
 use crate::SqlResult;
 use crate::bound::{ColumnId, RelationRef};
 use crate::eval::{Layout, Program};
+use crate::explain::node::Measure;
 use crate::relational::access::{Access, Target};
 use crate::relational::batch::Batch;
 use crate::relational::columnar::adaptive::take_begun;
@@ -40,6 +41,8 @@ pub struct ScanPlan {
     pub subplans: SubPlans,
     /// Column by which row locks name this scan.
     pub row_key: Option<ColumnId>,
+    /// Counts the rows that the conditions reject, if EXPLAIN asks.
+    pub measure: Option<Arc<Measure>>,
 }
 
 impl Plan for ScanPlan {
@@ -105,6 +108,8 @@ impl Operator for ScanOperator {
                     if batch.len() == rows_max {
                         return Ok(Some(batch));
                     }
+                } else if let Some(measure) = &plan.measure {
+                    measure.remove(1);
                 }
             }
             self.evaluator.runtime.breathe().await?;

@@ -9,7 +9,8 @@ use storage::Datum;
 use crate::SqlResult;
 use crate::eval::order::compare;
 use crate::eval::{Layout, Program};
-use crate::relational::batch::{BATCH_ROWS, Batch};
+use crate::explain::node::Measure;
+use crate::relational::batch::{BATCH_ROWS, Batch, datum_size};
 use crate::relational::evaluator::{Evaluator, SubPlans};
 use crate::relational::operators::limit::row_count;
 use crate::relational::plan::{Operator, Plan};
@@ -66,6 +67,8 @@ pub struct SortPlan {
     pub top: Option<(Program, Option<Program>)>,
     /// Subqueries of all of these.
     pub subplans: SubPlans,
+    /// Told how much is held, if EXPLAIN asks.
+    pub measure: Option<Arc<Measure>>,
 }
 
 impl Plan for SortPlan {
@@ -170,6 +173,14 @@ impl SortOperator {
         sort_rows(&mut rows, &plan.keys);
         if let Some(keep) = keep {
             rows.truncate(keep);
+        }
+        if let Some(measure) = &plan.measure {
+            let bytes = rows
+                .iter()
+                .flat_map(|row| row.keys.iter().chain(&row.row))
+                .map(datum_size)
+                .sum();
+            measure.hold(bytes, 0);
         }
         Ok(rows)
     }

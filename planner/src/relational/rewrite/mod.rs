@@ -15,7 +15,7 @@
 //! PostgreSQL itself moves conditions that may raise errors down to scans and through joins; so do we, and just as far.
 
 pub(crate) mod constants;
-mod estimate;
+pub(crate) mod estimate;
 pub(crate) mod fold;
 pub(crate) mod inline;
 mod order;

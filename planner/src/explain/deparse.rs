@@ -1,0 +1,392 @@
+//! Deparse: bound expressions back to SQL, in the words of PostgreSQL's EXPLAIN.
+
+use std::fmt::Write as _;
+
+use storage::Datum;
+
+use super::names::{Name, Names};
+use crate::Type;
+use crate::bound::{
+    AggregateCall, ColumnId, Comparison, Expr, ExprKind, SortKey, Subquery, SubqueryKind, Subscript, WindowCall,
+};
+use crate::eval::SessionView;
+use crate::functions::{self, Function};
+use crate::system::deparse::quote_ident;
+use crate::types::{format_type, oid};
+
+/// Writes expressions of one statement.
+#[derive(Clone, Copy)]
+pub(crate) struct Deparser<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) session: &'a dyn SessionView,
+    /// Columns of the relation a scan's conditions stand at: those go without their table, all others with it.
+    pub(crate) own: Option<&'a [ColumnId]>,
+    /// At the aggregation itself: aggregates stand as they are.
+    pub(crate) at_aggregate: bool,
+}
+
+impl<'a> Deparser<'a> {
+    /// A writer for a statement.
+    pub(crate) fn new(names: &'a Names, session: &'a dyn SessionView) -> Self {
+        Self {
+            names,
+            session,
+            own: None,
+            at_aggregate: false,
+        }
+    }
+
+    /// An expression.
+    pub(crate) fn text(&self, expr: &Expr) -> String {
+        let mut out = String::new();
+        self.write(expr, &mut out);
+        out
+    }
+
+    /// Conditions that all hold.
+    pub(crate) fn conditions(&self, conjuncts: &[Expr]) -> String {
+        match conjuncts {
+            [only] => self.text(only),
+            several => {
+                let texts: Vec<String> = several.iter().map(|conjunct| self.text(conjunct)).collect();
+                format!("({})", texts.join(" AND "))
+            }
+        }
+    }
+
+    /// Sort keys; what is computed below stands in parentheses, as in PostgreSQL.
+    pub(crate) fn sort_keys(&self, keys: &[SortKey]) -> Vec<String> {
+        let key = |key: &SortKey| {
+            let text = match &key.expr.kind {
+                ExprKind::Column(_) => self.text(&key.expr),
+                _ => format!("({})", self.text(&key.expr)),
+            };
+            let order = match (key.descending, key.nulls_first) {
+                (false, false) => "",
+                (false, true) => " NULLS FIRST",
+                (true, true) => " DESC",
+                (true, false) => " DESC NULLS LAST",
+            };
+            format!("{text}{order}")
+        };
+        keys.iter().map(key).collect()
+    }
+
+    /// A column by its id.
+    pub(crate) fn column(&self, column: ColumnId) -> String {
+        let mut out = String::new();
+        self.write_column(column, &mut out);
+        out
+    }
+
+    /// A column of a select list: what is computed there stands as it is.
+    pub(crate) fn output(&self, column: ColumnId) -> String {
+        match self.names.of(column) {
+            Some(Name::Value(value)) => self.text(value),
+            _ => self.column(column),
+        }
+    }
+
+    fn write_column(&self, id: ColumnId, out: &mut String) {
+        match self.names.of(id) {
+            Some(Name::Column { table, column }) => {
+                let is_qualified = match self.own {
+                    Some(own) => self.names.verbose || !own.contains(&id),
+                    None => self.names.qualify,
+                };
+                if is_qualified && !table.is_empty() {
+                    let _ = write!(out, "{}.", quote_ident(table));
+                }
+                out.push_str(&quote_ident(column));
+            }
+            Some(Name::Value(value)) => match &value.kind {
+                ExprKind::Column(inner) if *inner == id => out.push_str("\"?column?\""),
+                ExprKind::Column(inner) => self.write_column(*inner, out),
+                _ => {
+                    out.push('(');
+                    self.write(value, out);
+                    out.push(')');
+                }
+            },
+            Some(Name::Aggregate(call)) if self.at_aggregate => self.write_aggregate(call, out),
+            Some(Name::Aggregate(call)) => {
+                out.push('(');
+                self.write_aggregate(call, out);
+                out.push(')');
+            }
+            Some(Name::Window(call)) => {
+                out.push('(');
+                self.write_window(call, out);
+                out.push(')');
+            }
+            Some(Name::Text(text)) => out.push_str(text),
+            None => out.push_str(self.names.late(id).as_deref().unwrap_or("\"?column?\"")),
+        }
+    }
+
+    fn write(&self, expr: &Expr, out: &mut String) {
+        match &expr.kind {
+            ExprKind::Literal(value) => self.write_literal(value, expr.ty, out),
+            ExprKind::Parameter(number) => {
+                let _ = write!(out, "${}", number + 1);
+            }
+            ExprKind::Column(column) => self.write_column(*column, out),
+            ExprKind::Call { function, args } => self.write_call(function, args, expr.ty, out),
+            ExprKind::And(operands) => self.joined(operands, " AND ", out),
+            ExprKind::Or(operands) => self.joined(operands, " OR ", out),
+            ExprKind::Not(operand) => self.wrapped("(NOT ", operand, ")", out),
+            ExprKind::IsNull(operand) => self.wrapped("(", operand, " IS NULL)", out),
+            ExprKind::IsNotNull(operand) => self.wrapped("(", operand, " IS NOT NULL)", out),
+            ExprKind::IsTruth {
+                operand,
+                value,
+                negated,
+            } => {
+                let word = match value {
+                    Some(true) => "TRUE",
+                    Some(false) => "FALSE",
+                    None => "UNKNOWN",
+                };
+                let not = if *negated { "NOT " } else { "" };
+                self.wrapped("(", operand, &format!(" IS {not}{word})"), out);
+            }
+            ExprKind::IsDistinct {
+                left, right, negated, ..
+            } => {
+                let word = if *negated {
+                    " IS NOT DISTINCT FROM "
+                } else {
+                    " IS DISTINCT FROM "
+                };
+                self.infix(left, word, right, out);
+            }
+            ExprKind::Case { branches, otherwise } => {
+                out.push_str("CASE");
+                for (condition, result) in branches {
+                    self.wrapped(" WHEN ", condition, " THEN ", out);
+                    self.write(result, out);
+                }
+                match otherwise {
+                    Some(otherwise) => self.wrapped(" ELSE ", otherwise, " END", out),
+                    None => out.push_str(" END"),
+                }
+            }
+            ExprKind::Coalesce(args) => self.call("COALESCE", args, out),
+            ExprKind::NullIf { left, right, .. } => {
+                out.push_str("NULLIF(");
+                self.write(left, out);
+                self.wrapped(", ", right, ")", out);
+            }
+            ExprKind::Extreme { greatest, args } => self.call(if *greatest { "GREATEST" } else { "LEAST" }, args, out),
+            ExprKind::ArrayCompare {
+                operator,
+                all,
+                left,
+                array,
+            } => {
+                self.wrapped("(", left, " ", out);
+                out.push_str(symbol(operator, 2).unwrap_or(operator.name));
+                self.wrapped(if *all { " ALL (" } else { " ANY (" }, array, "))", out);
+            }
+            ExprKind::Array { elements, .. } => {
+                out.push_str("ARRAY[");
+                self.list(elements, out);
+                out.push(']');
+            }
+            ExprKind::Row(fields) => self.call("ROW", fields, out),
+            ExprKind::RowCompare { comparison, pairs } => {
+                let left: Vec<&Expr> = pairs.iter().map(|pair| &pair.left).collect();
+                let right: Vec<&Expr> = pairs.iter().map(|pair| &pair.right).collect();
+                out.push_str("(ROW(");
+                self.list(left, out);
+                let _ = write!(out, ") {} ROW(", comparison_symbol(*comparison));
+                self.list(right, out);
+                out.push_str("))");
+            }
+            ExprKind::Subscript { base, subscripts } => {
+                self.write(base, out);
+                for subscript in subscripts {
+                    out.push('[');
+                    match subscript {
+                        Subscript::Index(index) => self.write(index, out),
+                        Subscript::Slice(from, to) => {
+                            from.iter().for_each(|from| self.write(from, out));
+                            out.push(':');
+                            to.iter().for_each(|to| self.write(to, out));
+                        }
+                    }
+                    out.push(']');
+                }
+            }
+            ExprKind::Field { base, index } => self.wrapped("(", base, &format!(").f{}", index + 1), out),
+            ExprKind::Subquery(subquery) => self.write_subquery(subquery, out),
+            ExprKind::Grouping(columns) => {
+                let columns: Vec<String> = columns.iter().map(|column| self.column(*column)).collect();
+                let _ = write!(out, "GROUPING({})", columns.join(", "));
+            }
+            ExprKind::ConvertIo(base) | ExprKind::ConvertArray { base, .. } => self.write_cast(base, expr.ty, out),
+            ExprKind::Coerce { base, .. } => self.write_cast(base, expr.ty, out),
+            ExprKind::Placeholder => out.push_str("VALUE"),
+        }
+    }
+
+    fn wrapped(&self, before: &str, expr: &Expr, after: &str, out: &mut String) {
+        out.push_str(before);
+        self.write(expr, out);
+        out.push_str(after);
+    }
+
+    fn infix(&self, left: &Expr, symbol: &str, right: &Expr, out: &mut String) {
+        self.wrapped("(", left, symbol, out);
+        self.wrapped("", right, ")", out);
+    }
+
+    fn joined(&self, operands: &[Expr], word: &str, out: &mut String) {
+        out.push('(');
+        for (number, operand) in operands.iter().enumerate() {
+            self.wrapped(if number > 0 { word } else { "" }, operand, "", out);
+        }
+        out.push(')');
+    }
+
+    fn list<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>, out: &mut String) {
+        for (number, expr) in exprs.into_iter().enumerate() {
+            self.wrapped(if number > 0 { ", " } else { "" }, expr, "", out);
+        }
+    }
+
+    fn call(&self, name: &str, args: &[Expr], out: &mut String) {
+        let _ = write!(out, "{name}(");
+        self.list(args, out);
+        out.push(')');
+    }
+
+    fn write_cast(&self, base: &Expr, ty: Type, out: &mut String) {
+        self.wrapped("(", base, &format!(")::{}", format_type(ty)), out);
+    }
+
+    fn write_call(&self, function: &Function, args: &[Expr], ty: Type, out: &mut String) {
+        match (symbol(function, args.len()), args) {
+            (Some(symbol), [left, right]) => {
+                out.push('(');
+                self.operand(function, 0, left, out);
+                let _ = write!(out, " {symbol} ");
+                self.operand(function, 1, right, out);
+                out.push(')');
+            }
+            (Some(symbol), [operand]) => self.wrapped(&format!("({symbol} "), operand, ")", out),
+            (_, [base, ..]) if is_cast(function, base.ty, ty) => self.write_cast(base, ty, out),
+            _ => self.call(&quote_ident(function.name), args, out),
+        }
+    }
+
+    /// An operand; varchar is text to operators, which PostgreSQL says.
+    fn operand(&self, function: &Function, at: usize, operand: &Expr, out: &mut String) {
+        let wants_text = function.args.get(at) == Some(&oid::TEXT);
+        match wants_text && operand.ty.oid == oid::VARCHAR && !matches!(operand.kind, ExprKind::Literal(_)) {
+            true => self.write_cast(operand, Type::TEXT, out),
+            false => self.write(operand, out),
+        }
+    }
+
+    /// An aggregate as it stands in a query.
+    pub(crate) fn write_aggregate(&self, call: &AggregateCall, out: &mut String) {
+        let _ = write!(out, "{}(", quote_ident(call.function.name));
+        if call.distinct {
+            out.push_str("DISTINCT ");
+        }
+        if call.args.is_empty() && call.function.name == "count" {
+            out.push('*');
+        }
+        self.list(&call.args, out);
+        if !call.order.is_empty() {
+            let keys = self.sort_keys(&call.order);
+            let _ = write!(out, " ORDER BY {}", keys.join(", "));
+        }
+        out.push(')');
+        if let Some(filter) = &call.filter {
+            self.wrapped(" FILTER (WHERE ", filter, ")", out);
+        }
+    }
+
+    fn write_window(&self, call: &WindowCall, out: &mut String) {
+        self.write_aggregate(&call.call, out);
+        out.push_str(" OVER (?)");
+    }
+
+    fn write_subquery(&self, subquery: &Subquery, out: &mut String) {
+        let Some(plan) = self.names.subplan(subquery) else {
+            out.push_str("(SubPlan)");
+            return;
+        };
+        match (plan.initial, &subquery.kind) {
+            (Some(parameter), SubqueryKind::Quantified { .. }) => {
+                let _ = write!(out, "(hashed {})", plan.title(parameter));
+            }
+            (Some(parameter), _) => {
+                let _ = write!(out, "${parameter}");
+            }
+            (None, SubqueryKind::Quantified { .. }) if plan.is_free => {
+                let _ = write!(out, "(hashed SubPlan {})", plan.number);
+            }
+            (None, _) => {
+                let _ = write!(out, "(SubPlan {})", plan.number);
+            }
+        }
+    }
+
+    fn write_literal(&self, value: &Datum, ty: Type, out: &mut String) {
+        if value.is_null() {
+            let _ = write!(out, "NULL::{}", format_type(Type::new(ty.oid)));
+            return;
+        }
+        let mut text = String::new();
+        if crate::types::output(ty, value, self.session, &mut text).is_err() {
+            text = "?".into();
+        }
+        let is_plain = match ty.oid {
+            oid::INT4 => !text.starts_with('-'),
+            oid::NUMERIC => text.contains('.') && !text.starts_with('-') && ty.modifier < 0,
+            _ => false,
+        };
+        match ty.oid {
+            oid::BOOL => out.push_str(if text == "t" { "true" } else { "false" }),
+            _ if is_plain => out.push_str(&text),
+            oid::UNKNOWN => {
+                let _ = write!(out, "'{}'", text.replace('\'', "''"));
+            }
+            _ => {
+                let escape = if text.contains('\\') { "E" } else { "" };
+                let text = text.replace('\'', "''").replace('\\', "\\\\");
+                let _ = write!(out, "{escape}'{text}'::{}", format_type(ty));
+            }
+        }
+    }
+}
+
+/// Symbol of the operator that a function computes.
+fn symbol(function: &Function, operands: usize) -> Option<&'static str> {
+    let operator = functions::all_operators()
+        .iter()
+        .find(|operator| operator.function == function.oid && (operator.left == 0) == (operands == 1))?;
+    (operands == 1 || operands == 2).then_some(operator.name)
+}
+
+fn is_cast(function: &Function, from: Type, to: Type) -> bool {
+    match functions::cast(from.oid, to.oid) {
+        Some(cast) => matches!(cast.method, functions::CastMethod::Function(oid) if oid == function.oid),
+        // A function that only applies a modifier.
+        None => from.oid == to.oid && function.name == crate::types::info(to.oid).map_or("", |info| info.name),
+    }
+}
+
+fn comparison_symbol(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => "=",
+        Comparison::NotEqual => "<>",
+        Comparison::Less => "<",
+        Comparison::LessOrEqual => "<=",
+        Comparison::Greater => ">",
+        Comparison::GreaterOrEqual => ">=",
+    }
+}
