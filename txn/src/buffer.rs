@@ -15,7 +15,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use storage::version::Version;
-use storage::{PathOp, Row, StorageError};
+use storage::{Action, Path, PathOp, Row, StorageError};
 
 use crate::placement::{Placement, ShardId};
 use crate::{IndexId, Key, RowWrite, TableId, TxnError};
@@ -31,6 +31,8 @@ pub(crate) struct Buffer {
     entry_places: BTreeMap<IndexId, (TableId, bool)>,
     clears: Vec<Buffered<Clear>>,
     journal: Vec<Undo>,
+    /// Tables with a number that was added to, undone or not.
+    added_to: SmallVec<[TableId; 1]>,
 }
 
 /// (index, value, key of the row)
@@ -158,7 +160,12 @@ impl Buffer {
         let order = self.mark();
         let write = match write {
             RowWrite::Put(row) => Stored::Put(Version::encode_full(&row).into()),
-            RowWrite::Change(operations) => Stored::Change(operations),
+            RowWrite::Change(operations) => {
+                if operations.iter().any(is_addition) && !self.added_to.contains(&table) {
+                    self.added_to.push(table);
+                }
+                Stored::Change(operations)
+            }
             RowWrite::Delete => Stored::Delete,
         };
         let writes = self.rows.entry((table, key.clone())).or_default();
@@ -305,6 +312,34 @@ impl Buffer {
         })
     }
 
+    /// Whether there may be [`additions`](Self::additions).
+    pub(crate) fn has_additions(&self, table: TableId) -> bool {
+        self.added_to.contains(&table)
+    }
+
+    /// Numbers of a table that were added to and not written otherwise since.
+    pub(crate) fn additions(&self, table: TableId) -> Vec<(Key, Path)> {
+        let mut found = Vec::new();
+        for ((_, key), writes) in self.rows.range((table, Key::new())..(table + 1, Key::new())) {
+            let mut open: Vec<&Path> = Vec::new();
+            for write in writes {
+                match &write.write {
+                    Stored::Put(_) | Stored::Delete => open.clear(),
+                    Stored::Change(operations) => {
+                        for operation in operations {
+                            open.retain(|path| !operation.path.covers(path));
+                            if is_addition(operation) {
+                                open.push(&operation.path);
+                            }
+                        }
+                    }
+                }
+            }
+            found.extend(open.into_iter().map(|path| (key.clone(), path.clone())));
+        }
+        found
+    }
+
     /// Shards with something to write, in no order, repeated.
     pub(crate) fn shards(&self, placement: &Placement) -> Vec<ShardId> {
         let mut shards: Vec<ShardId> = Vec::new();
@@ -396,6 +431,10 @@ impl Buffer {
         };
         self.clears.iter().rev().find(of_index).map(|clear| clear.order)
     }
+}
+
+fn is_addition(operation: &PathOp) -> bool {
+    matches!(operation.action, Action::Add(_))
 }
 
 fn overlay(writes: &[Buffered<Stored>], command: CommandNumber, cleared: Option<u64>) -> Option<Overlay> {

@@ -8,6 +8,7 @@
 //!
 //! This file fixes what the planner may call; `PROTOCOL.md` beside this crate says how it works.
 
+mod additions;
 mod buffer;
 mod command;
 pub mod commit;

@@ -154,6 +154,12 @@ impl Transaction {
         self.inner.options.isolation
     }
 
+    /// Whether what is read must be locked first: SERIALIZABLE, unless it is READ ONLY. That one reads at one snapshot, which
+    /// is a place in the order of commits, and order of commits is the order of a serial execution.
+    pub fn reads_under_locks(&self) -> bool {
+        self.inner.reads_under_locks()
+    }
+
     /// Starts a statement: a fresh snapshot under READ COMMITTED, and a new command number (a statement sees only the
     /// writes of earlier commands). With `needs_snapshot = false` the snapshot is drawn by the first read that wants one.
     ///
@@ -377,6 +383,11 @@ impl Drop for Transaction {
 }
 
 impl Inner {
+    /// See [`Transaction::reads_under_locks`].
+    pub(crate) fn reads_under_locks(&self) -> bool {
+        self.options.isolation == Isolation::Serializable && !self.options.read_only
+    }
+
     /// The state, if the transaction can go on.
     pub(crate) fn usable(&self) -> Result<MutexGuard<'_, State>, TxnError> {
         self.interrupt.check()?;
@@ -400,7 +411,7 @@ impl Inner {
     pub(crate) fn snapshot(&self, state: &mut State) -> Result<Timestamp, TxnError> {
         use std::sync::atomic::Ordering;
         if let Some(snapshot) = state.snapshot
-            && !(state.snapshot_is_stale && self.options.isolation == Isolation::Serializable)
+            && !(state.snapshot_is_stale && self.reads_under_locks())
         {
             return Ok(snapshot);
         }

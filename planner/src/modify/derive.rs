@@ -13,8 +13,9 @@
 use storage::jsonb::JsonRef;
 use storage::{Datum, Path, Step};
 
-use crate::bound::visit::{for_each_child, for_each_column_of_rel};
+use crate::bound::visit::for_each_child;
 use crate::bound::{ColumnId, Expr, ExprKind, Subscript};
+use crate::relational::read_paths::for_each_read_of_rel;
 use crate::types::oid;
 
 /// A path an assignment writes, before it is resolved against a document.
@@ -104,7 +105,9 @@ fn collect_reads(expr: &Expr, target: Target<'_>, paths: &mut Vec<Path>) {
         return;
     }
     if let ExprKind::Subquery(subquery) = &expr.kind {
-        for_each_column_of_rel(&subquery.rel, &mut |id| paths.extend(column_path(id, target)));
+        for_each_read_of_rel(&subquery.rel, target.parameters, &mut |id, steps| {
+            paths.extend(column_path(id, target).map(|path| Path { steps, ..path }));
+        });
     }
     for_each_child(expr, &mut |child| collect_reads(child, target, paths));
 }
@@ -117,11 +120,39 @@ fn column_path(id: ColumnId, target: Target<'_>) -> Option<Path> {
     })
 }
 
-/// The path an expression reads, if it is a column or steps into one, and whether further steps may be added: they may
-/// not below a position that is no lock name (a negative one).
+/// The path of the target row an expression reads, if it is a column or steps into one.
 fn read_path(expr: &Expr, target: Target<'_>) -> Option<(Path, bool)> {
+    let place = place(expr, target.parameters)?;
+    let path = column_path(place.column, target)?;
+    Some((
+        Path {
+            steps: place.steps,
+            ..path
+        },
+        place.is_open,
+    ))
+}
+
+/// The column an expression reads and the steps into it, if it does nothing else.
+pub fn place_of(expr: &Expr, parameters: &[Datum]) -> Option<(ColumnId, Vec<Step>)> {
+    place(expr, parameters).map(|place| (place.column, place.steps))
+}
+
+/// A place inside of a column.
+struct Place {
+    column: ColumnId,
+    steps: Vec<Step>,
+    /// Whether further steps may be added: they may not below a position that is no lock name (a negative one).
+    is_open: bool,
+}
+
+fn place(expr: &Expr, parameters: &[Datum]) -> Option<Place> {
     match &expr.kind {
-        ExprKind::Column(id) => column_path(*id, target).map(|path| (path, true)),
+        ExprKind::Column(column) => Some(Place {
+            column: *column,
+            steps: Vec::new(),
+            is_open: true,
+        }),
         ExprKind::Call { function, args } => {
             let steps: Vec<String> = match (function.name, args.as_slice()) {
                 (
@@ -130,57 +161,66 @@ fn read_path(expr: &Expr, target: Target<'_>) -> Option<(Path, bool)> {
                     | "jsonb_array_element"
                     | "jsonb_array_element_text",
                     [_, key],
-                ) => vec![step_text(&constant(key, target)?)?],
-                ("jsonb_extract_path" | "jsonb_extract_path_text", [_, path]) => text_array(&constant(path, target)?)?,
+                ) => vec![step_text(&constant(key, parameters)?)?],
+                ("jsonb_extract_path" | "jsonb_extract_path_text", [_, path]) => {
+                    text_array(&constant(path, parameters)?)?
+                }
                 _ => return None,
             };
-            let (path, is_open) = read_path(&args[0], target)?;
-            Some(descend(path, is_open, &steps))
+            Some(descend(place(&args[0], parameters)?, &steps))
         }
         ExprKind::Subscript { base, subscripts } if base.ty.oid == oid::JSONB => {
             let steps = subscripts
                 .iter()
-                .map(|subscript| subscript_text(subscript, target))
+                .map(|subscript| subscript_text(subscript, parameters))
                 .collect::<Option<Vec<_>>>()?;
-            let (path, is_open) = read_path(base, target)?;
-            Some(descend(path, is_open, &steps))
+            Some(descend(place(base, parameters)?, &steps))
         }
         _ => None,
     }
 }
 
-fn descend(mut path: Path, mut is_open: bool, steps: &[String]) -> (Path, bool) {
+fn descend(mut place: Place, steps: &[String]) -> Place {
     for text in steps {
-        if !is_open {
+        if !place.is_open {
             break;
         }
         match step(text) {
-            Some(step) => path.steps.push(step),
-            None => is_open = false,
+            Some(step) => place.steps.push(step),
+            None => place.is_open = false,
         }
     }
-    (path, is_open)
+    place
 }
 
 /// The lock name of a step; `None` for a negative position, which has none.
-fn step(text: &str) -> Option<Step> {
+pub(super) fn step(text: &str) -> Option<Step> {
     if text.starts_with('-') && text[1..].parse::<u32>().is_ok() {
         return None;
     }
     Some(Step::Member(text.into()))
 }
 
-fn subscript_text(subscript: &Subscript, target: Target<'_>) -> Option<String> {
+/// A constant path argument of a path function, as texts.
+pub fn constant_path(expr: &Expr, parameters: &[Datum]) -> Option<Vec<String>> {
+    text_array(&constant(expr, parameters)?)
+}
+
+fn subscript_text(subscript: &Subscript, parameters: &[Datum]) -> Option<String> {
     match subscript {
-        Subscript::Index(index) => step_text(&constant(index, target)?),
+        Subscript::Index(index) => step_text(&constant(index, parameters)?),
         Subscript::Slice(..) => None,
     }
 }
 
-fn constant(expr: &Expr, target: Target<'_>) -> Option<Datum> {
+fn constant(expr: &Expr, parameters: &[Datum]) -> Option<Datum> {
     match &expr.kind {
         ExprKind::Literal(datum) => Some(datum.clone()),
-        ExprKind::Parameter(index) => target.parameters.get(*index).cloned(),
+        ExprKind::Parameter(index) => parameters.get(*index).cloned(),
+        // An integer as a step of text.
+        ExprKind::ConvertIo(base) if expr.ty.oid == oid::TEXT => {
+            step_text(&constant(base, parameters)?).map(Datum::text)
+        }
         // The subscripts of an assignment, gathered.
         ExprKind::Array {
             elements,
@@ -188,7 +228,7 @@ fn constant(expr: &Expr, target: Target<'_>) -> Option<Datum> {
         } => {
             let steps = elements
                 .iter()
-                .map(|element| step_text(&constant(element, target)?).map(Datum::text));
+                .map(|element| step_text(&constant(element, parameters)?).map(Datum::text));
             Some(Datum::array(oid::TEXT, steps.collect::<Option<Vec<_>>>()?))
         }
         _ => None,
@@ -245,21 +285,24 @@ fn collect_writes<'e>(
     };
     match (function.name, &args[1..]) {
         ("jsonb_set", [path, new, rest @ ..]) => {
-            push(text_array(&constant(path, target)?)?, PathWriteKind::Set)?;
+            push(text_array(&constant(path, target.parameters)?)?, PathWriteKind::Set)?;
             inputs.push(new);
             inputs.extend(rest);
         }
         ("jsonb_subscript_set", [path, new, ..]) => {
-            push(text_array(&constant(path, target)?)?, PathWriteKind::SetWithParents)?;
+            push(
+                text_array(&constant(path, target.parameters)?)?,
+                PathWriteKind::SetWithParents,
+            )?;
             inputs.push(new);
         }
         ("jsonb_insert", [path, new, rest @ ..]) => {
-            push(text_array(&constant(path, target)?)?, PathWriteKind::Shift)?;
+            push(text_array(&constant(path, target.parameters)?)?, PathWriteKind::Shift)?;
             inputs.push(new);
             inputs.extend(rest);
         }
-        ("jsonb_delete_path", [path]) => push(text_array(&constant(path, target)?)?, PathWriteKind::Shift)?,
-        ("jsonb_delete", [key]) => match constant(key, target)? {
+        ("jsonb_delete_path", [path]) => push(text_array(&constant(path, target.parameters)?)?, PathWriteKind::Shift)?,
+        ("jsonb_delete", [key]) => match constant(key, target.parameters)? {
             Datum::Text(key) => push(vec![key.to_string()], PathWriteKind::Member)?,
             keys @ Datum::Array(_) => {
                 for key in text_array(&keys)? {
@@ -269,7 +312,7 @@ fn collect_writes<'e>(
             _ => return None,
         },
         ("jsonb_concat", [object]) => {
-            let Datum::Jsonb(object) = constant(object, target)? else {
+            let Datum::Jsonb(object) = constant(object, target.parameters)? else {
                 return None;
             };
             if !object.view().is_object() {

@@ -556,6 +556,7 @@ impl Writer<'_> {
             key,
             Change {
                 paths: &paths,
+                additions: &[],
                 old: &row,
                 new: changed,
             },

@@ -6,14 +6,18 @@
 //!               ─► buffer path operations ─► at the end of the statement: foreign keys
 //! ```
 //!
-//! [`derive`] turns bound expressions into read and write paths, [`program`] compiles what a table demands of its rows,
+//! [`derive`] turns bound expressions into read and write paths ([`add`]: into additions), `target` locks them row by row, [`program`] compiles what a table demands of its rows,
 //! [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`run`] drives a statement.
 
+pub mod add;
 pub mod derive;
 pub mod foreign_key;
 pub mod index;
+#[cfg(test)]
+mod oracle;
 pub mod program;
 pub mod run;
+mod target;
 pub mod violation;
 pub mod writer;
 

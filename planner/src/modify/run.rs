@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use storage::{Datum, Path, Row, Step};
-use txn::{Key, LockRequest, Mode, RowPart};
+use storage::{Datum, Path, Row};
+use txn::{Key, Mode, RowPart};
 
-use super::derive::{self, PathWrite, Target};
+use super::derive::{self, Target};
 use super::program::{TableProgram, row_layout};
+use super::target::{self, Derived, LockedTarget};
 use super::writer::{Arbiters, Change, Inserted, Writer, row_lock};
 use crate::bound::visit::for_each_column;
 use crate::bound::{Assignment, ColumnId, ConflictUpdate, Expr, Modify, ModifyKind, OnConflict, Query, Rel};
 use crate::eval::Layout;
+use crate::relational::read_locks::{ScanTarget, Wants};
 use crate::relational::{QueryScope, RowEvaluator};
 use crate::statement::{Planner, StatementContext};
 use crate::{SqlError, SqlResult, SqlState};
@@ -81,12 +83,12 @@ pub async fn run(
     Ok(runner.outcome)
 }
 
-struct Runner<'a> {
-    context: &'a StatementContext,
-    modify: &'a Modify,
+pub(super) struct Runner<'a> {
+    pub(super) context: &'a StatementContext,
+    pub(super) modify: &'a Modify,
     scope: &'a QueryScope,
-    program: Arc<TableProgram>,
-    writer: Writer<'a>,
+    pub(super) program: Arc<TableProgram>,
+    pub(super) writer: Writer<'a>,
     outcome: Outcome,
 }
 
@@ -220,7 +222,8 @@ impl Runner<'_> {
             read.extend(derive::reads_with(expr, target));
         }
         let derived = self.derive(&update.assignments, target, &mut read);
-        let Some((old, _)) = self.lock_row(key, &derived, &read, false).await? else {
+        // The key is locked by X already: an addition would gain nothing.
+        let Some(LockedTarget { row: old, .. }) = self.lock_row(key, &derived, &read, false, &[]).await? else {
             return Err(SqlError::new(
                 SqlState::SERIALIZATION_FAILURE,
                 "could not serialize access due to concurrent delete",
@@ -236,7 +239,12 @@ impl Runner<'_> {
         for i in 0..count {
             values.push(compiled.eval(i, &both).await?);
         }
-        let new = self.apply(key, old, &derived, &update.assignments, values).await?;
+        let locked = LockedTarget {
+            row: old,
+            changed: false,
+            additions: Vec::new(),
+        };
+        let new = self.apply(key, locked, &derived, &update.assignments, values).await?;
         self.finish_row(returning, new, &[]).await
     }
 
@@ -275,9 +283,23 @@ impl Runner<'_> {
             .map(|recheck| derive::reads_with(recheck, target))
             .unwrap_or_default();
         let derived = self.derive(assigned, target, &mut read);
+        let additions = derived.iter().filter_map(|derived| derived.addition.as_ref());
+        let mut amounts = self.compile(&layout, additions.map(|(_, addition)| addition.amount))?;
 
         let columns: Vec<ColumnId> = [row_key].into_iter().chain(extra.iter().copied()).collect();
-        let mut rows = self.scope.run(source, &columns)?;
+        let moves = derived
+            .iter()
+            .any(|derived| self.program.primary_key.contains(&derived.column));
+        let wants = match assignments.is_none() || moves {
+            true => Wants::Part(RowPart::Row, Mode::Exclusive),
+            false => Wants::Paths(target::written_paths(&derived)),
+        };
+        let scope = self.scope.for_target(ScanTarget {
+            row_key,
+            wants,
+            wait: self.context.lock_wait(),
+        });
+        let mut rows = scope.run(source, &columns)?;
         while let Some(batch) = rows.next().await {
             for mut source_row in batch? {
                 let Some(Datum::Bytea(key)) = source_row.first().cloned() else {
@@ -289,22 +311,29 @@ impl Runner<'_> {
                     // PostgreSQL changes a row once in a statement, whichever source row comes first.
                     continue;
                 }
-                let Some((old, changed)) = self.lock_row(&key, &derived, &read, assignments.is_none()).await? else {
-                    continue;
-                };
-                let mut whole = old.clone();
+                let mut amount_values = Vec::new();
+                if !amounts.is_empty() {
+                    let mut whole = vec![Datum::Null; self.program.table.columns.len()];
+                    whole.extend_from_slice(&others);
+                    amount_values = amounts.eval_all(&whole).await?;
+                }
+                let is_delete = assignments.is_none();
+                let locked = self.lock_row(&key, &derived, &read, is_delete, &amount_values).await?;
+                let Some(locked) = locked else { continue };
+                let mut whole = locked.row.clone();
                 whole.extend_from_slice(&others);
-                if changed && recheck.is_some() && !matches!(condition.eval(0, &whole).await?, Datum::Bool(true)) {
+                if locked.changed && recheck.is_some() && !matches!(condition.eval(0, &whole).await?, Datum::Bool(true))
+                {
                     continue;
                 }
                 if assignments.is_none() {
                     let program = self.program.clone();
-                    self.writer.delete(&program, &key, &old).await?;
-                    self.finish_row(&mut returning, old, &others).await?;
+                    self.writer.delete(&program, &key, &locked.row).await?;
+                    self.finish_row(&mut returning, locked.row, &others).await?;
                     continue;
                 }
                 let new_values = values.eval_all(&whole).await?;
-                let new = self.apply(&key, old, &derived, assigned, new_values).await?;
+                let new = self.apply(&key, locked, &derived, assigned, new_values).await?;
                 self.finish_row(&mut returning, new, &others).await?;
             }
         }
@@ -343,141 +372,18 @@ impl Runner<'_> {
         extra
     }
 
-    /// What the assignments write, and (added to `read`) what they read of the target row.
-    fn derive(&self, assignments: &[Assignment], target: Target<'_>, read: &mut Vec<Path>) -> Vec<Derived> {
-        let mut derived = Vec::with_capacity(assignments.len());
-        for assignment in assignments {
-            match derive::writes(assignment.column, &assignment.value, target) {
-                Some((paths, inputs)) => {
-                    for input in inputs {
-                        read.extend(derive::reads_with(input, target));
-                    }
-                    derived.push(Derived {
-                        column: assignment.column,
-                        paths,
-                    });
-                }
-                None => {
-                    read.extend(derive::reads_with(&assignment.value, target));
-                    derived.push(Derived {
-                        column: assignment.column,
-                        paths: Vec::new(),
-                    });
-                }
-            }
-        }
-        let assigned: Vec<u16> = derived.iter().map(|derived| derived.column).collect();
-        for (at, generated) in &self.program.generated {
-            if generated.reads.iter().any(|path| assigned.contains(&path.column)) {
-                read.extend(generated.reads.iter().cloned());
-                derived.push(Derived {
-                    column: *at,
-                    paths: Vec::new(),
-                });
-            }
-        }
-        let writes_column = |column: u16| derived.iter().any(|derived| derived.column == column);
-        let demanding = self.program.checks.iter().map(|(_, check)| check.reads.as_slice());
-        let indexed: Vec<Vec<Path>> = self
-            .program
-            .indexes
-            .iter()
-            .map(|index| index.reads().cloned().collect())
-            .collect();
-        for reads in demanding.chain(indexed.iter().map(Vec::as_slice)) {
-            if reads.iter().any(|path| writes_column(path.column)) {
-                read.extend(reads.iter().cloned());
-            }
-        }
-        if !self.modify.returning.is_empty() {
-            let target = Target {
-                columns: &self.modify.row_columns,
-                parameters: target.parameters,
-            };
-            for (_, expr) in &self.modify.returning {
-                read.extend(derive::reads_with(expr, target));
-            }
-        }
-        // The primary key cannot change without X on the whole row, which every path lock excludes.
-        read.retain(|path| !self.program.primary_key.contains(&path.column));
-        *read = derive::minimal(std::mem::take(read));
-        derived
-    }
-
-    /// Locks what the statement reads and writes of a row, and reads the newest row; again if the row then shows that
-    /// other paths are written. `None` if the row is gone. Also says whether it changed since the snapshot.
-    async fn lock_row(
-        &mut self,
-        key: &Key,
-        derived: &[Derived],
-        read: &[Path],
-        whole: bool,
-    ) -> SqlResult<Option<(Row, bool)>> {
-        let table = self.program.table.id;
-        let moves = derived
-            .iter()
-            .any(|derived| self.program.primary_key.contains(&derived.column));
-        let mut held: Vec<Path> = Vec::new();
-        let mut first = true;
-        let mut seen = if whole || moves || derived.iter().all(|derived| derived.paths.is_empty()) {
-            None
-        } else {
-            match self.context.transaction.read_newest(table, key).await? {
-                Some(row) => Some(row),
-                None => return Ok(None),
-            }
-        };
-        let mut changed = false;
-        loop {
-            let mut requests: Vec<LockRequest> = Vec::new();
-            if whole || moves {
-                requests.push(row_lock(table, key, RowPart::Row, Mode::Exclusive));
-            } else {
-                for path in resolve_all(derived, seen.as_ref()) {
-                    if !held.iter().any(|held| derive::covers(held, &path)) {
-                        requests.push(row_lock(table, key, RowPart::Path(path.clone()), Mode::Exclusive));
-                        held.push(path);
-                    }
-                }
-                if first {
-                    for path in read
-                        .iter()
-                        .filter(|path| !held.iter().any(|held| derive::covers(held, path)))
-                    {
-                        requests.push(row_lock(table, key, RowPart::Path(path.clone()), Mode::Shared));
-                    }
-                }
-            }
-            if requests.is_empty() {
-                break;
-            }
-            self.writer.lock(requests).await?;
-            let locked = self
-                .context
-                .transaction
-                .read_locked(table, key, &lock_reads(read, &held, whole || moves))
-                .await?;
-            let Some(mut row) = locked.row else { return Ok(None) };
-            self.program.complete(&mut row);
-            changed |= locked.changed;
-            seen = Some(row);
-            first = false;
-            if whole || moves {
-                break;
-            }
-        }
-        Ok(seen.map(|row| (row, changed)))
-    }
-
     /// Writes the new values of a locked row.
     async fn apply(
         &mut self,
         key: &Key,
-        old: Row,
-        derived: &[Derived],
+        locked: LockedTarget,
+        derived: &[Derived<'_>],
         assignments: &[Assignment],
         values: Vec<Datum>,
     ) -> SqlResult<Row> {
+        let LockedTarget {
+            row: old, additions, ..
+        } = locked;
         let mut new = old.clone();
         for (assignment, value) in assignments.iter().zip(values) {
             new[assignment.column as usize] = value;
@@ -485,7 +391,8 @@ impl Runner<'_> {
         let program = self.program.clone();
         program.generate(&mut new, &self.writer.eval_context())?;
         program.check(&new, &self.writer.eval_context())?;
-        let mut paths = resolve_all(derived, Some(&old));
+        let mut paths = target::resolve_all(derived, Some(&old), &additions);
+        let additions = target::added(derived, &additions);
         // A path function of a NULL gives NULL for the whole column, which only the value shows.
         let mut whole = Vec::new();
         for derived in derived.iter().filter(|derived| !derived.paths.is_empty()) {
@@ -510,51 +417,12 @@ impl Runner<'_> {
                 key,
                 Change {
                     paths: &paths,
+                    additions: &additions,
                     old: &old,
                     new: new.clone(),
                 },
             )
             .await?;
         Ok(new)
-    }
-}
-
-/// Paths one assignment writes; none means the whole column.
-struct Derived {
-    column: u16,
-    paths: Vec<PathWrite>,
-}
-
-/// The paths to lock and write, given the row as it stands.
-fn resolve_all(derived: &[Derived], row: Option<&Row>) -> Vec<Path> {
-    let mut paths = Vec::new();
-    for derived in derived {
-        let document = match row.and_then(|row| row.get(derived.column as usize)) {
-            Some(Datum::Jsonb(document)) if !derived.paths.is_empty() => document,
-            _ => {
-                paths.push(Path {
-                    column: derived.column,
-                    steps: Vec::new(),
-                });
-                continue;
-            }
-        };
-        for write in &derived.paths {
-            let steps: Vec<Step> = derive::resolve(document.view(), write);
-            paths.push(Path {
-                column: derived.column,
-                steps,
-            });
-        }
-    }
-    derive::minimal(paths)
-}
-
-/// What REPEATABLE READ checks for changes since the snapshot: everything read or written; all of the row for `whole`.
-fn lock_reads(read: &[Path], written: &[Path], whole: bool) -> Vec<Path> {
-    if whole {
-        Vec::new()
-    } else {
-        derive::minimal(read.iter().chain(written).cloned().collect())
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use storage::key::{KeyOrder, encode_columns};
 use storage::{Action, Datum, Path, PathOp, Row, Step};
-use txn::{Key, LockName, LockRequest, Mode, RowPart, RowWrite};
+use txn::{AddIncrement, Key, LockName, LockRequest, Mode, RowPart, RowWrite};
 
 use super::foreign_key::ForeignKeyQueue;
 use super::index::{self, Entry};
@@ -37,6 +37,8 @@ pub enum Inserted {
 pub struct Change<'a> {
     /// Paths to write, resolved against the locked row; a path without steps is a whole column.
     pub paths: &'a [Path],
+    /// Numbers to add to, under A, and what is added.
+    pub additions: &'a [(Path, AddIncrement)],
     /// The row before.
     pub old: &'a Row,
     /// The row after, generated columns included.
@@ -137,6 +139,7 @@ impl<'a> Writer<'a> {
         {
             requests.push(value_lock(&program.table, index, entry, &key));
         }
+        requests.extend(new_key_lock(program, &key));
         self.lock(requests).await?;
         if !program.primary_key.is_empty()
             && let Some(primary) = program.table.primary_key()
@@ -211,7 +214,12 @@ impl<'a> Writer<'a> {
     /// 23505, and what locks and expressions raise.
     pub async fn update(&mut self, program: &Arc<TableProgram>, key: &Key, change: Change<'_>) -> SqlResult<Key> {
         let table = program.table.id;
-        let Change { paths, old, new } = change;
+        let Change {
+            paths,
+            additions,
+            old,
+            new,
+        } = change;
         let new_key = if program.primary_key.is_empty() {
             key.clone()
         } else {
@@ -223,6 +231,7 @@ impl<'a> Writer<'a> {
         let mut requests = Vec::new();
         if is_moved {
             requests.push(row_lock(table, &new_key, RowPart::Row, Mode::Exclusive));
+            requests.extend(new_key_lock(program, &new_key));
             for moved in [key, &new_key] {
                 let name = LockName::RowSet {
                     table,
@@ -288,7 +297,11 @@ impl<'a> Writer<'a> {
             self.context.transaction.write(table, key, RowWrite::Delete)?;
             self.context.transaction.write(table, &new_key, RowWrite::Put(new))?;
         } else {
-            let operations = operations(paths, old, &new);
+            let mut operations = operations(paths, old, &new);
+            operations.extend(additions.iter().map(|(path, increment)| PathOp {
+                path: path.clone(),
+                action: Action::Add(increment.by.clone()),
+            }));
             if !operations.is_empty() {
                 self.context
                     .transaction
@@ -416,8 +429,22 @@ fn value_lock(table: &Relation, index: &Index, entry: &Entry, key: &Key) -> Lock
     }
 }
 
+/// A new key as a value of the primary key's index, where SERIALIZABLE scans lock intervals. A row that goes away needs none:
+/// who saw it has locked the row.
+fn new_key_lock(program: &TableProgram, key: &Key) -> Option<LockRequest> {
+    let index = program.table.primary_key()?;
+    let name = LockName::IndexValue {
+        table: program.table.id,
+        index: index.id,
+        global: false,
+        value: key.clone(),
+        row: Some(key.clone()),
+    };
+    Some(LockRequest::new(name, Mode::Exclusive))
+}
+
 /// The path operations that turn one row into another at the given paths.
-fn operations(paths: &[Path], old: &Row, new: &Row) -> Vec<PathOp> {
+pub(super) fn operations(paths: &[Path], old: &Row, new: &Row) -> Vec<PathOp> {
     let mut operations = Vec::with_capacity(paths.len());
     for path in paths {
         let column = path.column as usize;

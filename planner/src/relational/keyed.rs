@@ -3,6 +3,8 @@
 //! The plan is the relational one, looked at: a projection over a scan whose access path is one key. So there is nothing
 //! the keyed path could do differently but skip the operators around it.
 
+use std::sync::Arc;
+
 use storage::{Datum, Row};
 use txn::Key;
 
@@ -13,6 +15,8 @@ use crate::relational::access::{Access, Target};
 use crate::relational::operators::project::ProjectPlan;
 use crate::relational::operators::scan::ScanPlan;
 use crate::relational::plan::Plan;
+use crate::relational::read_locks::ReadLocks;
+use crate::relational::source::TransactionSource;
 use crate::statement::StatementContext;
 
 /// A query for one row by primary key; borrowed from its plan.
@@ -92,9 +96,25 @@ impl<'p> KeyedPlan<'p> {
             outer: &[],
         };
         let Some(key) = self.key(&eval)? else { return Ok(None) };
+        let transaction = &context.transaction;
+        if transaction.reads_under_locks() || transaction.has_additions(self.scan.table.id) {
+            self.lock(context, &key).await?;
+        }
         match context.transaction.get(self.scan.table.id, &key).await? {
             Some(row) => self.output(key, row, &eval),
             None => Ok(None),
         }
+    }
+    /// Locks what is read, in SERIALIZABLE; makes known what this transaction has only added to.
+    async fn lock(&self, context: &StatementContext, key: &Key) -> SqlResult<()> {
+        let source = Arc::new(TransactionSource::new(context));
+        let query = self.scan.reads.as_ref();
+        let reads = query.map(|query| query.by_column(&context.parameters));
+        let locks = ReadLocks::new(source, self.scan, reads.as_ref(), None, context.lock_wait());
+        locks.settle_additions(&Target::Keys(vec![key.clone()])).await?;
+        if context.transaction.reads_under_locks() {
+            locks.lock_rows(vec![key.clone()]).await?;
+        }
+        Ok(())
     }
 }

@@ -23,6 +23,8 @@ pub mod evaluator;
 pub mod keyed;
 pub mod operators;
 pub mod plan;
+pub mod read_locks;
+pub mod read_paths;
 pub mod rewrite;
 pub mod runtime;
 pub mod scope;
@@ -34,4 +36,4 @@ pub use scope::{CompiledExprs, QueryPlan, QueryScope, RowEvaluator, plan_query, 
 pub use source::{RowSource, TransactionSource};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -17,6 +17,8 @@ use crate::explain::Observer;
 use crate::relational::QueryScope;
 use crate::relational::columnar::adaptive::BegunScans;
 use crate::relational::operators::cte::CteBuffer;
+use crate::relational::read_locks::ScanTarget;
+use crate::relational::read_paths::{ColumnReads, QueryReads};
 use crate::relational::source::RowSource;
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -59,6 +61,8 @@ pub struct Runtime {
     pub(crate) observer: Option<Arc<Observer>>,
     /// Rows of subqueries and spools that depend on nothing but the statement, by plan number.
     pub(crate) once: Mutex<AHashMap<usize, SubqueryRows>>,
+    /// What the queries of the statement read, found when it was first asked for.
+    pub(crate) reads: Mutex<Vec<(Arc<QueryReads>, Arc<ColumnReads>)>>,
 }
 
 impl Runtime {
@@ -71,6 +75,17 @@ impl Runtime {
             ));
         }
         Ok(())
+    }
+
+    /// What a query reads, for the parameters of this statement.
+    pub(crate) fn column_reads(&self, query: &Arc<QueryReads>) -> Arc<ColumnReads> {
+        let mut known = self.reads.lock();
+        if let Some((_, reads)) = known.iter().find(|(known, _)| Arc::ptr_eq(known, query)) {
+            return reads.clone();
+        }
+        let reads = Arc::new(query.by_column(&self.parameters));
+        known.push((query.clone(), reads.clone()));
+        reads
     }
 
     /// Called between batches and in long loops: fails if cancelled, and lets other tasks of the thread run.
@@ -100,6 +115,8 @@ pub struct Frame {
     pub(crate) replaced: Option<Arc<ReplacedRows>>,
     /// Scans that were begun to choose an engine.
     pub(crate) begun: Option<BegunScans>,
+    /// Scans whose rows the statement will change or lock.
+    pub(crate) targets: Arc<[ScanTarget]>,
 }
 
 impl Frame {
@@ -110,6 +127,7 @@ impl Frame {
             ctes: self.ctes.clone(),
             replaced: self.replaced.clone(),
             begun: None,
+            targets: self.targets.clone(),
         }
     }
 }

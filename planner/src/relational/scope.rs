@@ -17,6 +17,8 @@ use crate::relational::build::Builder;
 use crate::relational::build::describe::Recorder;
 use crate::relational::evaluator::{Evaluator, SubPlans};
 use crate::relational::plan::Plan;
+use crate::relational::read_locks::ScanTarget;
+use crate::relational::read_paths::QueryReads;
 use crate::relational::rewrite::constants::{fold, fold_rel};
 use crate::relational::rewrite::optimise;
 use crate::relational::runtime::{Budget, Frame, ModifyHook, RowBatches, Runtime};
@@ -39,8 +41,11 @@ pub fn plan_query(rel: &Rel, columns: &[ColumnId], session: &dyn SessionView) ->
     let mut scope = OuterScope::default();
     let mut rel = rel.clone();
     fold_rel(&mut rel, session)?;
-    let rel = optimise(rel);
-    let plan = Builder::for_query(session, &rel).build_exactly(&rel, columns, &mut scope)?;
+    let reads = Arc::new(QueryReads {
+        rel: optimise(rel),
+        outputs: columns.to_vec(),
+    });
+    let plan = Builder::for_query(session, &reads).build_exactly(&reads.rel, columns, &mut scope)?;
     match scope.columns() {
         [] => Ok(QueryPlan { plan }),
         [column, ..] => Err(SqlError::new(
@@ -60,11 +65,14 @@ pub(crate) fn plan_noted(
     let mut scope = OuterScope::default();
     let mut rel = rel.clone();
     fold_rel(&mut rel, session)?;
-    let rel = optimise(rel);
-    let recorder = Recorder::new(Arc::new(Names::of_query(&rel, verbose)));
-    let plan = Builder::for_query(session, &rel)
+    let reads = Arc::new(QueryReads {
+        rel: optimise(rel),
+        outputs: columns.to_vec(),
+    });
+    let recorder = Recorder::new(Arc::new(Names::of_query(&reads.rel, verbose)));
+    let plan = Builder::for_query(session, &reads)
         .noting(recorder)
-        .build_exactly(&rel, columns, &mut scope)?;
+        .build_exactly(&reads.rel, columns, &mut scope)?;
     Ok(QueryPlan { plan })
 }
 
@@ -117,6 +125,7 @@ impl QueryScope {
             modify,
             observer: None,
             once,
+            reads: Mutex::default(),
         };
         Self {
             runtime: Arc::new(runtime),
@@ -140,6 +149,13 @@ impl QueryScope {
     /// What the operators share.
     pub fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
+    }
+
+    /// The same scope for the source of a statement that changes rows of one of its scans.
+    pub(crate) fn for_target(&self, target: ScanTarget) -> Self {
+        let mut scope = self.clone();
+        scope.frame.targets = [target].into();
+        scope
     }
 
     /// The same scope, in which no query leaves the row engine.

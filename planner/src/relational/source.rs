@@ -26,6 +26,18 @@ pub trait RowSource: Send + Sync {
     async fn read_locked(&self, table: TableId, key: &Key, read_paths: &[Path]) -> SqlResult<LockedRow>;
     /// Isolation level of the transaction.
     fn isolation(&self) -> Isolation;
+    /// Before these paths are read, of these rows (`None`: of any): numbers this transaction has only added to become known.
+    async fn settle_additions(&self, _: TableId, _: Option<&[Key]>, _: &[Path], _: LockWait) -> SqlResult<()> {
+        Ok(())
+    }
+    /// Whether there may be such numbers in a table.
+    fn has_additions(&self, _: TableId) -> bool {
+        false
+    }
+    /// Whether what is read is locked first (SERIALIZABLE that may write).
+    fn reads_under_locks(&self) -> bool {
+        false
+    }
 }
 
 /// The transaction of a statement as a source.
@@ -72,5 +84,24 @@ impl RowSource for TransactionSource {
 
     fn isolation(&self) -> Isolation {
         self.context.transaction.isolation()
+    }
+
+    async fn settle_additions(
+        &self,
+        table: TableId,
+        keys: Option<&[Key]>,
+        paths: &[Path],
+        wait: LockWait,
+    ) -> SqlResult<()> {
+        let transaction = &self.context.transaction;
+        Ok(transaction.settle_additions(table, keys, paths, wait).await?)
+    }
+
+    fn has_additions(&self, table: TableId) -> bool {
+        self.context.transaction.has_additions(table)
+    }
+
+    fn reads_under_locks(&self) -> bool {
+        self.context.transaction.reads_under_locks()
     }
 }

@@ -35,6 +35,7 @@ use crate::relational::operators::sort::SortPlan;
 use crate::relational::operators::spool::SpoolPlan;
 use crate::relational::operators::values::ValuesPlan;
 use crate::relational::plan::Plan;
+use crate::relational::read_paths::QueryReads;
 use crate::relational::rewrite::fold::split_conjuncts;
 use crate::relational::rewrite::inline::reads_outer_cte;
 use crate::types::oid;
@@ -56,6 +57,8 @@ pub(crate) struct Builder<'a> {
     types: Arc<ColumnTypes>,
     /// Takes notes for EXPLAIN.
     recorder: Option<Recorder>,
+    /// What the query reads, if it is a whole one.
+    reads: Option<Arc<QueryReads>>,
 }
 
 impl<'a> Builder<'a> {
@@ -65,16 +68,18 @@ impl<'a> Builder<'a> {
             depth: 0,
             types: Arc::default(),
             recorder: None,
+            reads: None,
         }
     }
 
     /// A builder for a whole query, whose large parts may run on the columnar engine.
-    pub(crate) fn for_query(session: &'a dyn SessionView, rel: &Rel) -> Self {
+    pub(crate) fn for_query(session: &'a dyn SessionView, reads: &Arc<QueryReads>) -> Self {
         Self {
             session,
             depth: 0,
-            types: Arc::new(expressions::column_types(rel)),
+            types: Arc::new(expressions::column_types(&reads.rel)),
             recorder: None,
+            reads: Some(reads.clone()),
         }
     }
 

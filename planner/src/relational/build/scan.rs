@@ -62,6 +62,8 @@ impl Builder<'_> {
             subplans,
             row_key: scan.row_key,
             measure: self.measure(),
+            columns: scan.columns.iter().map(|(column, at)| (*at, column.id)).collect(),
+            reads: self.reads.clone(),
         }))
     }
 

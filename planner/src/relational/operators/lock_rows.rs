@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use storage::Datum;
-use txn::{Isolation, Key, LockName, LockRequest, LockWait, Mode, RowPart};
+use storage::{Datum, Path};
+use txn::{Isolation, Key, LockName, LockRequest, LockWait};
 
 use crate::bound::{LockWait as WaitClause, RelationRef, RowLockStrength};
+use crate::catalog::IndexSource;
 use crate::eval::Layout;
 use crate::relational::batch::Batch;
 use crate::relational::plan::{Operator, Plan};
+use crate::relational::read_locks::{ScanTarget, Wants, row_lock_of};
 use crate::relational::runtime::{Frame, Runtime};
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -39,12 +41,7 @@ pub struct LockProgram {
 
 impl LockProgram {
     fn request(&self, key: &Key) -> LockRequest {
-        let (part, mode) = match self.strength {
-            RowLockStrength::Update => (RowPart::Row, Mode::Exclusive),
-            RowLockStrength::NoKeyUpdate => (RowPart::Data, Mode::Exclusive),
-            RowLockStrength::Share => (RowPart::Row, Mode::Shared),
-            RowLockStrength::KeyShare => (RowPart::Identity, Mode::Shared),
-        };
+        let (part, mode) = row_lock_of(self.strength);
         LockRequest {
             name: LockName::Row {
                 table: self.table.id,
@@ -55,6 +52,43 @@ impl LockProgram {
             add: None,
         }
     }
+
+    /// Whether the row's newest state is wanted. KEY SHARE locks only its identity, which no change touches that leaves the
+    /// row where it is; PostgreSQL too gives the row as the snapshot has it.
+    fn sees_changes(&self) -> bool {
+        self.strength != RowLockStrength::KeyShare
+    }
+
+    /// Paths whose change since the snapshot is a conflict under REPEATABLE READ; none means all of the row.
+    fn looks_at(&self) -> Vec<Path> {
+        if self.sees_changes() {
+            return Vec::new();
+        }
+        let keys = self.table.primary_key().map(|index| index.keys.as_slice());
+        let key_columns = keys.into_iter().flatten().filter_map(|key| match key.source {
+            IndexSource::Column(at) => Some(Path::column(at)),
+            IndexSource::Expression(_) => None,
+        });
+        // A column no table has: the row's own id never changes.
+        key_columns.chain([Path::column(u16::MAX)]).collect()
+    }
+
+    fn lock_wait(&self, runtime: &Runtime) -> LockWait {
+        match self.wait {
+            WaitClause::Wait => LockWait::Wait(lock_timeout(runtime)),
+            WaitClause::NoWait => LockWait::NoWait,
+            WaitClause::SkipLocked => LockWait::Skip,
+        }
+    }
+
+    fn target(&self, runtime: &Runtime) -> ScanTarget {
+        let (part, mode) = row_lock_of(self.strength);
+        ScanTarget {
+            row_key: self.row_key,
+            wants: Wants::Part(part, mode),
+            wait: self.lock_wait(runtime),
+        }
+    }
 }
 
 impl Plan for LockRowsPlan {
@@ -63,7 +97,9 @@ impl Plan for LockRowsPlan {
     }
 
     fn open(self: Arc<Self>, runtime: &Arc<Runtime>, frame: &Frame) -> SqlResult<Box<dyn Operator>> {
-        let input = self.input.clone().open(runtime, frame)?;
+        let mut frame = frame.clone();
+        frame.targets = self.locks.iter().map(|lock| lock.target(runtime)).collect();
+        let input = self.input.clone().open(runtime, &frame)?;
         Ok(Box::new(LockRows {
             plan: self,
             runtime: runtime.clone(),
@@ -119,11 +155,7 @@ impl LockRows {
         for lock in &plan.locks {
             // The nullable side of an outer join has no row to lock.
             let Datum::Bytea(key) = &row[lock.slot] else { continue };
-            let wait = match lock.wait {
-                WaitClause::Wait => LockWait::Wait(lock_timeout(&self.runtime)),
-                WaitClause::NoWait => LockWait::NoWait,
-                WaitClause::SkipLocked => LockWait::Skip,
-            };
+            let wait = lock.lock_wait(&self.runtime);
             let granted = self
                 .runtime
                 .source
@@ -141,7 +173,11 @@ impl LockRows {
             if !granted {
                 return Ok(None);
             }
-            let newest = self.runtime.source.read_locked(lock.table.id, key, &[]).await?;
+            let newest = self
+                .runtime
+                .source
+                .read_locked(lock.table.id, key, &lock.looks_at())
+                .await?;
             let Some(stored) = newest.row else {
                 if self.runtime.source.isolation() != Isolation::ReadCommitted {
                     return Err(SqlError::new(
@@ -151,7 +187,7 @@ impl LockRows {
                 }
                 return Ok(None);
             };
-            changed |= newest.changed;
+            changed |= newest.changed && lock.sees_changes();
             replaced.push((lock.row_key, key.clone(), stored));
         }
         if !changed {

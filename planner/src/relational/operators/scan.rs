@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use storage::{Datum, Row};
-use txn::Key;
 use txn::transaction::{EntryStream, RowStream};
+use txn::{Key, LockWait};
 
 use crate::SqlResult;
 use crate::bound::{ColumnId, RelationRef};
@@ -17,7 +17,10 @@ use crate::relational::access::{Access, Target};
 use crate::relational::batch::Batch;
 use crate::relational::columnar::adaptive::take_begun;
 use crate::relational::evaluator::{Evaluator, SubPlans};
+use crate::relational::operators::lock_rows::lock_timeout;
 use crate::relational::plan::{Operator, Plan};
+use crate::relational::read_locks::{ReadLocks, is_bounded};
+use crate::relational::read_paths::QueryReads;
 use crate::relational::runtime::{Frame, Runtime};
 
 /// A compiled scan.
@@ -43,6 +46,10 @@ pub struct ScanPlan {
     pub row_key: Option<ColumnId>,
     /// Counts the rows that the conditions reject, if EXPLAIN asks.
     pub measure: Option<Arc<Measure>>,
+    /// The table's columns as the query names them: position and id.
+    pub columns: Vec<(u16, ColumnId)>,
+    /// What the query around the scan reads, if it is known.
+    pub reads: Option<Arc<QueryReads>>,
 }
 
 impl Plan for ScanPlan {
@@ -60,6 +67,7 @@ impl Plan for ScanPlan {
             evaluator,
             state: State::Closed,
             pending: Vec::new().into_iter(),
+            locks: None,
         }))
     }
 
@@ -77,11 +85,15 @@ struct ScanOperator {
     evaluator: Evaluator,
     state: State,
     pending: std::vec::IntoIter<(Key, Row)>,
+    /// SERIALIZABLE: locks to take on rows before they are read.
+    locks: Option<ReadLocks>,
 }
 
 enum State {
     Closed,
     Rows(RowStream),
+    /// Rows that are locked one by one: of these only the keys are used.
+    Candidates(RowStream),
     /// Single keys, still to be read.
     Keys(std::vec::IntoIter<Key>),
     Entries(EntryStream),
@@ -131,45 +143,46 @@ const KEYS_PER_FETCH: usize = 256;
 impl ScanOperator {
     async fn fetch(&mut self, rows_max: usize) -> SqlResult<Option<Vec<(Key, Row)>>> {
         if let State::Closed = self.state {
-            self.state = self.start()?;
+            self.state = self.start().await?;
         }
         let table = self.plan.table.id;
         let source = self.evaluator.runtime.source.clone();
-        let fetched = match &mut self.state {
+        let keys = match &mut self.state {
             State::Closed | State::Done => None,
-            State::Rows(stream) => stream.next().await.transpose()?,
-            State::Keys(keys) => match keys.next() {
+            State::Rows(stream) => match stream.next().await.transpose()? {
+                Some(rows) => return Ok(Some(rows)),
                 None => None,
-                Some(first) => {
-                    let mut rows = Vec::new();
-                    for key in std::iter::once(first).chain(keys.take(rows_max.min(KEYS_PER_FETCH) - 1)) {
-                        if let Some(row) = source.get(table, &key).await? {
-                            rows.push((key, row));
-                        }
-                    }
-                    Some(rows)
-                }
             },
-            State::Entries(entries) => match entries.next().await.transpose()? {
-                None => None,
-                Some(entries) => {
-                    let mut rows = Vec::with_capacity(entries.len());
-                    for (_, key) in entries {
-                        if let Some(row) = source.get(table, &key).await? {
-                            rows.push((key, row));
-                        }
-                    }
-                    Some(rows)
-                }
-            },
+            State::Candidates(stream) => {
+                let rows = stream.next().await.transpose()?;
+                rows.map(|rows| rows.into_iter().map(|(key, _)| key).collect())
+            }
+            State::Keys(keys) => {
+                let next: Vec<Key> = keys.take(rows_max.min(KEYS_PER_FETCH)).collect();
+                (!next.is_empty()).then_some(next)
+            }
+            State::Entries(entries) => {
+                let entries = entries.next().await.transpose()?;
+                entries.map(|entries| entries.into_iter().map(|(_, key)| key).collect())
+            }
         };
-        if fetched.is_none() {
+        let Some(mut keys) = keys else {
             self.state = State::Done;
+            return Ok(None);
+        };
+        if let Some(locks) = &self.locks {
+            keys = locks.lock_rows(keys).await?;
         }
-        Ok(fetched)
+        let mut rows = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let Some(row) = source.get(table, &key).await? {
+                rows.push((key, row));
+            }
+        }
+        Ok(Some(rows))
     }
 
-    fn start(&mut self) -> SqlResult<State> {
+    async fn start(&mut self) -> SqlResult<State> {
         let plan = &self.plan;
         if let (Some(replaced), Some(row_key)) = (&self.evaluator.frame.replaced, plan.row_key)
             && let Some((_, key, row)) = replaced.iter().find(|(column, ..)| *column == row_key)
@@ -177,18 +190,42 @@ impl ScanOperator {
             self.pending = vec![(key.clone(), row.clone())].into_iter();
             return Ok(State::Done);
         }
-        let runtime = &self.evaluator.runtime;
+        let runtime = self.evaluator.runtime.clone();
         let targets = plan
             .access
             .targets(&plan.table, &runtime.eval_context(&self.evaluator.frame))?;
+        if runtime.source.has_additions(plan.table.id) {
+            self.read_locks().settle_additions(&targets).await?;
+        }
+        if runtime.source.reads_under_locks() {
+            let locks = self.read_locks();
+            locks.lock_predicate(plan, &targets).await?;
+            self.locks = Some(locks);
+        }
+        let is_locked = self.locks.is_some();
         Ok(match targets {
             Target::Nothing => State::Done,
+            Target::Range(range) if is_locked && is_bounded(&range) => {
+                State::Candidates(runtime.source.scan(plan.table.id, range, false))
+            }
             Target::Range(range) => State::Rows(runtime.source.scan(plan.table.id, range, false)),
             Target::Keys(keys) => State::Keys(keys.into_iter()),
             Target::IndexRange { index, global, range } => {
                 State::Entries(runtime.source.scan_index(plan.table.id, index, global, range, false))
             }
         })
+    }
+
+    fn read_locks(&self) -> ReadLocks {
+        let runtime = &self.evaluator.runtime;
+        let reads = self.plan.reads.as_ref().map(|query| runtime.column_reads(query));
+        let targets = &self.evaluator.frame.targets;
+        let target = self
+            .plan
+            .row_key
+            .and_then(|row_key| targets.iter().find(|target| target.row_key == row_key));
+        let wait = LockWait::Wait(lock_timeout(runtime));
+        ReadLocks::new(runtime.source.clone(), &self.plan, reads.as_deref(), target, wait)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Tests over tables in memory.
 
 mod engines;
-mod memory;
+pub(crate) mod memory;
 mod plans;

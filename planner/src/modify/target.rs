@@ -1,0 +1,345 @@
+//! Target: which paths of a row a modifying statement reads and writes, and their locks (DESIGN L3, L4, L5).
+//!
+//! ```text
+//!   derive     once a statement: reads of the row, writes of its columns, additions     from expressions alone
+//!   lock_row   once a row: resolve writes against the newest row ─► request ─► read again ─► other paths now? once more
+//! ```
+
+use storage::{Datum, Path, Row, Step};
+use txn::{AddIncrement, Isolation, Key, LockName, LockRequest, Mode, RowPart};
+
+use super::add::{self, Addition};
+use super::derive::{self, PathWrite, Target};
+use super::run::Runner;
+use super::writer::row_lock;
+use crate::SqlResult;
+use crate::bound::Assignment;
+use crate::catalog::ConstraintKind;
+
+/// What one assignment writes.
+pub(super) struct Derived<'e> {
+    /// Its column.
+    pub column: u16,
+    /// Paths inside of the column; none means the whole column.
+    pub paths: Vec<PathWrite>,
+    /// The addition it is, with the place of its amount among the statement's amounts.
+    pub addition: Option<(usize, Addition<'e>)>,
+}
+
+/// A row under its locks.
+pub(super) struct LockedTarget {
+    /// The newest row.
+    pub row: Row,
+    /// Whether it changed since the statement's snapshot.
+    pub changed: bool,
+    /// Assignments (by their place among those derived) that are made as additions, under A.
+    pub additions: Vec<(usize, AddIncrement)>,
+}
+
+impl Runner<'_> {
+    /// What the assignments write, and (added to `read`) what they read of the target row.
+    pub(super) fn derive<'e>(
+        &self,
+        assignments: &'e [Assignment],
+        target: Target<'_>,
+        read: &mut Vec<Path>,
+    ) -> Vec<Derived<'e>> {
+        let mut derived: Vec<Derived<'e>> = Vec::with_capacity(assignments.len());
+        let may_add = self.context.transaction.isolation() != Isolation::RepeatableRead;
+        for assignment in assignments {
+            let ty = self.program.table.columns[assignment.column as usize].ty;
+            let addition = may_add
+                .then(|| add::addition(assignment.column, ty, &assignment.value, target))
+                .flatten();
+            let paths = match derive::writes(assignment.column, &assignment.value, target) {
+                Some((paths, inputs)) => {
+                    if addition.is_none() {
+                        for input in inputs {
+                            read.extend(derive::reads_with(input, target));
+                        }
+                    }
+                    paths
+                }
+                None => {
+                    if addition.is_none() {
+                        read.extend(derive::reads_with(&assignment.value, target));
+                    }
+                    Vec::new()
+                }
+            };
+            derived.push(Derived {
+                column: assignment.column,
+                paths,
+                addition: addition.map(|addition| (0, addition)),
+            });
+        }
+        let assigned: Vec<u16> = derived.iter().map(|derived| derived.column).collect();
+        for (at, generated) in &self.program.generated {
+            if generated.reads.iter().any(|path| assigned.contains(&path.column)) {
+                read.extend(generated.reads.iter().cloned());
+                derived.push(Derived {
+                    column: *at,
+                    paths: Vec::new(),
+                    addition: None,
+                });
+            }
+        }
+        let writes_column = |column: u16| derived.iter().any(|derived| derived.column == column);
+        let demanding = self.program.checks.iter().map(|(_, check)| check.reads.as_slice());
+        let indexed: Vec<Vec<Path>> = self
+            .program
+            .indexes
+            .iter()
+            .map(|index| index.reads().cloned().collect())
+            .collect();
+        for reads in demanding.chain(indexed.iter().map(Vec::as_slice)) {
+            if reads.iter().any(|path| writes_column(path.column)) {
+                read.extend(reads.iter().cloned());
+            }
+        }
+        if !self.modify.returning.is_empty() {
+            let target = Target {
+                columns: &self.modify.row_columns,
+                parameters: target.parameters,
+            };
+            for (_, expr) in &self.modify.returning {
+                read.extend(derive::reads_with(expr, target));
+            }
+        }
+        self.drop_seen_additions(&mut derived, assignments, target, read);
+        // The primary key cannot change without X on the whole row, which every path lock excludes.
+        read.retain(|path| !self.program.primary_key.contains(&path.column));
+        *read = derive::minimal(std::mem::take(read));
+        derived
+    }
+
+    /// Additions to what the statement or a constraint looks at become plain writes (DESIGN L5).
+    fn drop_seen_additions<'e>(
+        &self,
+        derived: &mut [Derived<'e>],
+        assignments: &'e [Assignment],
+        target: Target<'_>,
+        read: &mut Vec<Path>,
+    ) {
+        // One demotion reads more, which may demote another.
+        while let Some(seen) = (0..derived.len()).find(|at| self.is_seen(derived, *at, read)) {
+            derived[seen].addition = None;
+            let assignment = &assignments[seen];
+            match derive::writes(assignment.column, &assignment.value, target) {
+                Some((_, inputs)) => inputs
+                    .into_iter()
+                    .for_each(|input| read.extend(derive::reads_with(input, target))),
+                None => read.extend(derive::reads_with(&assignment.value, target)),
+            }
+        }
+        let additions = derived.iter_mut().filter_map(|derived| derived.addition.as_mut());
+        for (at, (place, _)) in additions.enumerate() {
+            *place = at;
+        }
+    }
+
+    /// Whether anything looks at, or writes otherwise, what an addition adds to.
+    fn is_seen(&self, derived: &[Derived<'_>], at: usize, read: &[Path]) -> bool {
+        let Some((_, addition)) = &derived[at].addition else {
+            return false;
+        };
+        let column = addition.path.column;
+        let others = derived.iter().enumerate().filter(|(other, _)| *other != at);
+        let is_written = others.into_iter().any(|(_, other)| other.column == column);
+        let is_key = self.program.primary_key.contains(&column)
+            || self.program.table.constraints.iter().any(|constraint| {
+                matches!(&constraint.kind, ConstraintKind::Foreign { columns, .. } if columns.contains(&column))
+            })
+            || self.is_referenced(column);
+        is_written || is_key || read.iter().any(|path| path.overlaps(&addition.path))
+    }
+
+    /// Whether a foreign key of another table names the column.
+    fn is_referenced(&self, column: u16) -> bool {
+        let table = self.program.table.id;
+        let catalog = &self.context.catalog;
+        let children = catalog.referencing.get(&table).into_iter().flatten();
+        children
+            .filter_map(|child| catalog.relations.get(child))
+            .flat_map(|child| &child.constraints)
+            .any(|constraint| {
+                matches!(&constraint.kind, ConstraintKind::Foreign { table: parent, referenced, .. }
+                    if *parent == table && referenced.contains(&column))
+            })
+    }
+
+    /// Locks what the statement reads and writes of a row, and reads the newest row; again if the row then shows that
+    /// other paths are written. `None` if the row is gone. `amounts` are the values of the additions' amounts.
+    pub(super) async fn lock_row(
+        &mut self,
+        key: &Key,
+        derived: &[Derived<'_>],
+        read: &[Path],
+        whole: bool,
+        amounts: &[Datum],
+    ) -> SqlResult<Option<LockedTarget>> {
+        let table = self.program.table.id;
+        let moves = derived
+            .iter()
+            .any(|derived| self.program.primary_key.contains(&derived.column));
+        let mut additions = additions_of(derived, amounts);
+        let mut held: Vec<Path> = Vec::new();
+        let mut added: Vec<Path> = Vec::new();
+        let mut first = true;
+        let is_plain = derived
+            .iter()
+            .all(|derived| derived.paths.is_empty() && derived.addition.is_none());
+        let mut seen = if whole || moves || is_plain {
+            None
+        } else {
+            match self.context.transaction.read_newest(table, key).await? {
+                Some(mut row) => {
+                    self.program.complete(&mut row);
+                    Some(row)
+                }
+                None => return Ok(None),
+            }
+        };
+        let mut changed = false;
+        loop {
+            let mut requests: Vec<LockRequest> = Vec::new();
+            if whole || moves {
+                requests.push(row_lock(table, key, RowPart::Row, Mode::Exclusive));
+            } else {
+                additions.retain(|(at, _)| addition_of(derived, *at).is_some_and(|addition| fits(addition, &seen)));
+                for (at, increment) in &additions {
+                    let Some(addition) = addition_of(derived, *at) else {
+                        continue;
+                    };
+                    if !added.contains(&addition.path) {
+                        added.push(addition.path.clone());
+                        requests.push(add_lock(table, key, addition.path.clone(), increment.clone()));
+                    }
+                }
+                for path in resolve_all(derived, seen.as_ref(), &additions) {
+                    if !held.iter().any(|held| derive::covers(held, &path)) {
+                        requests.push(row_lock(table, key, RowPart::Path(path.clone()), Mode::Exclusive));
+                        held.push(path);
+                    }
+                }
+                if first {
+                    for path in read
+                        .iter()
+                        .filter(|path| !held.iter().any(|held| derive::covers(held, path)))
+                    {
+                        requests.push(row_lock(table, key, RowPart::Path(path.clone()), Mode::Shared));
+                    }
+                }
+            }
+            if requests.is_empty() {
+                break;
+            }
+            self.writer.lock(requests).await?;
+            let locked = self
+                .context
+                .transaction
+                .read_locked(table, key, &lock_reads(read, &held, &added, whole || moves))
+                .await?;
+            let Some(mut row) = locked.row else { return Ok(None) };
+            self.program.complete(&mut row);
+            changed |= locked.changed;
+            seen = Some(row);
+            first = false;
+            if whole || moves {
+                break;
+            }
+        }
+        if whole || moves {
+            additions.clear();
+        }
+        Ok(seen.map(|row| LockedTarget {
+            row,
+            changed,
+            additions,
+        }))
+    }
+}
+
+fn addition_of<'d, 'e>(derived: &'d [Derived<'e>], at: usize) -> Option<&'d Addition<'e>> {
+    derived[at].addition.as_ref().map(|(_, addition)| addition)
+}
+
+fn fits(addition: &Addition<'_>, row: &Option<Row>) -> bool {
+    row.as_ref().is_some_and(|row| addition.fits(row))
+}
+
+/// The additions whose amounts make them such: position among `derived`, and the increment.
+fn additions_of(derived: &[Derived<'_>], amounts: &[Datum]) -> Vec<(usize, AddIncrement)> {
+    let with_amount = |(at, derived): (usize, &Derived<'_>)| {
+        let (place, addition) = derived.addition.as_ref()?;
+        Some((at, addition.increment(amounts.get(*place)?)?))
+    };
+    derived.iter().enumerate().filter_map(with_amount).collect()
+}
+
+/// Paths and increments of additions.
+pub(super) fn added(derived: &[Derived<'_>], additions: &[(usize, AddIncrement)]) -> Vec<(Path, AddIncrement)> {
+    let with_path = |(at, increment): &(usize, AddIncrement)| {
+        let addition = addition_of(derived, *at)?;
+        Some((addition.path.clone(), increment.clone()))
+    };
+    additions.iter().filter_map(with_path).collect()
+}
+
+fn add_lock(table: u32, key: &Key, path: Path, increment: AddIncrement) -> LockRequest {
+    LockRequest {
+        name: LockName::path(table, key.clone(), path),
+        mode: Mode::Add,
+        add: Some(increment),
+    }
+}
+
+/// The paths to lock by X and write, given the row as it stands; additions are not among them.
+pub(super) fn resolve_all(
+    derived: &[Derived<'_>],
+    row: Option<&Row>,
+    additions: &[(usize, AddIncrement)],
+) -> Vec<Path> {
+    let mut paths = Vec::new();
+    for (at, derived) in derived.iter().enumerate() {
+        if additions.iter().any(|(addition, _)| *addition == at) {
+            continue;
+        }
+        let document = match row.and_then(|row| row.get(derived.column as usize)) {
+            Some(Datum::Jsonb(document)) if !derived.paths.is_empty() => document,
+            _ => {
+                paths.push(Path::column(derived.column));
+                continue;
+            }
+        };
+        for write in &derived.paths {
+            let steps: Vec<Step> = derive::resolve(document.view(), write);
+            paths.push(Path::new(derived.column, steps));
+        }
+    }
+    derive::minimal(paths)
+}
+
+/// What REPEATABLE READ checks for changes since the snapshot: everything read or written; all of the row for `whole`.
+fn lock_reads(read: &[Path], written: &[Path], added: &[Path], whole: bool) -> Vec<Path> {
+    if whole {
+        Vec::new()
+    } else {
+        derive::minimal(read.iter().chain(written).chain(added).cloned().collect())
+    }
+}
+
+/// The paths a statement may write, as far as its text says: what SERIALIZABLE locks before it looks for rows.
+pub(super) fn written_paths(derived: &[Derived<'_>]) -> Vec<Path> {
+    let mut paths = Vec::new();
+    for derived in derived.iter().filter(|derived| derived.addition.is_none()) {
+        if derived.paths.is_empty() {
+            paths.push(Path::column(derived.column));
+        }
+        for write in &derived.paths {
+            let steps = write.steps.iter().map_while(|text| derive::step(text));
+            paths.push(Path::new(derived.column, steps));
+        }
+    }
+    derive::minimal(paths)
+}
