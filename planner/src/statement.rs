@@ -143,7 +143,7 @@ impl StatementContext {
 }
 
 /// A duration setting as SHOW prints it (`0`, `5s`, `1500ms`, `2min`) in milliseconds.
-fn milliseconds(text: &str) -> Option<u64> {
+pub fn milliseconds(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor = match unit.trim() {
@@ -254,7 +254,7 @@ impl Planner {
             parameters,
             columns: columns.map(Arc::from),
             catalog_version: catalog.version,
-            is_ddl: matches!(plan, Plan::Ddl(_)),
+            is_ddl: matches!(&plan, Plan::Ddl(parsed) if !matches!(&*parsed.ast, Statement::Lock(_))),
             plan: Arc::new(plan),
         };
         if ddl::is_ddl(&statement.ast) {

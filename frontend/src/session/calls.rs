@@ -12,8 +12,8 @@ use storage::{Array, Datum};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::Services;
 use super::shared::{Shared, Stop, now};
+use super::{Services, advisory};
 
 /// When the process began to serve, microseconds since 2000.
 static STARTED: LazyLock<i64> = LazyLock::new(now);
@@ -32,8 +32,15 @@ pub fn call(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Datum>
         "pg_cancel_backend" => signal(shared, args, Stop::Cancel),
         "pg_terminate_backend" => signal(shared, args, Stop::Terminate),
         "pg_blocking_pids" => {
-            let blocking = services(shared)?.planner.node.blocking(session(args));
+            let blocking = blocking(&*services(shared)?, session(args));
             Ok(integers(blocking.into_iter().map(|id| id as i32)))
+        }
+        "pg_isolation_test_session_is_blocked" => {
+            let blocking = blocking(&*services(shared)?, session(args));
+            let among = |pid: &Datum| matches!(pid, Datum::Int4(pid) if blocking.contains(&(*pid as u32)));
+            Ok(Datum::Bool(
+                matches!(args.get(1), Some(Datum::Array(pids)) if pids.elements.iter().any(among)),
+            ))
         }
         "pg_relation_size" | "pg_table_size" => size(shared, args, Size::OfItself),
         "pg_indexes_size" => size(shared, args, Size::OfIndexes),
@@ -49,6 +56,14 @@ pub fn call(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Datum>
         }
         "pg_stat_get_backend_pid" => Ok(args.first().cloned().unwrap_or(Datum::Null)),
         _ => {
+            if function.contains("advisory") {
+                let services = services(shared)?;
+                let elsewhere = |session: u32| services.planner.node.blocking(session);
+                let advisory = &services.registry.advisory;
+                if let Some(answer) = advisory::call(advisory, shared, function, args, &elsewhere) {
+                    return answer;
+                }
+            }
             let catalog = shared.catalog.lock().clone();
             let calls = Calls {
                 catalog: &catalog,
@@ -163,6 +178,15 @@ fn services(shared: &Shared) -> SqlResult<Arc<Services>> {
         .services
         .upgrade()
         .ok_or_else(|| SqlError::new(SqlState::ADMIN_SHUTDOWN, "the database system is shutting down"))
+}
+
+/// Sessions that block a session, wherever it waits.
+fn blocking(services: &Services, session: u32) -> Vec<u32> {
+    let mut sessions = services.planner.node.blocking(session);
+    sessions.extend(services.registry.advisory.blocking(session));
+    sessions.sort_unstable();
+    sessions.dedup();
+    sessions
 }
 
 fn session(args: &[Datum]) -> u32 {

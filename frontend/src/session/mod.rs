@@ -14,6 +14,7 @@
 //!  S2  Rows still being read are read to their end before the next statement takes a new snapshot (READ COMMITTED moves it).
 //!  S3  After an error nothing of the failed statement stays: the block falls back to its last savepoint, or is gone.
 
+pub mod advisory;
 pub mod block;
 pub mod calls;
 pub mod command;

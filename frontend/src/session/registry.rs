@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use planner::{SqlError, SqlResult, SqlState};
 use tokio::sync::Notify;
 
+use super::advisory::Advisory;
 use super::shared::{Shared, Stop};
 
 /// The sessions of this node.
@@ -14,6 +15,8 @@ pub struct Registry {
     sessions: RwLock<Sessions>,
     count_max: usize,
     is_empty: Notify,
+    /// Advisory locks of the sessions.
+    pub advisory: Advisory,
 }
 
 #[derive(Default)]
@@ -30,6 +33,7 @@ impl Registry {
             sessions: RwLock::default(),
             count_max,
             is_empty: Notify::new(),
+            advisory: Advisory::default(),
         }
     }
 
@@ -76,6 +80,7 @@ impl Registry {
 
     /// Gives the place back.
     pub fn leave(&self, id: u32) {
+        self.advisory.end_session(id);
         let mut sessions = self.sessions.write();
         sessions.by_id.remove(&id);
         if sessions.by_id.is_empty() {

@@ -17,6 +17,7 @@ pub struct Savepoint {
     name: String,
     mark: SavepointMark,
     pending_count: usize,
+    advisory_count: usize,
     has_catalog_changes: bool,
 }
 
@@ -101,6 +102,7 @@ impl Session {
             name: name.to_owned(),
             mark,
             pending_count: self.shared.pending.lock().len(),
+            advisory_count: self.services.registry.advisory.mark(self.shared.identity.id),
             has_catalog_changes: self.has_catalog_changes,
         });
         Ok(Answer::Done(Complete::Fixed("SAVEPOINT")))
@@ -313,6 +315,7 @@ impl Session {
 
     fn leave_block(&mut self, is_committed: bool) {
         self.shared.settings.lock().end(is_committed);
+        self.services.registry.advisory.roll_back_to(self.shared.identity.id, 0);
         self.shared.transaction_id.store(0, Ordering::Relaxed);
         self.block = Block::Idle;
         self.has_queried = false;
@@ -339,6 +342,8 @@ impl Session {
         let depth = self.savepoints.len();
         self.has_catalog_changes = savepoint.has_catalog_changes;
         self.shared.pending.lock().truncate(savepoint.pending_count);
+        let advisory = &self.services.registry.advisory;
+        advisory.roll_back_to(self.shared.identity.id, savepoint.advisory_count);
         self.shared.settings.lock().rollback_to(depth - 1);
         self.portals.retain(|_, portal| portal.depth < depth);
         match &self.transaction {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use planner::catalog::{Catalog, PG_CATALOG, Relation};
 use planner::eval::SessionView;
 use planner::functions::quote_identifier;
-use planner::system::{Activity, SettingInfo};
+use planner::system::{Activity, AdvisoryLock, SettingInfo};
 use planner::types::{Style, oid};
 use planner::{Severity, SqlError, SqlResult, Type};
 use rand::{Rng, SeedableRng};
@@ -146,6 +146,11 @@ impl SessionView for Shared {
 
     fn catalog(&self) -> Option<Arc<Catalog>> {
         Some(self.catalog.lock().clone())
+    }
+
+    fn advisory_locks(&self) -> Vec<AdvisoryLock> {
+        let services = self.services.upgrade();
+        services.map_or_else(Vec::new, |services| services.registry.advisory.entries())
     }
 
     fn activities(&self) -> Vec<Activity> {

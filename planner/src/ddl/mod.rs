@@ -13,6 +13,7 @@ mod create_index;
 mod create_table;
 mod database;
 mod drop;
+mod lock_table;
 mod names;
 mod role;
 mod sequence;
@@ -53,6 +54,7 @@ pub fn is_ddl(statement: &Statement) -> bool {
             | Statement::AlterSchema(_)
             | Statement::Drop { .. }
             | Statement::Truncate(_)
+            | Statement::Lock(_)
             | Statement::Comment { .. }
     )
 }
@@ -121,6 +123,7 @@ impl<'a> Ddl<'a> {
                 ..
             } => self.drop(*object_type, *if_exists, names, *cascade).await,
             Statement::Truncate(truncate) => self.truncate(truncate).await,
+            Statement::Lock(lock) => self.lock_tables(lock).await,
             Statement::Comment {
                 object_type,
                 object_name,

@@ -36,6 +36,10 @@ pub trait SessionView: Send + Sync {
     fn activities(&self) -> Vec<crate::system::Activity> {
         Vec::new()
     }
+    /// Advisory locks of this node, for `pg_locks`.
+    fn advisory_locks(&self) -> Vec<crate::system::AdvisoryLock> {
+        Vec::new()
+    }
     /// All settings, for `pg_settings`.
     fn settings(&self) -> Vec<crate::system::SettingInfo> {
         Vec::new()

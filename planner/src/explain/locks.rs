@@ -10,6 +10,7 @@
 //! undone. Locks depend on data (index values, missing parents, foreign keys, cascades), and this way derivation and report
 //! cannot disagree. Its price: defaults draw from their sequences, as in EXPLAIN ANALYZE.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -41,10 +42,9 @@ pub(crate) struct LockReport {
     isolation: Isolation,
 }
 
-/// One lock; in order of shard, then path.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// One lock, on one shard or several.
 struct Line {
-    shard: u32,
+    shards: Vec<u32>,
     path: String,
     mode: &'static str,
 }
@@ -86,8 +86,9 @@ impl LockReport {
             let mode_width = width(|line| line.mode.len());
             let path_width = width(|line| line.path.chars().count());
             text.extend(self.locks.iter().map(|line| {
-                let Line { shard, path, mode } = line;
-                format!("  {mode:mode_width$}  {path:path_width$}  shard {shard}")
+                let Line { shards, path, mode } = line;
+                let noun = if shards.len() == 1 { "shard" } else { "shards" };
+                format!("  {mode:mode_width$}  {path:path_width$}  {noun} {}", list(shards))
             }));
         }
         text.push(match self.commit.written.as_slice() {
@@ -106,7 +107,7 @@ impl LockReport {
         let locks = self
             .locks
             .iter()
-            .map(|Line { shard, path, mode }| json!({"Mode": mode, "Path": path, "Shard": shard}));
+            .map(|Line { shards, path, mode }| json!({"Mode": mode, "Path": path, "Shards": shards}));
         let mut members = vec![
             ("Locks", Value::Array(locks.collect())),
             ("Commit Phases", json!(self.commit.written.len().min(2))),
@@ -124,22 +125,35 @@ impl LockReport {
     }
 }
 
+/// `3`, `2, 5`, `1-8`.
 fn list(shards: &[u32]) -> String {
-    shards.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    match shards {
+        [first, .., last] if shards.len() > 2 && (last - first) as usize + 1 == shards.len() => {
+            format!("{first}-{last}")
+        }
+        _ => shards.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
+    }
 }
 
-/// What was asked for, each once.
+/// What was asked for, each once, in order of the first shard, then of the path.
 fn lines(context: &StatementContext, rehearsed: &[RehearsedLock]) -> Vec<Line> {
-    let mut lines: Vec<Line> = rehearsed
-        .iter()
-        .map(|lock| Line {
-            shard: lock.shard,
-            path: lock_name(&context.catalog, &*context.session, &lock.name),
-            mode: mode_name(lock.mode),
+    let mut shards: BTreeMap<(String, &'static str), BTreeSet<u32>> = BTreeMap::new();
+    for lock in rehearsed {
+        let path = lock_name(&context.catalog, &*context.session, &lock.name);
+        shards
+            .entry((path, mode_name(lock.mode)))
+            .or_default()
+            .insert(lock.shard);
+    }
+    let mut lines: Vec<Line> = shards
+        .into_iter()
+        .map(|((path, mode), shards)| Line {
+            shards: shards.into_iter().collect(),
+            path,
+            mode,
         })
         .collect();
-    lines.sort();
-    lines.dedup();
+    lines.sort_by(|a, b| (a.shards[0], &a.path).cmp(&(b.shards[0], &b.path)));
     lines
 }
 

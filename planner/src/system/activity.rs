@@ -15,7 +15,10 @@ use crate::types;
 /// Fills one of these relations; `false` if it is not one of them.
 pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) -> bool {
     match name {
-        "pg_locks" => locks(rows, context),
+        "pg_locks" => {
+            locks(rows, context);
+            advisory_locks(rows, context);
+        }
         "pg_stat_activity" => activity(rows, context),
         "pg_settings" => settings(rows, context),
         _ => return false,
@@ -50,6 +53,28 @@ fn locks(rows: &mut Builder, context: &SystemContext<'_>) {
             ),
             ("pid", Datum::Int4(lock.session as i32)),
             ("mode", text(mode_name(lock.mode))),
+            ("granted", Datum::Bool(lock.granted)),
+            ("fastpath", Datum::Bool(false)),
+        ]);
+    }
+}
+
+fn advisory_locks(rows: &mut Builder, context: &SystemContext<'_>) {
+    for lock in context.session.advisory_locks() {
+        let database = context
+            .catalog
+            .database(&lock.database)
+            .map_or(0, |database| database.id);
+        let mode = if lock.is_shared { "ShareLock" } else { "ExclusiveLock" };
+        rows.row([
+            ("locktype", text("advisory")),
+            ("database", id(database)),
+            ("classid", id(lock.class)),
+            ("objid", id(lock.object)),
+            ("objsubid", Datum::Int2(lock.parts)),
+            ("virtualtransaction", text(format!("{}/0", lock.session))),
+            ("pid", Datum::Int4(lock.session as i32)),
+            ("mode", text(mode)),
             ("granted", Datum::Bool(lock.granted)),
             ("fastpath", Datum::Bool(false)),
         ]);

@@ -43,6 +43,25 @@ pub struct SystemContext<'a> {
     pub transaction: &'a Transaction,
 }
 
+/// An advisory lock as `pg_locks` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdvisoryLock {
+    /// Name of its database.
+    pub database: String,
+    /// First half of the key.
+    pub class: u32,
+    /// Second half.
+    pub object: u32,
+    /// 1 for a key of one bigint, 2 for one of two integers.
+    pub parts: i16,
+    /// Session that holds it or waits.
+    pub session: u32,
+    /// Shared rather than exclusive.
+    pub is_shared: bool,
+    /// Held, or waited for.
+    pub granted: bool,
+}
+
 /// A session as `pg_stat_activity` shows it.
 #[derive(Clone, Debug)]
 pub struct Activity {
