@@ -1,5 +1,8 @@
 //! End-to-end tests of the real binary: a server process per test, on a free port and a data directory of its own.
 
+pub mod interleaving;
+pub mod postgres;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
