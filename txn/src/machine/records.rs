@@ -1,6 +1,6 @@
 //! Records: what a shard keeps in its family beside rows and index entries.
 //!
-//! Their keys begin with a space of their own, `t`, beside those of rows and entries; `storage/FORMAT.md` lists them.
+//! Their keys begin with a space of their own, `01`, below those of rows and entries; `storage/FORMAT.md` lists them.
 
 use bytes::Bytes;
 use storage::engine::{Cursor, View};
@@ -8,8 +8,9 @@ use storage::engine::{Cursor, View};
 use crate::TxnError;
 use crate::command::{Epoch, Timestamp, TransactionId, decode};
 
-/// First byte of every record's key.
-const SPACE: u8 = b't';
+/// First byte of every record's key. Below rows and entries: a read of a row places its cursor at or behind the row in every
+/// file, and must not land on the megabytes of a prepared transaction that happens to follow there.
+const SPACE: u8 = 0x01;
 
 /// Kind of a record, the second byte of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
