@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use num_bigint::BigInt;
+
 use super::error::{invalid_text, text_out_of_range};
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -125,7 +127,11 @@ pub fn write_float8(value: f64, extra_digits: i32, out: &mut String) {
         return;
     }
     if extra_digits > 0 {
-        let digits = format!("{value:e}");
+        let bits = value.to_bits();
+        let exponent = ((bits >> 52) & 0x7FF) as i32;
+        let mantissa = bits & ((1 << 52) - 1);
+        let binary = Binary::new(mantissa, exponent, 52, 1075);
+        let digits = shortest(format!("{value:e}"), &binary, |digits| format!("{value:.digits$e}"));
         write_decimal(&digits, 15, out);
     } else {
         let precision = (15 + extra_digits).max(1) as usize;
@@ -139,12 +145,81 @@ pub fn write_float4(value: f32, extra_digits: i32, out: &mut String) {
         return;
     }
     if extra_digits > 0 {
-        let digits = format!("{value:e}");
+        let bits = value.to_bits();
+        let exponent = ((bits >> 23) & 0xFF) as i32;
+        let mantissa = u64::from(bits & ((1 << 23) - 1));
+        let binary = Binary::new(mantissa, exponent, 23, 150);
+        let digits = shortest(format!("{value:e}"), &binary, |digits| format!("{value:.digits$e}"));
         write_decimal(&digits, 6, out);
     } else {
         let precision = (6 + extra_digits).max(1) as usize;
         write_general(f64::from(value), precision, out);
     }
+}
+
+/// The size of a finite number: `mantissa * 2^exponent`.
+struct Binary {
+    mantissa: u64,
+    exponent: i32,
+    /// Whether the number below is half as far away as the number above.
+    is_power: bool,
+}
+
+impl Binary {
+    /// From the fields of the format: `bits` of mantissa, and the exponent field's value for exponent 0.
+    fn new(mantissa: u64, exponent: i32, bits: u32, bias: i32) -> Binary {
+        Binary {
+            mantissa: if exponent == 0 { mantissa } else { mantissa | 1 << bits },
+            exponent: exponent.max(1) - bias,
+            is_power: mantissa == 0 && exponent > 1,
+        }
+    }
+
+    /// Whether a decimal (`1.25e7`) lies exactly halfway between this number and one of its neighbours.
+    fn is_halfway(&self, digits: &str) -> bool {
+        // Each bit of a fraction takes a decimal digit: with more of them than this, the point has more digits than are printed.
+        if self.exponent < -4 {
+            return false;
+        }
+        let (mantissa, exponent) = digits.split_once('e').unwrap_or((digits, "0"));
+        let mantissa = mantissa.trim_start_matches('-');
+        let fraction = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        let exponent = exponent.parse::<i32>().unwrap_or(0) - fraction as i32;
+        let decimal: BigInt = mantissa.replace('.', "").parse().unwrap_or_default();
+        // Both sides in quarters of the last bit, over a common denominator.
+        let power = |base: u32, exponent: i32| BigInt::from(base).pow(exponent.max(0) as u32);
+        let decimal = decimal * power(10, exponent) * power(2, 2 - self.exponent);
+        let scale = power(10, -exponent) * power(2, self.exponent - 2);
+        let quarters = BigInt::from(self.mantissa) * 4;
+        let below = if self.is_power { 1 } else { 2 };
+        decimal == (&quarters + 2) * &scale || decimal == (quarters - below) * scale
+    }
+}
+
+/// The shortest digits that no reader could take for a neighbour. Rust's shortest may lie halfway between two numbers, where
+/// rounding to even decides; PostgreSQL prints more digits then (`1e23` is 9.999999999999999e+22).
+fn shortest(digits: String, binary: &Binary, with_fraction_of: impl Fn(usize) -> String) -> String {
+    if !binary.is_halfway(&digits) {
+        return digits;
+    }
+    let fraction = digits.split_once('e').map_or(0, |(mantissa, _)| {
+        mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len())
+    });
+    (fraction + 1..18)
+        .map(with_fraction_of)
+        .find(|longer| !binary.is_halfway(longer))
+        .map_or(digits, |longer| without_trailing_zeros(&longer))
+}
+
+/// `1.2500e7` as `1.25e7`.
+fn without_trailing_zeros(digits: &str) -> String {
+    let (mantissa, exponent) = digits.split_once('e').unwrap_or((digits, "0"));
+    let mantissa = if mantissa.contains('.') {
+        mantissa.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        mantissa
+    };
+    format!("{mantissa}e{exponent}")
 }
 
 fn write_special(value: f64, out: &mut String) -> bool {
@@ -194,11 +269,37 @@ fn write_decimal(digits: &str, plain_limit: i32, out: &mut String) {
 /// C's `%.{precision}g`.
 pub fn write_general(value: f64, precision: usize, out: &mut String) {
     let digits = format!("{:.*e}", precision.saturating_sub(1), value);
-    let (mantissa, exponent) = digits.split_once('e').unwrap_or((&digits, "0"));
-    let mantissa = if mantissa.contains('.') {
-        mantissa.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        mantissa
-    };
-    write_decimal(&format!("{mantissa}e{exponent}"), precision as i32, out);
+    write_decimal(&without_trailing_zeros(&digits), precision as i32, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn float8(value: f64) -> String {
+        let mut out = String::new();
+        write_float8(value, 1, &mut out);
+        out
+    }
+
+    fn float4(value: f32) -> String {
+        let mut out = String::new();
+        write_float4(value, 1, &mut out);
+        out
+    }
+
+    #[test]
+    fn digits_halfway_between_two_numbers_are_not_printed() {
+        // What PostgreSQL 15 prints.
+        assert_eq!(float8(1e22), "1e+22");
+        assert_eq!(float8(1e23), "9.999999999999999e+22");
+        assert_eq!(float8(-2e23), "-1.9999999999999998e+23");
+        assert_eq!(float8(9007199254740993.0), "9.007199254740992e+15");
+        assert_eq!(float8(72057594037927944.0), "7.205759403792794e+16");
+        assert_eq!(float8(0.1), "0.1");
+        assert_eq!(float8(5e-324), "5e-324");
+        assert_eq!(float4(562_220_000.0), "5.6222003e+08");
+        assert_eq!(float4(1e23), "1e+23");
+        assert_eq!(float4(0.3), "0.3");
+    }
 }
