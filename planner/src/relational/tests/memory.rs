@@ -172,6 +172,7 @@ pub fn relation(id: u32, name: &str, columns: &[(&str, Type)]) -> Relation {
         view: None,
         sequence: None,
         comment: None,
+        on_commit: Default::default(),
         version: 1,
     }
 }
