@@ -25,7 +25,7 @@ use crate::leadership::{Leadership, Role, Shared};
 use crate::log::GroupLog;
 use crate::machine::StateMachine;
 use crate::transport::SnapshotPiece;
-use crate::types::{Command, CommittedLeaderId, Completion, GroupId, InFlight, NodeId, TypeConfig};
+use crate::types::{Command, CommittedLeaderId, Completion, GroupId, InFlight, NodeId, OnQueued, TypeConfig};
 
 /// Bytes of commands of one group that are proposed and not yet applied, at most; openraft bounds only their number.
 const PROPOSED_BYTES_MAX: usize = 256 << 20;
@@ -158,13 +158,13 @@ impl Group {
     /// Puts a command into the log, behind all that were proposed here before, and returns at once: the future resolves
     /// when the command is applied on this node.
     pub fn propose(&self, command: Bytes) -> Proposal {
-        self.submit(None, command, false)
+        self.submit(None, Command(command, None), false)
             .unwrap_or_else(|error| Proposal(ProposalState::Refused(Some(error))))
     }
 
     /// As [`propose`](Self::propose), but refuses with [`ConsensusError::NotLeader`] unless this node leads in `term`.
     pub fn propose_in(&self, term: u64, command: Bytes) -> Proposal {
-        self.submit(Some(term), command, false)
+        self.submit(Some(term), Command(command, None), false)
             .unwrap_or_else(|error| Proposal(ProposalState::Refused(Some(error))))
     }
 
@@ -172,14 +172,25 @@ impl Group {
     /// a proposer that numbers its commands need not count it. A *promised* command, which finishes something that was
     /// answered already or makes room, may use the free-space reserve.
     ///
+    /// `on_queued` is called when the command lies in the queue of the node's log writer, and must not wait for this group.
+    /// Whatever any group of the node queues after that is durable only if this command is: a log that is written by one
+    /// writer to one stream has no holes. While this node is the only voter ([`is_alone`](Self::is_alone)) that makes the
+    /// command as good as committed for everything that comes later.
+    ///
     /// # Errors
     /// [`ConsensusError::DiskFull`], [`ConsensusError::NotLeader`], [`ConsensusError::Overloaded`] or
     /// [`ConsensusError::Stopped`].
-    pub fn try_propose_in(&self, term: u64, command: Bytes, is_promised: bool) -> Result<Proposal, ConsensusError> {
-        self.submit(Some(term), command, is_promised)
+    pub fn try_propose_in(
+        &self,
+        term: u64,
+        command: Bytes,
+        is_promised: bool,
+        on_queued: Option<OnQueued>,
+    ) -> Result<Proposal, ConsensusError> {
+        self.submit(Some(term), Command(command, on_queued), is_promised)
     }
 
-    fn submit(&self, term: Option<u64>, command: Bytes, is_promised: bool) -> Result<Proposal, ConsensusError> {
+    fn submit(&self, term: Option<u64>, command: Command, is_promised: bool) -> Result<Proposal, ConsensusError> {
         if !is_promised && self.engine.below_reserve() {
             return Err(ConsensusError::DiskFull);
         }
@@ -187,13 +198,14 @@ impl Group {
             return Err(ConsensusError::NotLeader { leader: None });
         }
         let max = if is_promised { usize::MAX } else { PROPOSED_BYTES_MAX };
-        let in_flight = InFlight::count(command.len(), &self.proposed_bytes, max).ok_or(ConsensusError::Overloaded)?;
+        let in_flight =
+            InFlight::count(command.0.len(), &self.proposed_bytes, max).ok_or(ConsensusError::Overloaded)?;
         let (done, receiver) = oneshot::channel();
         let completion = Completion {
             done,
             _in_flight: Some(in_flight),
         };
-        let mut request = self.raft.write(Command(command)).responder(completion);
+        let mut request = self.raft.write(command).responder(completion);
         if let Some(term) = term {
             request = request.with_leader(CommittedLeaderId::new(term));
         }
@@ -228,6 +240,11 @@ impl Group {
     /// proposer was answered. Costs an atomic load and, with more than one voter, a look at the clock.
     pub fn is_lease_open(&self) -> bool {
         self.shared.is_lease_open()
+    }
+
+    /// Whether this node leads and is the only voter.
+    pub fn is_alone(&self) -> bool {
+        self.shared.is_alone()
     }
 
     /// Waits until this node, as the leader confirmed by a quorum, has applied all that was committed before the call.

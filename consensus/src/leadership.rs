@@ -204,6 +204,11 @@ impl Shared {
         }
     }
 
+    /// Whether this node serves and nobody else votes.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.lease_deadline.load(Ordering::SeqCst) == ALWAYS_OPEN
+    }
+
     fn now(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
     }

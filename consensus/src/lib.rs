@@ -53,4 +53,4 @@ pub use groups::{Groups, GroupsOptions, Members};
 pub use leadership::{Leadership, Role};
 pub use machine::{CommandEntry, Machine};
 pub use transport::{LocalTransport, Request, Response, Transport, TransportError};
-pub use types::{GroupId, NodeId};
+pub use types::{GroupId, NodeId, OnQueued};

@@ -26,9 +26,20 @@ impl fmt::Display for GroupId {
     }
 }
 
+/// Called once a command is in the queue of the log writer: see [`Group::try_propose_in`](crate::Group::try_propose_in).
+pub type OnQueued = Arc<dyn Fn() + Send + Sync>;
+
 /// A command as it lies in the log. Cloning shares the bytes.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Command(pub Bytes);
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+pub struct Command(pub Bytes, #[serde(skip)] pub(crate) Option<OnQueued>);
+
+impl PartialEq for Command {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Command {}
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@
 
 pub mod bind;
 pub mod bound;
+pub mod cached;
 pub mod catalog;
 pub mod ddl;
 pub mod error;

@@ -1,9 +1,9 @@
 //! Statement: what the front end calls. One text comes in, prepared statements and row streams go out.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -13,16 +13,17 @@ use storage::{Datum, Row};
 use tokio_util::sync::CancellationToken;
 use txn::{LockWait, Node, Transaction, TransactionOptions};
 
-use crate::bind::{Binder, Purpose, StatementKind};
+use crate::bind::{Binder, BoundStatement, Purpose, StatementKind};
 use crate::bound::{ColumnId, Expr, ExprKind, Modify, ModifyKind, OutputColumn, Query, Rel};
+use crate::cached::PlanCache;
 use crate::catalog::registry::{self, OID_SEQUENCE};
 use crate::catalog::{Catalog, FIRST_USER_OID, Relation};
 use crate::ddl::{self, Ddl};
-use crate::eval::SessionView;
+use crate::eval::{EvalContext, SessionView};
 use crate::explain::Explain;
 use crate::modify::run::Outcome;
-use crate::modify::{self, TableProgram};
-use crate::relational::{ModifyHook, NoModify, QueryScope, RowBatches};
+use crate::modify::{self, ModifyPlan, TableProgram};
+use crate::relational::{KeyedPlan, ModifyHook, NoModify, QueryPlan, QueryScope, RowBatches, plan_query};
 use crate::sequence::{Counter, Sequences};
 use crate::{SqlError, SqlResult, SqlState, Type, parse, stored};
 
@@ -59,7 +60,7 @@ pub struct ResultColumn {
 #[derive(Clone)]
 pub struct Prepared {
     /// Parameter types, inferred where the client left them open.
-    pub parameters: Vec<Type>,
+    pub parameters: Arc<[Type]>,
     /// Result columns; `None` if the statement returns no rows.
     pub columns: Option<Arc<[ResultColumn]>>,
     /// Catalog version it was bound against; a session binds again when the catalog moved on.
@@ -69,18 +70,140 @@ pub struct Prepared {
     pub(crate) plan: Arc<Plan>,
 }
 
-/// What a prepared statement runs.
+/// What a prepared statement runs. What is compiled of it at its first run stays with it.
 pub(crate) enum Plan {
-    Query(Query),
-    Modify(Verb, Arc<Modify>),
+    Query(PlannedQuery),
+    Modify(Verb, Arc<Modify>, OnceLock<ModifyPlan>),
     /// A data-modifying statement under WITH.
     ModifyWithin(Verb, Query),
     Ddl(Parsed),
     Explain(Explain),
 }
 
+/// A query, planned at its first run.
+pub(crate) struct PlannedQuery {
+    pub(crate) query: Query,
+    plan: OnceLock<QueryPlan>,
+}
+
+impl PlannedQuery {
+    fn new(query: Query) -> Self {
+        Self {
+            query,
+            plan: OnceLock::new(),
+        }
+    }
+
+    fn plan(&self, session: &dyn SessionView) -> SqlResult<&QueryPlan> {
+        if let Some(plan) = self.plan.get() {
+            return Ok(plan);
+        }
+        let ids: Vec<ColumnId> = self.query.columns.iter().map(|column| column.id).collect();
+        let plan = plan_query(&self.query.rel, &ids, session)?;
+        Ok(self.plan.get_or_init(|| plan))
+    }
+}
+
+impl Prepared {
+    /// A bound statement.
+    pub(crate) fn of(bound: BoundStatement, catalog: &Catalog) -> Prepared {
+        let verb = match bound.kind {
+            StatementKind::Select => Verb::Select,
+            StatementKind::Insert => Verb::Insert,
+            StatementKind::Update => Verb::Update,
+            StatementKind::Delete => Verb::Delete,
+        };
+        let columns = bound.returns_rows.then(|| {
+            let origins = bound.origins.iter().copied().chain(std::iter::repeat((0, 0)));
+            let columns = bound.query.columns.iter().zip(origins);
+            columns
+                .map(|(column, (table, attribute))| ResultColumn {
+                    name: column.name.clone(),
+                    ty: column.ty,
+                    table,
+                    attribute,
+                })
+                .collect()
+        });
+        let plan = match (verb, bound.query.rel) {
+            (Verb::Select, rel) => Plan::Query(PlannedQuery::new(Query {
+                rel,
+                columns: bound.query.columns,
+            })),
+            (_, Rel::Modify(modify)) => Plan::Modify(verb, Arc::new(*modify), OnceLock::new()),
+            (_, rel) => Plan::ModifyWithin(
+                verb,
+                Query {
+                    rel,
+                    columns: bound.query.columns,
+                },
+            ),
+        };
+        Prepared::new(bound.parameters, columns, plan, catalog)
+    }
+
+    fn new(parameters: Vec<Type>, columns: Option<Vec<ResultColumn>>, plan: Plan, catalog: &Catalog) -> Prepared {
+        Prepared {
+            parameters: parameters.into(),
+            columns: columns.map(Arc::from),
+            catalog_version: catalog.version,
+            is_ddl: matches!(&plan, Plan::Ddl(parsed) if !matches!(&*parsed.ast, Statement::Lock(_))),
+            plan: Arc::new(plan),
+        }
+    }
+
+    /// Whether it may be kept for other executions and sessions.
+    pub fn is_cacheable(&self) -> bool {
+        match &*self.plan {
+            Plan::Query(_) | Plan::Modify(..) | Plan::ModifyWithin(..) => true,
+            Plan::Ddl(_) | Plan::Explain(_) => false,
+        }
+    }
+
+    /// Reads the one row a query names by its key, if that is all it does and the row can be read at once: outside of any
+    /// transaction, without a snapshot (DESIGN T3). `None` means that it has to be executed.
+    ///
+    /// # Errors
+    /// What the query's expressions raise.
+    pub fn read_by_key(
+        &self,
+        planner: &Planner,
+        session: &dyn SessionView,
+        parameters: &[Datum],
+    ) -> SqlResult<Option<Vec<Vec<Datum>>>> {
+        let Plan::Query(query) = &*self.plan else {
+            return Ok(None);
+        };
+        let Some(keyed) = KeyedPlan::of(query.plan(session)?).filter(KeyedPlan::is_pure) else {
+            return Ok(None);
+        };
+        let eval = EvalContext {
+            session,
+            parameters,
+            outer: &[],
+        };
+        let Some(key) = keyed.key(&eval)? else {
+            return Ok(Some(Vec::new()));
+        };
+        match planner.node.read_at_once(keyed.table(), &key)? {
+            None => Ok(None),
+            Some(None) => Ok(Some(Vec::new())),
+            Some(Some(row)) => Ok(Some(keyed.output(key, row, &eval)?.into_iter().collect())),
+        }
+    }
+}
+
 /// What running a statement gives.
 pub enum Execution {
+    /// Rows that are all there.
+    Ready {
+        /// Columns of the rows.
+        columns: Arc<[ResultColumn]>,
+        /// The rows.
+        rows: Vec<Vec<Datum>>,
+        /// Verb of the command tag.
+        verb: Verb,
+    },
     /// Rows, in batches, and the tag's verb once they end (`SELECT 3`; for `INSERT … RETURNING` see [`Tag`]).
     Rows {
         /// Columns of the rows.
@@ -133,12 +256,7 @@ pub struct StatementContext {
 impl StatementContext {
     /// How long locks are waited for: `lock_timeout`.
     pub fn lock_wait(&self) -> LockWait {
-        let timeout = self
-            .session
-            .setting("lock_timeout")
-            .and_then(|text| milliseconds(&text))
-            .filter(|ms| *ms > 0);
-        LockWait::Wait(timeout.map(Duration::from_millis))
+        LockWait::Wait(self.session.lock_timeout())
     }
 }
 
@@ -163,7 +281,9 @@ pub struct Planner {
     pub node: Arc<Node>,
     /// Sequences.
     pub sequences: Sequences,
-    catalog: Mutex<Option<Arc<Catalog>>>,
+    /// Statements bound before.
+    pub plans: PlanCache,
+    catalog: ArcSwapOption<Catalog>,
     programs: Mutex<HashMap<u32, Arc<TableProgram>>>,
     oids: Counter,
     row_ids: Counter,
@@ -177,7 +297,8 @@ impl Planner {
     pub async fn open(node: Arc<Node>) -> SqlResult<Arc<Planner>> {
         let planner = Arc::new(Planner {
             sequences: Sequences::new(node.clone()),
-            catalog: Mutex::new(None),
+            plans: PlanCache::default(),
+            catalog: ArcSwapOption::empty(),
             programs: Mutex::default(),
             oids: Counter::new(OID_SEQUENCE, 16),
             row_ids: Counter::new(ROW_ID_SEQUENCE, ROW_ID_BLOCK),
@@ -210,10 +331,10 @@ impl Planner {
     /// # Errors
     /// What reading the registry reports.
     pub async fn catalog(&self) -> SqlResult<Arc<Catalog>> {
-        let newest = *self.node.registry_version().borrow();
-        if let Some(catalog) = self.catalog.lock().as_ref().filter(|catalog| catalog.version >= newest) {
-            return Ok(catalog.clone());
+        if let Some(catalog) = self.current_catalog() {
+            return Ok(catalog);
         }
+        let newest = self.node.newest_registry_version();
         let transaction = self.node.begin(TransactionOptions {
             read_only: true,
             ..TransactionOptions::default()
@@ -221,11 +342,18 @@ impl Planner {
         transaction.begin_statement(true).await?;
         let catalog = Arc::new(registry::load(&transaction, newest).await?);
         transaction.rollback().await;
-        let mut known = self.catalog.lock();
-        if known.as_ref().is_none_or(|known| known.version < catalog.version) {
-            *known = Some(catalog.clone());
-        }
+        self.catalog.rcu(|known| match known {
+            Some(known) if known.version >= catalog.version => Some(known.clone()),
+            _ => Some(catalog.clone()),
+        });
         Ok(catalog)
+    }
+
+    /// The newest committed catalog, if it is in memory.
+    pub fn current_catalog(&self) -> Option<Arc<Catalog>> {
+        let newest = self.node.newest_registry_version();
+        let known = self.catalog.load();
+        known.as_ref().filter(|catalog| catalog.version >= newest).cloned()
     }
 
     /// The catalog inside a transaction that ran DDL.
@@ -250,56 +378,18 @@ impl Planner {
         statement: &Parsed,
         parameter_types: &[u32],
     ) -> SqlResult<Prepared> {
-        let prepared = |parameters, columns: Option<Vec<ResultColumn>>, plan| Prepared {
-            parameters,
-            columns: columns.map(Arc::from),
-            catalog_version: catalog.version,
-            is_ddl: matches!(&plan, Plan::Ddl(parsed) if !matches!(&*parsed.ast, Statement::Lock(_))),
-            plan: Arc::new(plan),
-        };
         if ddl::is_ddl(&statement.ast) {
-            return Ok(prepared(Vec::new(), None, Plan::Ddl(statement.clone())));
+            return Ok(Prepared::new(Vec::new(), None, Plan::Ddl(statement.clone()), catalog));
         }
         if let Some(inner) = Explain::inner(statement) {
             let inner = self.prepare(catalog, session, &inner, parameter_types)?;
-            let parameters = inner.parameters.clone();
+            let parameters = inner.parameters.to_vec();
             let explain = Explain::new(statement, catalog, session, inner)?;
-            return Ok(prepared(parameters, Some(explain.columns()), Plan::Explain(explain)));
+            let columns = Some(explain.columns());
+            return Ok(Prepared::new(parameters, columns, Plan::Explain(explain), catalog));
         }
         let bound = Binder::new(catalog, session, parameter_types).bind_statement(statement)?;
-        let verb = match bound.kind {
-            StatementKind::Select => Verb::Select,
-            StatementKind::Insert => Verb::Insert,
-            StatementKind::Update => Verb::Update,
-            StatementKind::Delete => Verb::Delete,
-        };
-        let columns = bound.returns_rows.then(|| {
-            let origins = bound.origins.iter().copied().chain(std::iter::repeat((0, 0)));
-            let columns = bound.query.columns.iter().zip(origins);
-            columns
-                .map(|(column, (table, attribute))| ResultColumn {
-                    name: column.name.clone(),
-                    ty: column.ty,
-                    table,
-                    attribute,
-                })
-                .collect()
-        });
-        let plan = match (verb, bound.query.rel) {
-            (Verb::Select, rel) => Plan::Query(Query {
-                rel,
-                columns: bound.query.columns,
-            }),
-            (_, Rel::Modify(modify)) => Plan::Modify(verb, Arc::new(*modify)),
-            (_, rel) => Plan::ModifyWithin(
-                verb,
-                Query {
-                    rel,
-                    columns: bound.query.columns,
-                },
-            ),
-        };
-        Ok(prepared(bound.parameters, columns, plan))
+        Ok(Prepared::of(bound, catalog))
     }
 
     /// Runs a prepared statement. The caller has called `Transaction::begin_statement`, and after an error rolls the
@@ -312,17 +402,31 @@ impl Planner {
         match &*prepared.plan {
             Plan::Ddl(parsed) => Ok(Execution::Done(Ddl::new(self, context, parsed).run().await?)),
             Plan::Query(query) => {
-                let ids: Vec<ColumnId> = query.columns.iter().map(|column| column.id).collect();
-                let rows = self.scope(context).0.run(&query.rel, &ids)?;
+                let plan = query.plan(&*context.session)?;
+                if let Some(keyed) = KeyedPlan::of(plan) {
+                    return Ok(Execution::Ready {
+                        columns: columns(),
+                        rows: keyed.run(context).await?.into_iter().collect(),
+                        verb: Verb::Select,
+                    });
+                }
+                let rows = self.scope(context).0.run_plan(plan)?;
                 Ok(Execution::Rows {
                     columns: columns(),
                     rows,
                     verb: Verb::Select,
                 })
             }
-            Plan::Modify(verb, modify) => {
+            Plan::Modify(verb, modify, plan) => {
                 let (scope, _) = self.scope(context);
-                let outcome = modify::run(self, context, modify, &scope).await?;
+                let plan = match plan.get() {
+                    Some(plan) => plan,
+                    None => {
+                        let compiled = ModifyPlan::new(self, context, modify, &scope)?;
+                        plan.get_or_init(|| compiled)
+                    }
+                };
+                let outcome = modify::run_plan(self, context, modify, plan, &scope).await?;
                 Ok(modified(prepared, *verb, outcome))
             }
             Plan::ModifyWithin(verb, query) => {
@@ -501,14 +605,11 @@ impl Planner {
 fn modified(prepared: &Prepared, verb: Verb, outcome: Outcome) -> Execution {
     match &prepared.columns {
         None => Execution::Done(Tag::Count(verb, outcome.count)),
-        Some(columns) => {
-            let rows = futures::stream::iter([Ok(outcome.returning)]).boxed();
-            Execution::Rows {
-                columns: columns.clone(),
-                rows,
-                verb,
-            }
-        }
+        Some(columns) => Execution::Ready {
+            columns: columns.clone(),
+            rows: outcome.returning,
+            verb,
+        },
     }
 }
 

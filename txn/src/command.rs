@@ -83,6 +83,22 @@ pub(crate) struct Step {
 }
 
 impl Body {
+    /// The transaction a command votes for, if it does.
+    pub(crate) fn vote(&self) -> Option<crate::locks::TxnId> {
+        match self {
+            Body::Step(step) => match &step.logged {
+                Logged::Prepare(attempt, _) => Some(attempt.txn),
+                Logged::Decide(..) | Logged::Finish(..) | Logged::Forget(_) => None,
+            },
+            Body::OnePhase { .. }
+            | Body::Fold { .. }
+            | Body::Sequence { .. }
+            | Body::Horizon { .. }
+            | Body::Collect { .. }
+            | Body::Bound { .. } => None,
+        }
+    }
+
     /// Whether the command finishes what was promised, or makes room: then it may use the free-space reserve.
     pub(crate) fn is_promised(&self) -> bool {
         match self {

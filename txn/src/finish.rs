@@ -168,7 +168,7 @@ async fn run(inner: &Arc<Inner>, mut parts: Parts) -> Result<Timestamp, TxnError
     }
     if parts.len() == 1 {
         let (id, writes) = parts.pop().expect("there is one");
-        settle_others(inner, id).await?;
+        reading::settle_queued(inner).await?;
         let shard = inner.node.shard(id)?;
         let others = || check_epochs(&inner.node, shards.iter().filter(|used| used.shard != id));
         let proposed = shard.commit_one_phase(inner.id, epoch_of(&shards, id), writes, others)?;
@@ -179,8 +179,8 @@ async fn run(inner: &Arc<Inner>, mut parts: Parts) -> Result<Timestamp, TxnError
         proposed.awaited.applied().await?;
         return Ok(proposed.timestamp);
     }
-    // Votes must not depend on what may still be lost.
-    reading::settle(inner).await?;
+    // A decision must not outlive what it depends on.
+    reading::settle_queued(inner).await?;
     // From here on the written shards give back their locks by themselves: whoever voted keeps them until it is decided.
     let is_written = |used: &mut ShardUse| parts.iter().any(|(shard, _)| *shard == used.shard);
     inner.state.lock().shards.retain(|used| !is_written(used));
@@ -192,14 +192,6 @@ async fn run(inner: &Arc<Inner>, mut parts: Parts) -> Result<Timestamp, TxnError
         Ok(committed) => committed,
         Err(_) => Err(TxnError::OutcomeUnknown),
     }
-}
-
-/// Waits for what this transaction has seen of other shards; its own shard's log keeps the order by itself.
-async fn settle_others(inner: &Inner, own: ShardId) -> Result<(), TxnError> {
-    if let Some(used) = inner.state.lock().shard_use(own) {
-        used.dependency = 0;
-    }
-    reading::settle(inner).await
 }
 
 fn epoch_of(shards: &[ShardUse], id: ShardId) -> Option<Epoch> {
@@ -220,7 +212,7 @@ async fn two_phases(
     shards: SmallVec<[ShardUse; 2]>,
     confirm: bool,
 ) -> Result<Timestamp, TxnError> {
-    let anchor = anchor_of(&parts);
+    let anchor = anchor_of(&node, &parts);
     parts.swap(0, anchor);
     let written: Vec<ShardId> = parts.iter().map(|(shard, _)| *shard).collect();
     let readers = shards
@@ -311,10 +303,14 @@ async fn crash_at(node: &NodeInner, message: &Message) {
 }
 
 /// The part whose shard decides. The meta group if it takes part, so that a registry change is applied, and its version
-/// announced, when the client hears of the commit. Otherwise the largest: its writes travel with the decision and are
-/// logged once.
-fn anchor_of(parts: &Parts) -> usize {
-    let is_better = |index: &usize| (parts[*index].0 == META, size(&parts[*index].1));
+/// announced, when the client hears of the commit. Otherwise where most wait: there the locks pass on when the decision is
+/// proposed, elsewhere when it is known. Otherwise the largest: its writes travel with the decision and are logged once.
+fn anchor_of(node: &NodeInner, parts: &Parts) -> usize {
+    let waiters = |id| node.shard(id).map_or(0, |shard| shard.waiter_count());
+    let is_better = |index: &usize| {
+        let (id, writes) = &parts[*index];
+        (*id == META, waiters(*id), size(writes))
+    };
     (0..parts.len())
         .max_by_key(is_better)
         .expect("there are at least two parts")

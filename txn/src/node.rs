@@ -12,7 +12,7 @@ use std::time::Duration;
 use ahash::HashMap;
 use consensus::{Groups, GroupsOptions, LocalTransport};
 use parking_lot::Mutex;
-use storage::Engine;
+use storage::{Engine, Row};
 use tokio::sync::watch;
 
 use crate::command::{Body, Timestamp};
@@ -25,7 +25,7 @@ use crate::placement::{META, Placement, ShardId};
 use crate::shard::Shard;
 use crate::state::State;
 use crate::transaction::Inner;
-use crate::{Transaction, TransactionOptions, TxnError};
+use crate::{Key, TableId, Transaction, TransactionOptions, TxnError};
 
 /// How a node is opened.
 #[derive(Clone, Debug)]
@@ -165,6 +165,20 @@ impl Node {
         Transaction { inner }
     }
 
+    /// Reads the newest committed state of one row outside of any transaction, if it can be had at once: a row on one shard
+    /// needs no timestamp (DESIGN T3). `None` if a write to the row or a lock on the table is on its way: then a transaction
+    /// has to wait for it.
+    ///
+    /// # Errors
+    /// What reading the row raises.
+    pub fn read_at_once(&self, table: TableId, key: &Key) -> Result<Option<Option<Row>>, TxnError> {
+        let shard = self.inner.shard(self.inner.placement.row(table, key))?;
+        if !shard.group.is_lease_open() {
+            return Ok(None);
+        }
+        shard.read_at_once(table, key)
+    }
+
     /// All locks held and waited for.
     pub fn locks(&self) -> Vec<LockEntry> {
         self.inner.locks()
@@ -267,6 +281,11 @@ impl Node {
                 Err(TxnError::Unavailable)
             }
         }
+    }
+
+    /// What [`Self::registry_version`] is now.
+    pub fn newest_registry_version(&self) -> u64 {
+        *self.inner.registry.borrow()
     }
 
     /// Commit timestamp of the newest registry change; catalogs older than this are stale.

@@ -1,9 +1,11 @@
 //! Reading one row or one index value: at the snapshot, or newest under a lock.
 
+use smallvec::SmallVec;
 use storage::mvcc::Changes;
 use storage::path::overlaps;
 use storage::{Path, Row};
 
+use crate::state::ShardUse;
 use crate::transaction::Inner;
 use crate::{IndexId, Isolation, Key, LockedRow, TableId, TxnError, locking};
 
@@ -153,6 +155,28 @@ pub(crate) fn read_index_locked(
     }
     rows.sort_unstable();
     Ok(rows)
+}
+
+/// Waits until every proposal this transaction has seen the effects of cannot be lost without what it logs from now on. It
+/// may commit then; an answer that is not that of a logged command still has to [`settle`].
+pub(crate) async fn settle_queued(inner: &Inner) -> Result<(), TxnError> {
+    let seen: SmallVec<[ShardUse; 2]> = {
+        let state = inner.state.lock();
+        state
+            .shards
+            .iter()
+            .filter(|used| used.dependency > 0)
+            .cloned()
+            .collect()
+    };
+    for used in seen {
+        inner
+            .node
+            .shard(used.shard)?
+            .wait_queued(used.epoch, used.dependency)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Waits until every proposal this transaction has seen the effects of is applied (DESIGN T4).

@@ -153,7 +153,7 @@ pub(crate) fn decode_entry(index: u64, bytes: &[u8]) -> Result<Entry, EngineErro
     let body = &bytes[ENTRY_HEAD_BYTES..];
     let payload = match bytes[0] {
         PAYLOAD_BLANK if body.is_empty() => Payload::Blank,
-        PAYLOAD_COMMAND => Payload::Normal(crate::types::Command(Bytes::copy_from_slice(body))),
+        PAYLOAD_COMMAND => Payload::Normal(crate::types::Command(Bytes::copy_from_slice(body), None)),
         PAYLOAD_MEMBERSHIP => Payload::Membership(postcard::from_bytes(body).map_err(|_| corrupted("a membership"))?),
         _ => return Err(corrupted("an entry")),
     };
@@ -172,7 +172,7 @@ mod tests {
         fn entries_survive_encoding(term: u64, index: u64, bytes: Vec<u8>, kind in 0..3u8) {
             let payload = match kind {
                 0 => Payload::Blank,
-                1 => Payload::Normal(Command(bytes.into())),
+                1 => Payload::Normal(Command(bytes.into(), None)),
                 _ => Payload::Membership(openraft::Membership::new_with_defaults(vec![[1, term].into()], [index])),
             };
             let entry = Entry::new(log_id(term, index), payload);

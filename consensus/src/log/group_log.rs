@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::codec;
 use super::writer::{LogWriter, Request};
-use crate::types::{Entry, GroupId, LogId, TypeConfig, Vote};
+use crate::types::{Entry, GroupId, LogId, OnQueued, Payload, TypeConfig, Vote};
 
 /// Recent entries kept in memory per group. Applying and replicating read them here; a follower that lags by more reads
 /// RocksDB.
@@ -102,6 +102,7 @@ impl GroupLog {
     // ---- writing, in call order ----
 
     pub(crate) fn append(&self, entries: Vec<Entry>, done: IOFlushed<TypeConfig>) -> Result<(), EngineError> {
+        let on_queued: Vec<OnQueued> = entries.iter().filter_map(on_queued).collect();
         let generation = {
             let mut state = self.tail.state.lock();
             for entry in &entries {
@@ -122,7 +123,9 @@ impl GroupLog {
             generation,
             entries,
             done,
-        })
+        })?;
+        on_queued.iter().for_each(|tell| tell());
+        Ok(())
     }
 
     /// Saves a vote; the receiver is answered once it is durable.
@@ -287,6 +290,14 @@ impl Tail {
                 state.recent_bytes -= codec::entry_bytes(&entry);
             }
         }
+    }
+}
+
+/// Who is to be told that an entry is queued.
+fn on_queued(entry: &Entry) -> Option<OnQueued> {
+    match &entry.payload {
+        Payload::Normal(command) => command.1.clone(),
+        Payload::Blank | Payload::Membership(_) => None,
     }
 }
 

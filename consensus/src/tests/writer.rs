@@ -17,7 +17,10 @@ use crate::log::{GroupLog, LogWriter};
 use crate::types::{Command, Entry, GroupId, Payload, TypeConfig, Vote, log_id};
 
 fn entry(term: u64, index: u64, bytes: usize) -> Entry {
-    Entry::new(log_id(term, index), Payload::Normal(Command(vec![b'x'; bytes].into())))
+    Entry::new(
+        log_id(term, index),
+        Payload::Normal(Command(vec![b'x'; bytes].into(), None)),
+    )
 }
 
 fn open(engine: Arc<Engine>) -> Arc<LogWriter> {

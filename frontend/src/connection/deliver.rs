@@ -1,7 +1,6 @@
 //! Deliver: rows as DataRow messages, straight into the connection's one buffer.
 
 use bytes::{BufMut, BytesMut};
-use pgwire::messages::data::FieldDescription;
 use planner::eval::SessionView;
 use planner::statement::ResultColumn;
 use planner::{SqlError, SqlResult, SqlState, Type, types};
@@ -11,6 +10,7 @@ use super::{Outbox, Work};
 use crate::session::cursor::Cursor;
 use crate::session::rows::{Complete, Row};
 use crate::wire::body::violation;
+use crate::wire::output::put_text;
 
 /// Formats of the columns of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,20 +64,19 @@ pub struct Scratch {
 }
 
 /// RowDescription of columns.
-pub fn describe(columns: &[ResultColumn], formats: &Formats) -> Vec<FieldDescription> {
-    let field = |(position, column): (usize, &ResultColumn)| {
-        let size = types::info(column.ty.oid).map_or(-1, |info| info.length);
-        FieldDescription::new(
-            column.name.clone(),
-            column.table as i32,
-            column.attribute,
-            column.ty.oid,
-            size,
-            column.ty.modifier,
-            i16::from(formats.is_binary(position)),
-        )
-    };
-    columns.iter().enumerate().map(field).collect()
+pub fn describe(columns: &[ResultColumn], formats: &Formats, outbox: &mut Outbox) {
+    outbox.output.message(b'T', |buffer| {
+        buffer.put_i16(columns.len() as i16);
+        for (position, column) in columns.iter().enumerate() {
+            put_text(buffer, &column.name);
+            buffer.put_u32(column.table);
+            buffer.put_i16(column.attribute);
+            buffer.put_u32(column.ty.oid);
+            buffer.put_i16(types::info(column.ty.oid).map_or(-1, |info| info.length));
+            buffer.put_i32(column.ty.modifier);
+            buffer.put_i16(i16::from(formats.is_binary(position)));
+        }
+    });
 }
 
 /// Sends rows of a cursor, at most `limit` if it is not 0. Returns how many, and whether the cursor is at its end.

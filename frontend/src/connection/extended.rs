@@ -85,6 +85,14 @@ impl Connection {
 
     async fn parse(&mut self, parse: Parse) -> Work<()> {
         self.shared.arrive(&parse.query);
+        if let Some(prepared) = self.session.prepare_known(&parse.query, &parse.types) {
+            if parse.name.is_empty() {
+                self.session.close_statement("");
+            }
+            self.session.store_statement(&parse.name, prepared)?;
+            self.outbox.output.parse_complete();
+            return Ok(());
+        }
         let Connection {
             reader,
             outbox,
@@ -150,7 +158,7 @@ impl Connection {
                     .output
                     .parameter_description(statement.parameters().iter().map(|ty| ty.oid).collect());
                 match self.session.columns_of(&statement) {
-                    Some(columns) => self.outbox.output.row_description(describe(&columns, &Formats::Text)),
+                    Some(columns) => describe(&columns, &Formats::Text, &mut self.outbox),
                     None => self.outbox.output.no_data(),
                 }
             }
@@ -165,7 +173,7 @@ impl Connection {
                 match columns {
                     Some(columns) => {
                         let formats = Formats::new(&formats, columns.len())?;
-                        self.outbox.output.row_description(describe(&columns, &formats));
+                        describe(&columns, &formats, &mut self.outbox);
                     }
                     None => self.outbox.output.no_data(),
                 }
@@ -227,7 +235,7 @@ impl Connection {
                 shared,
                 ..
             } = self;
-            let work = Box::pin(run(session, portal, row_limit, outbox));
+            let work = Box::pin(run(session, portal, (row_limit, is_alone), outbox));
             let mut result = guard(reader, shared, deadline, work).await;
             if is_alone
                 && matches!(result, Ok(Executed::Complete(_)))
@@ -259,9 +267,14 @@ fn copy_of(portal: &Portal) -> Option<Arc<PreparedStatement>> {
     }
 }
 
-async fn run(session: &mut Session, portal: &mut Portal, row_limit: usize, outbox: &mut Outbox) -> Work<Executed> {
+async fn run(
+    session: &mut Session,
+    portal: &mut Portal,
+    (row_limit, is_alone): (usize, bool),
+    outbox: &mut Outbox,
+) -> Work<Executed> {
     if let State::Ready = portal.state
-        && let Some(complete) = begin(session, portal, row_limit).await?
+        && let Some(complete) = begin(session, portal, row_limit, is_alone).await?
     {
         return Ok(Executed::Complete(complete));
     }
@@ -287,20 +300,34 @@ async fn run(session: &mut Session, portal: &mut Portal, row_limit: usize, outbo
 }
 
 /// Starts a portal. Rows make it open; anything else is complete at once.
-async fn begin(session: &mut Session, portal: &mut Portal, row_limit: usize) -> SqlResult<Option<Complete>> {
+async fn begin(
+    session: &mut Session,
+    portal: &mut Portal,
+    row_limit: usize,
+    is_alone: bool,
+) -> SqlResult<Option<Complete>> {
     let Source::Bound(prepared, parameters) = &portal.source else {
         return Ok(None);
     };
     let (prepared, parameters) = (prepared.clone(), parameters.clone());
     let statement = &prepared.statement;
     let answer = match &statement.body {
-        Body::Empty => return Ok(Some(Complete::Empty)),
+        Body::Empty | Body::Planned(_) => return Ok(Some(Complete::Empty)),
         Body::Command(command) => session.command(command, statement).await?,
         Body::Query(parsed) => match session.plan(&prepared).await? {
-            Some(plan) => session
-                .run(parsed, &plan, parameters)
-                .await
-                .map_err(|error| error.shift(statement.offset))?,
+            Some(plan) => {
+                let at_once = if is_alone && row_limit == 0 {
+                    session.read_at_once(&plan, &parameters)
+                } else {
+                    Ok(None)
+                };
+                let answer = match at_once {
+                    Ok(None) => session.run(parsed, &plan, parameters).await,
+                    Ok(Some(answer)) => Ok(answer),
+                    Err(error) => Err(error),
+                };
+                answer.map_err(|error| error.shift(statement.offset))?
+            }
             None => return Ok(Some(Complete::Empty)),
         },
     };

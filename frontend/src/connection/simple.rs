@@ -11,6 +11,7 @@ use super::{Outbox, Stopped, Work};
 use crate::session::block::Block;
 use crate::session::command::Command;
 use crate::session::cursor::Cursor;
+use crate::session::planned::Planned;
 use crate::session::rows::{Answer, Complete};
 use crate::session::{Body, Session, Statement};
 
@@ -43,6 +44,23 @@ impl Connection {
     }
 
     async fn statements(&mut self, text: &str) -> Work<()> {
+        if let Some(planned) = self.session.find_plan(text) {
+            let cached = planned.statement.clone();
+            let statement = Statement {
+                text: cached.parsed.text.clone(),
+                offset: 0,
+                body: Body::Planned(planned),
+            };
+            let place = if self.session.block() == Block::Idle {
+                Place::Alone
+            } else {
+                Place::Last
+            };
+            return match self.statement(&statement, place).await {
+                Err(Stopped::Error(error)) => Err(Stopped::Error(cached.error_in(error, text))),
+                other => other,
+            };
+        }
         let session = &mut self.session;
         let statements = protect(async move { Ok(session.parse(text)?) }).await?;
         let count = statements.len();
@@ -92,7 +110,7 @@ impl Connection {
                 shared,
                 ..
             } = self;
-            let work = Box::pin(run(session, statement, outbox));
+            let work = Box::pin(run(session, statement, place == Place::Alone, outbox));
             let mut result = guard(reader, shared, deadline, work).await;
             if let (Ok(_), true) = (&result, place != Place::Inner)
                 && let Err(stopped) = self.commit_if(true).await
@@ -154,15 +172,30 @@ pub(super) async fn pause(attempt: u32) {
 }
 
 /// Runs one statement and sends its rows.
-async fn run(session: &mut Session, statement: &Statement, outbox: &mut Outbox) -> Work<Complete> {
+async fn run(session: &mut Session, statement: &Statement, is_alone: bool, outbox: &mut Outbox) -> Work<Complete> {
     let answer = match &statement.body {
         Body::Empty => return Ok(Complete::Empty),
         Body::Command(command) => session.command(command, statement).await?,
+        Body::Planned(Planned { statement, parameters }) => {
+            let at_once = match is_alone {
+                true => session.read_at_once(&statement.prepared, parameters)?,
+                false => None,
+            };
+            match at_once {
+                Some(answer) => answer,
+                None => {
+                    session
+                        .run(&statement.parsed, &statement.prepared, parameters.clone())
+                        .await?
+                }
+            }
+        }
         Body::Query(parsed) => {
             let prepared = session.bind(parsed, statement.offset, &[]).await?;
             if let Some(position) = prepared.parameters.len().checked_sub(1) {
                 return Err(no_parameter(position).into());
             }
+            session.learn(&prepared);
             session
                 .run(parsed, &prepared, [].into())
                 .await
@@ -173,7 +206,7 @@ async fn run(session: &mut Session, statement: &Statement, outbox: &mut Outbox) 
         Answer::Done(complete) => Ok(complete),
         Answer::Rows(set) => {
             let formats = if set.is_binary { Formats::Binary } else { Formats::Text };
-            outbox.output.row_description(describe(&set.columns, &formats));
+            describe(&set.columns, &formats, outbox);
             let mut cursor = Cursor::new(set, false);
             let shared = session.shared.clone();
             let (count, _) = send_rows(&mut cursor, &formats, 0, outbox, &*shared).await?;

@@ -352,7 +352,7 @@ impl Session {
                 }
                 _ => Err(not_a_query()),
             },
-            Body::Empty => Err(not_a_query()),
+            Body::Empty | Body::Planned(_) => Err(not_a_query()),
         }
     }
 

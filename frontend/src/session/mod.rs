@@ -36,6 +36,7 @@ pub mod view;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use planner::cached::Unknown;
 use planner::statement::{Parsed, Planner};
 use planner::{SqlError, SqlResult, SqlState};
 use tokio::sync::mpsc;
@@ -45,6 +46,7 @@ use block::Block;
 use command::{Command, Discard};
 use cursor::Portal;
 use notify::{Notification, Notifier, Pending};
+use planned::Planned;
 use prepared::PreparedStatement;
 use registry::Registry;
 use rows::{Answer, Complete};
@@ -81,6 +83,8 @@ pub enum Body {
     Command(Arc<Command>),
     /// A statement for the planner.
     Query(Parsed),
+    /// A statement that was bound before (simple protocol only).
+    Planned(Planned),
 }
 
 /// One client's session.
@@ -100,6 +104,8 @@ pub struct Session {
     statements: HashMap<String, Arc<PreparedStatement>>,
     portals: HashMap<String, Portal>,
     queue: mpsc::Sender<Notification>,
+    /// A simple query that has no plan yet, once it was looked for.
+    unlearned: Option<(String, Unknown)>,
 }
 
 impl Session {
@@ -117,6 +123,7 @@ impl Session {
             statements: HashMap::new(),
             portals: HashMap::new(),
             queue,
+            unlearned: None,
         }
     }
 

@@ -2,25 +2,110 @@
 
 use std::sync::Arc;
 
+use planner::cached::{CachedStatement, Found};
 use planner::catalog::Catalog;
-use planner::statement::{Execution, Parsed, Prepared, StatementContext};
+use planner::statement::{Execution, Parsed, Prepared, StatementContext, Verb};
 use planner::{SqlError, SqlResult, SqlState};
 use sqlparser::ast::{self, SetExpr};
 use storage::Datum;
 use tokio_util::sync::CancellationToken;
+use txn::Isolation;
 
 use super::Session;
 use super::block::{self, Block};
 use super::rows::{Answer, RowSet, RowTag, Rows};
 
+/// A statement with its plan, and the values of the literals in its text.
+#[derive(Clone)]
+pub struct Planned {
+    /// The plan.
+    pub statement: Arc<CachedStatement>,
+    /// Values of its parameters.
+    pub parameters: Arc<[Datum]>,
+}
+
+impl std::fmt::Debug for Planned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Planned({:?}, {:?})", self.statement.parsed.text, self.parameters)
+    }
+}
+
 impl Session {
+    /// Looks for the plan of a simple query; what has none yet is remembered for [`Self::learn`].
+    pub fn find_plan(&mut self, text: &str) -> Option<Planned> {
+        self.unlearned = None;
+        // A failed block refuses, and a transaction that changed the catalog has one of its own.
+        if self.block == Block::Failed || self.has_catalog_changes {
+            return None;
+        }
+        let planner = &self.services.planner;
+        let catalog = planner.current_catalog()?;
+        let meaning = self.shared.meaning(&planner.plans, &catalog)?;
+        match planner.find(&catalog, &*self.shared, meaning, text) {
+            Found::Plan(statement, parameters) => {
+                self.see(&catalog);
+                Some(Planned { statement, parameters })
+            }
+            Found::Nothing(unknown) => {
+                self.unlearned = unknown.map(|unknown| (text.to_owned(), unknown));
+                None
+            }
+        }
+    }
+
+    /// Makes a plan of the simple query that [`Self::find_plan`] had none for, once it was bound.
+    pub(crate) fn learn(&mut self, prepared: &Prepared) {
+        let Some((text, unknown)) = self.unlearned.take().filter(|_| prepared.is_cacheable()) else {
+            return;
+        };
+        let catalog = self.shared.catalog.lock().clone();
+        if !self.has_catalog_changes && catalog.version == prepared.catalog_version {
+            self.services.planner.learn(&catalog, &*self.shared, &text, &unknown);
+        }
+    }
+
+    /// Reads the one row that a query outside of a transaction names by its key, if that can be done at once.
+    ///
+    /// # Errors
+    /// What the query raises.
+    pub(crate) fn read_at_once(&mut self, prepared: &Prepared, parameters: &[Datum]) -> SqlResult<Option<Answer>> {
+        if self.block != Block::Idle || self.transaction.is_some() || !self.portals.is_empty() {
+            return Ok(None);
+        }
+        if self.shared.settings.lock().current().defaults.isolation == Isolation::Serializable {
+            return Ok(None);
+        }
+        let Some(columns) = &prepared.columns else {
+            return Ok(None);
+        };
+        self.shared.start_transaction();
+        let planner = &self.services.planner;
+        let rows = prepared.read_by_key(planner, &*self.shared, parameters)?;
+        Ok(rows.map(|rows| {
+            Answer::Rows(RowSet {
+                columns: columns.clone(),
+                rows: Rows::ready(rows),
+                tag: RowTag::of(Verb::Select),
+                is_binary: false,
+            })
+        }))
+    }
+
+    /// The catalog that functions of the running statement see.
+    fn see(&self, catalog: &Arc<Catalog>) {
+        let mut seen = self.shared.catalog.lock();
+        if !Arc::ptr_eq(&seen, catalog) {
+            *seen = catalog.clone();
+        }
+    }
+
     /// The catalog statements see now.
     pub(crate) async fn catalog(&mut self) -> SqlResult<Arc<Catalog>> {
         let catalog = match &self.transaction {
             Some(transaction) if self.has_catalog_changes => self.services.planner.catalog_within(transaction).await?,
             _ => self.services.planner.catalog().await?,
         };
-        *self.shared.catalog.lock() = catalog.clone();
+        self.see(&catalog);
         Ok(catalog)
     }
 
@@ -61,6 +146,12 @@ impl Session {
             Execution::Rows { columns, rows, verb } => Answer::Rows(RowSet {
                 columns,
                 rows: Rows::stream(rows),
+                tag: RowTag::of(verb),
+                is_binary: false,
+            }),
+            Execution::Ready { columns, rows, verb } => Answer::Rows(RowSet {
+                columns,
+                rows: Rows::ready(rows),
                 tag: RowTag::of(verb),
                 is_binary: false,
             }),
@@ -107,7 +198,7 @@ impl Session {
             return Err(block::needs_block("LOCK TABLE"));
         }
         if let Some(what) = writes(statement)
-            && self.characteristics().is_read_only
+            && self.is_read_only()
         {
             return Err(SqlError::new(
                 SqlState::READ_ONLY_SQL_TRANSACTION,

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use planner::cached::Meaning;
+use planner::catalog::Catalog;
 use planner::statement::{Prepared, ResultColumn};
 use planner::{SqlError, SqlResult, SqlState, Type};
 use storage::Datum;
 
+use super::block::Block;
 use super::command::Command;
 use super::rows::{Answer, Complete};
 use super::shared::now;
@@ -25,8 +28,8 @@ pub struct PreparedStatement {
     declared: Vec<u32>,
     /// How it was bound first: what the client was told.
     first: Option<Prepared>,
-    /// How it is bound now.
-    plan: Mutex<Option<Prepared>>,
+    /// How it is bound now, and for which settings.
+    plan: Mutex<Option<(Prepared, Option<Meaning>)>>,
 }
 
 impl PreparedStatement {
@@ -53,14 +56,23 @@ impl Session {
         is_from_sql: bool,
     ) -> SqlResult<PreparedStatement> {
         let first = match &statement.body {
-            Body::Query(parsed) => Some(self.bind(parsed, statement.offset, &declared).await?),
+            Body::Query(parsed) => {
+                let bound = self.bind(parsed, statement.offset, &declared).await?;
+                if let Some((meaning, _)) = self.plans_apply() {
+                    let planner = &self.services.planner;
+                    planner.learn_prepared(meaning, &statement.text, &declared, (parsed, &bound));
+                }
+                Some(bound)
+            }
+            Body::Planned(_) => None,
             Body::Command(command) => {
                 self.check_not_failed(command)?;
                 None
             }
             Body::Empty => None,
         };
-        let plan = Mutex::new(first.clone());
+        let meaning = self.plans_apply().map(|(meaning, _)| meaning);
+        let plan = Mutex::new(first.clone().map(|first| (first, meaning)));
         Ok(PreparedStatement {
             statement,
             prepared_at: now(),
@@ -68,6 +80,37 @@ impl Session {
             declared,
             first,
             plan,
+        })
+    }
+
+    /// What this session's statements mean to the plan cache, and the catalog; `None` if it must do without now.
+    fn plans_apply(&self) -> Option<(Meaning, Arc<Catalog>)> {
+        if self.has_catalog_changes {
+            return None;
+        }
+        let planner = &self.services.planner;
+        let catalog = planner.current_catalog()?;
+        Some((self.shared.meaning(&planner.plans, &catalog)?, catalog))
+    }
+
+    /// A prepared statement of a text that some session prepared before, without parsing and binding it again.
+    pub fn prepare_known(&mut self, text: &str, declared: &[u32]) -> Option<PreparedStatement> {
+        if self.block == Block::Failed {
+            return None;
+        }
+        let (meaning, catalog) = self.plans_apply()?;
+        let known = self.services.planner.find_prepared(&catalog, meaning, text, declared)?;
+        Some(PreparedStatement {
+            statement: Statement {
+                text: known.parsed.text.clone(),
+                offset: 0,
+                body: Body::Query(known.parsed.clone()),
+            },
+            prepared_at: now(),
+            is_from_sql: false,
+            declared: declared.to_vec(),
+            first: Some(known.prepared.clone()),
+            plan: Mutex::new(Some((known.prepared.clone(), Some(meaning)))),
         })
     }
 
@@ -117,9 +160,13 @@ impl Session {
             return Ok(None);
         };
         let catalog = self.catalog().await?;
-        let cached = prepared.plan.lock().clone();
-        if let Some(plan) = cached.filter(|plan| plan.catalog_version == catalog.version && !self.has_catalog_changes) {
-            return Ok(Some(plan));
+        let meaning = self.plans_apply().map(|(meaning, _)| meaning);
+        if !self.has_catalog_changes
+            && let Some((plan, bound_for)) = &*prepared.plan.lock()
+            && plan.catalog_version == catalog.version
+            && *bound_for == meaning
+        {
+            return Ok(Some(plan.clone()));
         }
         let mut types: Vec<u32> = first.parameters.iter().map(|ty| ty.oid).collect();
         types.extend(prepared.declared.iter().skip(types.len()));
@@ -130,7 +177,7 @@ impl Session {
                 "cached plan must not change result type",
             ));
         }
-        *prepared.plan.lock() = Some(plan.clone());
+        *prepared.plan.lock() = Some((plan.clone(), meaning));
         Ok(Some(plan))
     }
 
@@ -138,6 +185,7 @@ impl Session {
     pub fn columns_of(&self, prepared: &PreparedStatement) -> Option<Arc<[ResultColumn]>> {
         match &prepared.statement.body {
             Body::Query(_) => prepared.first.as_ref().and_then(|first| first.columns.clone()),
+            Body::Planned(_) => None,
             Body::Command(command) => self.columns_of_command(command),
             Body::Empty => None,
         }
@@ -161,7 +209,7 @@ impl Session {
         types: &[String],
         inner: Statement,
     ) -> SqlResult<Answer> {
-        if let Body::Command(_) | Body::Empty = inner.body {
+        if let Body::Command(_) | Body::Empty | Body::Planned(_) = inner.body {
             return Err(
                 SqlError::new(SqlState::SYNTAX_ERROR, "utility statements cannot be prepared")
                     .at(Some(inner.offset + 1)),

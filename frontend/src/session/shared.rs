@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use planner::cached::{Meaning, PlanCache};
 use planner::catalog::Catalog;
 use planner::eval::SessionView;
 use planner::{Severity, SqlError, SqlState};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Services;
 use super::notify::{Notice, Pending};
-use super::settings::Settings;
+use super::settings::{Settings, Values};
 
 /// Who a session is; fixed once it is authenticated.
 #[derive(Clone, Debug)]
@@ -127,11 +128,21 @@ pub struct Shared {
     pub seeded: Mutex<Option<rand::rngs::StdRng>>,
     /// `currval` by sequence, and the sequence `nextval` was last called for.
     pub sequences: Mutex<Sequences>,
+    /// What [`Self::meaning`] found last.
+    meaning: Mutex<Option<MeaningMemo>>,
     pub(super) statement_time: AtomicI64,
     pub(super) transaction_time: AtomicI64,
     is_cancelled: AtomicBool,
     is_terminated: AtomicBool,
     wake: Notify,
+}
+
+/// What a session's statements mean beside their text, and what that was found from.
+struct MeaningMemo {
+    values: Arc<Values>,
+    role: (String, bool),
+    catalog_version: u64,
+    meaning: Option<Meaning>,
 }
 
 /// What `currval` and `lastval` answer.
@@ -175,6 +186,7 @@ impl Shared {
             transaction_id: AtomicU64::new(0),
             services,
             seeded: Mutex::new(None),
+            meaning: Mutex::new(None),
             statement_time: AtomicI64::new(now),
             transaction_time: AtomicI64::new(now),
             is_cancelled: AtomicBool::new(false),
@@ -217,6 +229,36 @@ impl Shared {
         let time = self.statement_time.load(Ordering::Relaxed);
         self.transaction_time.store(time, Ordering::Relaxed);
         self.activity.lock().transaction_start = Some(time);
+    }
+
+    /// What the session's statements mean beside their text, for the plan cache; `None` if it must do without.
+    pub fn meaning(&self, plans: &PlanCache, catalog: &Catalog) -> Option<Meaning> {
+        let values = self.settings.lock().current().clone();
+        let role = self.role.lock().clone();
+        let mut memo = self.meaning.lock();
+        if let Some(memo) = &*memo
+            && Arc::ptr_eq(&memo.values, &values)
+            && memo.role == role
+            && memo.catalog_version == catalog.version
+        {
+            return memo.meaning;
+        }
+        let path = catalog.search_path(self);
+        let text = format!(
+            "{:?} {:?} {:?} {path:?}\n{}",
+            self.identity.database,
+            self.identity.user,
+            role,
+            values.meaning()
+        );
+        let meaning = plans.meaning(&text);
+        *memo = Some(MeaningMemo {
+            values,
+            role,
+            catalog_version: catalog.version,
+            meaning,
+        });
+        meaning
     }
 
     /// Asks the session to stop what it is doing.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use planner::{SqlError, SqlResult, SqlState};
-use txn::{Isolation, SavepointMark, Transaction, TransactionOptions};
+use txn::{SavepointMark, Transaction, TransactionOptions};
 
 use super::Session;
 use super::block::{self, Block};
 use super::command::Modes;
 use super::rows::{Answer, Complete};
+use super::settings::isolation;
 use super::shared::Characteristics;
 
 /// A savepoint of the open block.
@@ -197,7 +198,10 @@ impl Session {
 
     /// Whether the present transaction is READ ONLY.
     pub fn is_read_only(&self) -> bool {
-        self.characteristics().is_read_only
+        match &*self.shared.characteristics.lock() {
+            Some(current) => current.is_read_only,
+            None => self.shared.settings.lock().current().defaults.is_read_only,
+        }
     }
 
     /// The block's transaction, begun now if this is its first use.
@@ -205,18 +209,19 @@ impl Session {
         if let Some(transaction) = &self.transaction {
             return transaction.clone();
         }
-        let modes = self.characteristics();
-        let isolation = match modes.isolation.as_str() {
-            "serializable" => Isolation::Serializable,
-            "repeatable read" => Isolation::RepeatableRead,
-            _ => Isolation::ReadCommitted,
+        let (isolation, read_only) = match &*self.shared.characteristics.lock() {
+            Some(current) => (isolation(&current.isolation), current.is_read_only),
+            None => {
+                let defaults = self.shared.settings.lock().current().defaults;
+                (defaults.isolation, defaults.is_read_only)
+            }
         };
         if !self.block.is_explicit() {
             self.shared.start_transaction();
         }
         let transaction = Arc::new(self.services.planner.node.begin(TransactionOptions {
             isolation,
-            read_only: modes.is_read_only,
+            read_only,
             session: self.shared.identity.id,
             priority: None,
         }));

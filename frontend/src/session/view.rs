@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use planner::cached::CacheCounts;
 use planner::catalog::{Catalog, PG_CATALOG, Relation};
 use planner::eval::SessionView;
 use planner::functions::quote_identifier;
@@ -49,6 +50,10 @@ impl SessionView for Shared {
 
     fn session_user(&self) -> String {
         self.identity.user.clone()
+    }
+
+    fn lock_timeout(&self) -> Option<Duration> {
+        self.settings.lock().current().timeouts.lock
     }
 
     fn style(&self) -> Arc<Style> {
@@ -157,6 +162,10 @@ impl SessionView for Shared {
         let services = self.services.upgrade();
         let sessions = services.map(|services| services.registry.all()).unwrap_or_default();
         sessions.iter().map(|session| activity(session)).collect()
+    }
+
+    fn plan_cache(&self) -> Option<CacheCounts> {
+        Some(self.services.upgrade()?.planner.plans.counts())
     }
 
     fn settings(&self) -> Vec<SettingInfo> {

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 use pgwire::messages::Message;
-use pgwire::messages::data::{FieldDescription, ParameterDescription, RowDescription};
+use pgwire::messages::data::ParameterDescription;
 use pgwire::messages::response::NotificationResponse;
 use pgwire::messages::startup::{Authentication, ParameterStatus};
 use planner::{Severity, SqlError};
@@ -146,11 +146,6 @@ impl Output {
     /// ParameterDescription.
     pub fn parameter_description(&mut self, types: Vec<u32>) {
         self.encode(&ParameterDescription::new(types));
-    }
-
-    /// RowDescription.
-    pub fn row_description(&mut self, fields: Vec<FieldDescription>) {
-        self.encode(&RowDescription::new(fields));
     }
 
     /// Authentication request or success.

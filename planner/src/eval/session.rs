@@ -17,6 +17,15 @@ pub trait SessionView: Send + Sync {
     /// The value of a setting (`TimeZone`, `DateStyle`, `IntervalStyle`, `extra_float_digits`, `bytea_output`, …).
     fn setting(&self, name: &str) -> Option<String>;
 
+    /// How long a lock is waited for (`lock_timeout`); `None` is for ever. Asked for before every request of locks: a session
+    /// keeps it ready.
+    fn lock_timeout(&self) -> Option<Duration> {
+        let text = self.setting("lock_timeout")?;
+        crate::statement::milliseconds(&text)
+            .filter(|ms| *ms > 0)
+            .map(Duration::from_millis)
+    }
+
     /// Tells the client something (`NOTICE: relation "t" already exists, skipping`), before the statement's result.
     fn notice(&self, severity: Severity, notice: SqlError) {
         let _ = (severity, notice);
@@ -39,6 +48,10 @@ pub trait SessionView: Send + Sync {
     /// Advisory locks of this node, for `pg_locks`.
     fn advisory_locks(&self) -> Vec<crate::system::AdvisoryLock> {
         Vec::new()
+    }
+    /// How often the plan cache helped, for `cambium.plan_cache`.
+    fn plan_cache(&self) -> Option<crate::cached::CacheCounts> {
+        None
     }
     /// All settings, for `pg_settings`.
     fn settings(&self) -> Vec<crate::system::SettingInfo> {

@@ -171,8 +171,9 @@ async fn run(planner: &Arc<Planner>, context: &StatementContext, prepared: &Prep
 
 fn check_rehearsable(plan: &Plan) -> SqlResult<()> {
     match plan {
-        Plan::Query(query) | Plan::ModifyWithin(_, query) => check_effects(&query.rel),
-        Plan::Modify(_, modify) => check_effects(&Rel::Modify(Box::new((**modify).clone()))),
+        Plan::Query(planned) => check_effects(&planned.query.rel),
+        Plan::ModifyWithin(_, query) => check_effects(&query.rel),
+        Plan::Modify(_, modify, _) => check_effects(&Rel::Modify(Box::new((**modify).clone()))),
         Plan::Ddl(_) | Plan::Explain(_) => Err(SqlError::unsupported("EXPLAIN (LOCKS) of a utility statement")
             .hint("Run it, and look at pg_locks from another session before COMMIT.")),
     }

@@ -39,7 +39,7 @@ use crate::relational::operators::modify::ModifyPlan;
 use crate::relational::plan::Plan as RelationalPlan;
 use crate::relational::scope::plan_noted;
 use crate::relational::{QueryPlan, QueryScope};
-use crate::statement::{Parsed, Plan, Planner, Prepared, ResultColumn, StatementContext};
+use crate::statement::{Parsed, Plan, PlannedQuery, Planner, Prepared, ResultColumn, StatementContext};
 use crate::{SqlError, SqlResult, SqlState, Type, eval};
 
 /// A bound EXPLAIN.
@@ -115,8 +115,10 @@ impl Explain {
         });
         let started = Instant::now();
         let plan = match &*self.statement.plan {
-            Plan::Query(query) | Plan::ModifyWithin(_, query) => observer.plan(&query.rel, &ids(query))?.plan,
-            Plan::Modify(_, modify) => observer.modify_plan(modify),
+            Plan::Query(PlannedQuery { query, .. }) | Plan::ModifyWithin(_, query) => {
+                observer.plan(&query.rel, &ids(query))?.plan
+            }
+            Plan::Modify(_, modify, _) => observer.modify_plan(modify),
             Plan::Ddl(_) | Plan::Explain(_) => {
                 return Err(SqlError::new(
                     SqlState::SYNTAX_ERROR,
@@ -132,7 +134,7 @@ impl Explain {
             let started = Instant::now();
             let scope = planner.scope(context).0.observed(observer.clone());
             match &*self.statement.plan {
-                Plan::Modify(_, modify) => {
+                Plan::Modify(_, modify, _) => {
                     let outcome = modify::run(planner, context, modify, &scope).await?;
                     let measure = plan.described().map(|node| node.measure.clone()).unwrap_or_default();
                     measure.add_run(outcome.returning.len() as u64, started.elapsed().as_nanos() as u64);

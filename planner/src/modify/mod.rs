@@ -6,8 +6,8 @@
 //!               ─► buffer path operations ─► at the end of the statement: foreign keys
 //! ```
 //!
-//! [`derive`] turns bound expressions into read and write paths ([`add`]: into additions), `target` locks them row by row, [`program`] compiles what a table demands of its rows,
-//! [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`run`] drives a statement.
+//! [`derive`] turns bound expressions into read and write paths ([`add`]: into additions), `target` locks them row by row,
+//! [`program`] compiles what a table demands of its rows and [`plan`] what a statement evaluates, [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`run`] drives a statement.
 
 pub mod add;
 pub mod derive;
@@ -15,11 +15,13 @@ pub mod foreign_key;
 pub mod index;
 #[cfg(test)]
 mod oracle;
+pub mod plan;
 pub mod program;
 pub mod run;
 mod target;
 pub mod violation;
 pub mod writer;
 
+pub use plan::ModifyPlan;
 pub use program::TableProgram;
-pub use run::run;
+pub use run::{run, run_plan};

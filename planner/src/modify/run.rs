@@ -7,14 +7,13 @@ use storage::{Datum, Path, Row};
 use txn::{Key, Mode, RowPart};
 
 use super::derive::{self, Target};
-use super::program::{TableProgram, row_layout};
+use super::plan::{Amounts, InsertSource, KindPlan, ModifyPlan, assignments, update_of};
+use super::program::TableProgram;
 use super::target::{self, Derived, LockedTarget};
 use super::writer::{Arbiters, Change, Inserted, Writer, row_lock};
-use crate::bound::visit::for_each_column;
-use crate::bound::{Assignment, ColumnId, ConflictUpdate, Expr, Modify, ModifyKind, OnConflict, Query, Rel};
-use crate::eval::Layout;
+use crate::bound::{Assignment, ConflictUpdate, Modify, ModifyKind};
 use crate::relational::read_locks::{ScanTarget, Wants};
-use crate::relational::{QueryScope, RowEvaluator};
+use crate::relational::{CompiledExprs, KeyedPlan, QueryPlan, QueryScope, RowEvaluator};
 use crate::statement::{Planner, StatementContext};
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -26,58 +25,55 @@ pub struct Outcome {
     pub returning: Vec<Vec<Datum>>,
 }
 
-/// Runs a modifying statement to its end.
+/// Compiles and runs a modifying statement.
 ///
 /// # Errors
-/// What its expressions, constraints and locks raise; nothing is half-done then, because the session rolls back to its mark.
+/// As [`run_plan`].
 pub async fn run(
     planner: &Planner,
     context: &StatementContext,
     modify: &Modify,
     scope: &QueryScope,
 ) -> SqlResult<Outcome> {
-    let program = planner.program(context, modify.table.id)?;
+    let plan = ModifyPlan::new(planner, context, modify, scope)?;
+    run_plan(planner, context, modify, &plan, scope).await
+}
+
+/// Runs a modifying statement to its end.
+///
+/// # Errors
+/// What its expressions, constraints and locks raise; nothing is half-done then, because the session rolls back to its mark.
+pub async fn run_plan(
+    planner: &Planner,
+    context: &StatementContext,
+    modify: &Modify,
+    plan: &ModifyPlan,
+    scope: &QueryScope,
+) -> SqlResult<Outcome> {
     let mut runner = Runner {
         context,
         modify,
+        plan,
         scope,
-        program,
+        program: plan.program.clone(),
         writer: Writer::new(planner, context),
         outcome: Outcome {
             count: 0,
             returning: Vec::new(),
         },
     };
-    match &modify.kind {
-        ModifyKind::Insert {
+    match &plan.kind {
+        KindPlan::Insert {
             source,
-            targets,
             defaults,
-            on_conflict,
-        } => {
-            runner.insert(source, targets, defaults, on_conflict.as_ref()).await?;
-        }
-        ModifyKind::Update {
+            conflict,
+        } => runner.insert(source, defaults, conflict.as_ref()).await?,
+        KindPlan::Change {
             source,
-            row_key,
-            old_columns,
-            assignments,
-            recheck,
-        } => {
-            runner
-                .change(source, *row_key, old_columns, Some(assignments), recheck.as_ref())
-                .await?;
-        }
-        ModifyKind::Delete {
-            source,
-            row_key,
-            old_columns,
-            recheck,
-        } => {
-            runner
-                .change(source, *row_key, old_columns, None, recheck.as_ref())
-                .await?;
-        }
+            values,
+            condition,
+            amounts,
+        } => runner.change(source, values, condition, amounts).await?,
     }
     runner.writer.finish().await?;
     Ok(runner.outcome)
@@ -86,6 +82,7 @@ pub async fn run(
 pub(super) struct Runner<'a> {
     pub(super) context: &'a StatementContext,
     pub(super) modify: &'a Modify,
+    plan: &'a ModifyPlan,
     scope: &'a QueryScope,
     pub(super) program: Arc<TableProgram>,
     pub(super) writer: Writer<'a>,
@@ -93,25 +90,11 @@ pub(super) struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    fn compile<'e>(&self, layout: &Layout, exprs: impl IntoIterator<Item = &'e Expr>) -> SqlResult<RowEvaluator> {
-        let exprs: Vec<&Expr> = exprs.into_iter().collect();
-        self.scope.evaluator(layout.columns(), &exprs)
-    }
-
-    /// RETURNING over the target row followed by `extra` columns of the source.
-    fn compile_returning(&self, extra: &[ColumnId]) -> SqlResult<Option<RowEvaluator>> {
-        if self.modify.returning.is_empty() {
-            return Ok(None);
-        }
-        let mut layout = row_layout(&self.program.table, &self.modify.row_columns);
-        for column in extra {
-            layout.push(*column);
-        }
-        if let Some(column) = self.modify.table_oid {
-            layout.push(column);
-        }
-        self.compile(&layout, self.modify.returning.iter().map(|(_, expr)| expr))
-            .map(Some)
+    fn returning(&self) -> Option<RowEvaluator> {
+        self.plan
+            .returning
+            .as_ref()
+            .map(|compiled| compiled.evaluator(self.scope))
     }
 
     async fn finish_row(
@@ -133,47 +116,37 @@ impl Runner<'_> {
 
     async fn insert(
         &mut self,
-        source: &Query,
-        targets: &[u16],
-        defaults: &[(u16, Expr)],
-        on_conflict: Option<&OnConflict>,
+        source: &InsertSource,
+        defaults: &CompiledExprs,
+        conflict: Option<&CompiledExprs>,
     ) -> SqlResult<()> {
-        let columns: Vec<ColumnId> = source.columns.iter().map(|column| column.id).collect();
-        let mut defaults_compiled = self.compile(&Layout::default(), defaults.iter().map(|(_, expr)| expr))?;
-        let mut returning = self.compile_returning(&[])?;
-        let mut conflict = match on_conflict.and_then(|on_conflict| on_conflict.update.as_ref()) {
-            Some(update) => Some(self.compile_conflict(update)?),
-            None => None,
+        let mut insert = Inserting {
+            defaults: defaults.evaluator(self.scope),
+            returning: self.returning(),
+            conflict: conflict.map(|compiled| compiled.evaluator(self.scope)),
         };
-        let arbiters = match on_conflict {
-            None => Arbiters::None,
-            Some(on_conflict) if on_conflict.arbiters.is_empty() => Arbiters::All,
-            Some(on_conflict) => Arbiters::Indexes(&on_conflict.arbiters),
-        };
-        let width = self.program.table.columns.len();
-        let mut rows = self.scope.run(&source.rel, &columns)?;
-        while let Some(batch) = rows.next().await {
-            for values in batch? {
-                let mut row = vec![Datum::Null; width];
-                for (at, value) in targets.iter().zip(values) {
-                    row[*at as usize] = value;
+        match source {
+            InsertSource::Values(compiled) => {
+                let mut values = compiled.evaluator(self.scope);
+                let ModifyKind::Insert { targets, .. } = &self.modify.kind else {
+                    return Ok(());
+                };
+                let width = targets.len();
+                // A row of no columns (DEFAULT VALUES) is one row all the same.
+                let count = values.len().checked_div(width).unwrap_or(1);
+                for first in (0..count).map(|row| row * width) {
+                    let mut row = Vec::with_capacity(width);
+                    for at in first..first + width {
+                        row.push(values.eval(at, &[]).await?);
+                    }
+                    self.insert_row(row, &mut insert).await?;
                 }
-                for (i, (at, _)) in defaults.iter().enumerate() {
-                    row[*at as usize] = defaults_compiled.eval(i, &[]).await?;
-                }
-                let program = self.program.clone();
-                program.generate(&mut row, &self.writer.eval_context())?;
-                program.check(&row, &self.writer.eval_context())?;
-                match self.writer.insert(&program, row.clone(), arbiters).await? {
-                    Inserted::Written(_) => self.finish_row(&mut returning, row, &[]).await?,
-                    Inserted::Conflict { key } => {
-                        if let (Some(update), Some(compiled)) = (
-                            on_conflict.and_then(|on_conflict| on_conflict.update.as_ref()),
-                            conflict.as_mut(),
-                        ) {
-                            self.update_conflicting(update, compiled, &key, row, &mut returning)
-                                .await?;
-                        }
+            }
+            InsertSource::Query(plan) => {
+                let mut rows = self.scope.run_plan(plan)?;
+                while let Some(batch) = rows.next().await {
+                    for values in batch? {
+                        self.insert_row(values, &mut insert).await?;
                     }
                 }
             }
@@ -181,18 +154,46 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// DO UPDATE over the existing row followed by the excluded one: assignments, then the condition.
-    fn compile_conflict(&self, update: &ConflictUpdate) -> SqlResult<RowEvaluator> {
-        let table = &self.program.table;
-        let layout = row_layout(table, &update.existing).concat(&row_layout(table, &update.excluded));
-        self.compile(
-            &layout,
-            update
-                .assignments
-                .iter()
-                .map(|assignment| &assignment.value)
-                .chain(&update.predicate),
-        )
+    async fn insert_row(&mut self, values: Vec<Datum>, insert: &mut Inserting) -> SqlResult<()> {
+        let ModifyKind::Insert {
+            targets,
+            defaults,
+            on_conflict,
+            ..
+        } = &self.modify.kind
+        else {
+            return Ok(());
+        };
+        let arbiters = match on_conflict {
+            None => Arbiters::None,
+            Some(on_conflict) if on_conflict.arbiters.is_empty() => Arbiters::All,
+            Some(on_conflict) => Arbiters::Indexes(&on_conflict.arbiters),
+        };
+        let mut row = vec![Datum::Null; self.program.table.columns.len()];
+        for (at, value) in targets.iter().zip(values) {
+            row[*at as usize] = value;
+        }
+        for (i, (at, _)) in defaults.iter().enumerate() {
+            row[*at as usize] = insert.defaults.eval(i, &[]).await?;
+        }
+        let program = self.program.clone();
+        program.generate(&mut row, &self.writer.eval_context())?;
+        program.check(&row, &self.writer.eval_context())?;
+        if insert.returning.is_none() && on_conflict.is_none() {
+            self.writer.insert(&program, row, arbiters).await?;
+            self.outcome.count += 1;
+            return Ok(());
+        }
+        match self.writer.insert(&program, row.clone(), arbiters).await? {
+            Inserted::Written(_) => self.finish_row(&mut insert.returning, row, &[]).await?,
+            Inserted::Conflict { key } => {
+                if let (Some(update), Some(compiled)) = (update_of(on_conflict.as_ref()), insert.conflict.as_mut()) {
+                    self.update_conflicting(update, compiled, &key, row, &mut insert.returning)
+                        .await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn update_conflicting(
@@ -251,125 +252,117 @@ impl Runner<'_> {
     /// UPDATE (with assignments) or DELETE (without) of the rows of a source.
     async fn change(
         &mut self,
-        source: &Rel,
-        row_key: ColumnId,
-        old_columns: &[(u16, ColumnId)],
-        assignments: Option<&Vec<Assignment>>,
-        recheck: Option<&Expr>,
+        source: &QueryPlan,
+        values: &CompiledExprs,
+        condition: &CompiledExprs,
+        amounts: &Amounts,
     ) -> SqlResult<()> {
-        let extra = self.source_columns(
-            old_columns,
-            assignments.map(Vec::as_slice).unwrap_or_default(),
-            recheck,
+        let (ModifyKind::Update {
             row_key,
-        );
-        let layout = {
-            let mut layout = row_layout(&self.program.table, old_columns);
-            for column in &extra {
-                layout.push(*column);
-            }
-            layout
+            old_columns,
+            recheck,
+            ..
+        }
+        | ModifyKind::Delete {
+            row_key,
+            old_columns,
+            recheck,
+            ..
+        }) = &self.modify.kind
+        else {
+            return Ok(());
         };
-        let assigned = assignments.map(Vec::as_slice).unwrap_or_default();
-        let mut values = self.compile(&layout, assigned.iter().map(|assignment| &assignment.value))?;
-        let mut condition = self.compile(&layout, recheck)?;
-        let mut returning = self.compile_returning(&extra)?;
+        let modify = self.modify;
         let parameters = self.context.parameters.clone();
         let target = Target {
             columns: old_columns,
             parameters: &parameters,
         };
         let mut read = recheck
+            .as_ref()
             .map(|recheck| derive::reads_with(recheck, target))
             .unwrap_or_default();
-        let derived = self.derive(assigned, target, &mut read);
-        let additions = derived.iter().filter_map(|derived| derived.addition.as_ref());
-        let mut amounts = self.compile(&layout, additions.map(|(_, addition)| addition.amount))?;
-
-        let columns: Vec<ColumnId> = [row_key].into_iter().chain(extra.iter().copied()).collect();
+        let derived = self.derive(assignments(modify), target, &mut read);
+        let amounts = amounts.of(&derived, self.scope)?;
         let moves = derived
             .iter()
             .any(|derived| self.program.primary_key.contains(&derived.column));
-        let wants = match assignments.is_none() || moves {
+        let is_delete = matches!(modify.kind, ModifyKind::Delete { .. });
+        let mut change = Changing {
+            derived: &derived,
+            read: &read,
+            values: values.evaluator(self.scope),
+            amounts: amounts.evaluator(self.scope),
+            condition: recheck.is_some().then(|| condition.evaluator(self.scope)),
+            returning: self.returning(),
+        };
+        let transaction = &self.context.transaction;
+        let is_plain = !transaction.reads_under_locks()
+            && !transaction.has_additions(self.program.table.id)
+            && !self.scope.is_observed();
+        if let Some(keyed) = KeyedPlan::of(source).filter(|_| is_plain) {
+            return match keyed.run(self.context).await? {
+                Some(row) => self.change_row(row, &mut change).await,
+                None => Ok(()),
+            };
+        }
+        let wants = match is_delete || moves {
             true => Wants::Part(RowPart::Row, Mode::Exclusive),
             false => Wants::Paths(target::written_paths(&derived)),
         };
         let scope = self.scope.for_target(ScanTarget {
-            row_key,
+            row_key: *row_key,
             wants,
             wait: self.context.lock_wait(),
         });
-        let mut rows = scope.run(source, &columns)?;
+        let mut rows = scope.run_plan(source)?;
         while let Some(batch) = rows.next().await {
-            for mut source_row in batch? {
-                let Some(Datum::Bytea(key)) = source_row.first().cloned() else {
-                    // An outer join's missing side: no target row.
-                    continue;
-                };
-                let others = source_row.split_off(1);
-                if self.writer.written(self.program.table.id, &key).is_some() {
-                    // PostgreSQL changes a row once in a statement, whichever source row comes first.
-                    continue;
-                }
-                let mut amount_values = Vec::new();
-                if !amounts.is_empty() {
-                    let mut whole = vec![Datum::Null; self.program.table.columns.len()];
-                    whole.extend_from_slice(&others);
-                    amount_values = amounts.eval_all(&whole).await?;
-                }
-                let is_delete = assignments.is_none();
-                let locked = self.lock_row(&key, &derived, &read, is_delete, &amount_values).await?;
-                let Some(locked) = locked else { continue };
-                let mut whole = locked.row.clone();
-                whole.extend_from_slice(&others);
-                if locked.changed && recheck.is_some() && !matches!(condition.eval(0, &whole).await?, Datum::Bool(true))
-                {
-                    continue;
-                }
-                if assignments.is_none() {
-                    let program = self.program.clone();
-                    self.writer.delete(&program, &key, &locked.row).await?;
-                    self.finish_row(&mut returning, locked.row, &others).await?;
-                    continue;
-                }
-                let new_values = values.eval_all(&whole).await?;
-                let new = self.apply(&key, locked, &derived, assigned, new_values).await?;
-                self.finish_row(&mut returning, new, &others).await?;
+            for row in batch? {
+                self.change_row(row, &mut change).await?;
             }
         }
         Ok(())
     }
 
-    /// Columns of the source beside the target's own that expressions name.
-    fn source_columns(
-        &self,
-        old_columns: &[(u16, ColumnId)],
-        assignments: &[Assignment],
-        recheck: Option<&Expr>,
-        row_key: ColumnId,
-    ) -> Vec<ColumnId> {
-        let mut extra: Vec<ColumnId> = Vec::new();
-        let produced = match &self.modify.kind {
-            ModifyKind::Update { source, .. } | ModifyKind::Delete { source, .. } => source.output_columns(),
-            ModifyKind::Insert { source, .. } => source.rel.output_columns(),
+    /// Changes or deletes the target row of one row of the source.
+    async fn change_row(&mut self, mut source_row: Vec<Datum>, change: &mut Changing<'_>) -> SqlResult<()> {
+        let is_delete = matches!(self.modify.kind, ModifyKind::Delete { .. });
+        let Some(Datum::Bytea(key)) = source_row.first().cloned() else {
+            // An outer join's missing side: no target row.
+            return Ok(());
         };
-        let own = |id: ColumnId| {
-            id == row_key
-                || old_columns
-                    .iter()
-                    .chain(&self.modify.row_columns)
-                    .any(|(_, known)| *known == id)
-                || self.modify.table_oid == Some(id)
-        };
-        let exprs = assignments.iter().map(|assignment| &assignment.value).chain(recheck);
-        for expr in exprs.chain(self.modify.returning.iter().map(|(_, expr)| expr)) {
-            for_each_column(expr, &mut |id| {
-                if !own(id) && produced.contains(&id) && !extra.contains(&id) {
-                    extra.push(id);
-                }
-            });
+        let others = source_row.split_off(1);
+        if self.writer.written(self.program.table.id, &key).is_some() {
+            // PostgreSQL changes a row once in a statement, whichever source row comes first.
+            return Ok(());
         }
-        extra
+        let mut amounts = Vec::new();
+        if !change.amounts.is_empty() {
+            let mut whole = vec![Datum::Null; self.program.table.columns.len()];
+            whole.extend_from_slice(&others);
+            amounts = change.amounts.eval_all(&whole).await?;
+        }
+        let locked = self
+            .lock_row(&key, change.derived, change.read, is_delete, &amounts)
+            .await?;
+        let Some(locked) = locked else { return Ok(()) };
+        let mut whole = locked.row.clone();
+        whole.extend_from_slice(&others);
+        if let (true, Some(condition)) = (locked.changed, &mut change.condition)
+            && !matches!(condition.eval(0, &whole).await?, Datum::Bool(true))
+        {
+            return Ok(());
+        }
+        if is_delete {
+            let program = self.program.clone();
+            self.writer.delete(&program, &key, &locked.row).await?;
+            return self.finish_row(&mut change.returning, locked.row, &others).await;
+        }
+        let values = change.values.eval_all(&whole).await?;
+        let new = self
+            .apply(&key, locked, change.derived, assignments(self.modify), values)
+            .await?;
+        self.finish_row(&mut change.returning, new, &others).await
     }
 
     /// Writes the new values of a locked row.
@@ -425,4 +418,21 @@ impl Runner<'_> {
             .await?;
         Ok(new)
     }
+}
+
+/// What an INSERT evaluates row by row.
+struct Inserting {
+    defaults: RowEvaluator,
+    returning: Option<RowEvaluator>,
+    conflict: Option<RowEvaluator>,
+}
+
+/// What an UPDATE or DELETE evaluates row by row.
+struct Changing<'a> {
+    derived: &'a [Derived<'a>],
+    read: &'a [Path],
+    values: RowEvaluator,
+    amounts: RowEvaluator,
+    condition: Option<RowEvaluator>,
+    returning: Option<RowEvaluator>,
 }

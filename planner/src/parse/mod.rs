@@ -59,6 +59,61 @@ pub fn parse(sql: &str) -> SqlResult<Vec<Parsed>> {
     Ok(statements)
 }
 
+/// Parses one statement with parameters, numbered from one, in the place of some of its literals: byte ranges in order, each
+/// of a string, of a number, or of a number with its sign.
+///
+/// # Errors
+/// As [`parse()`]; and 42601 if a range is no literal, or a parameter may not stand there.
+pub(crate) fn parse_with_parameters(sql: &str, literals: &[(usize, usize)]) -> SqlResult<Parsed> {
+    let no_literal = || crate::SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at a literal");
+    let mut tokens: Vec<TokenWithSpan> = Vec::new();
+    let mut literals = literals.iter().enumerate().peekable();
+    let lexemes: Vec<_> = lexer::tokenize(sql)?;
+    let Some(first) = lexemes.first() else {
+        return Err(no_literal());
+    };
+    let origin = first.token.span.start;
+    let (start, mut end) = (first.start, first.end);
+    let mut sign = None;
+    for lexeme in lexemes
+        .iter()
+        .take_while(|lexeme| lexeme.token.token != Token::SemiColon)
+    {
+        end = lexeme.end;
+        let mut token = shifted(&lexeme.token, origin);
+        if let Some((number, (from, to))) = literals.peek().copied() {
+            let is_sign = lexeme.start == *from && token.token == Token::Minus;
+            if is_sign {
+                sign = Some(token.span.start);
+                continue;
+            }
+            if lexeme.end == *to && (lexeme.start == *from || sign.is_some()) {
+                if !matches!(token.token, Token::Number(..) | Token::SingleQuotedString(_)) {
+                    return Err(no_literal());
+                }
+                token.token = Token::Placeholder(format!("${}", number + 1));
+                token.span.start = sign.take().unwrap_or(token.span.start);
+                literals.next();
+            }
+        }
+        if sign.is_some() {
+            return Err(no_literal());
+        }
+        tokens.push(token);
+    }
+    if literals.next().is_some() {
+        return Err(no_literal());
+    }
+    let offset = sql[..start].chars().count() as u32;
+    let text = &sql[start..end];
+    let ast = parse_one(text, tokens).map_err(|error| error.shifted(offset))?;
+    Ok(Parsed {
+        ast: Arc::new(ast),
+        text: text.into(),
+        offset,
+    })
+}
+
 /// Parses one expression: a default, a check, an index key.
 pub fn parse_expression(text: &str) -> SqlResult<sqlparser::ast::Expr> {
     let lexemes = lexer::tokenize(text)?;

@@ -99,6 +99,23 @@ impl Access {
 }
 
 impl IndexAccess {
+    /// The one primary key that the values name; `None` if no row can have it. For an access by the whole primary key,
+    /// whose columns are all in plain order.
+    pub fn primary_key(&self, index: &Index, context: &EvalContext<'_>) -> SqlResult<Option<Key>> {
+        let mut key = Vec::with_capacity(16 * self.equal.len());
+        for (program, column) in self.equal.iter().zip(&index.keys) {
+            let Some(value) = key_value(program.eval(&[], context)?, column.ty) else {
+                return Ok(None);
+            };
+            let order = KeyOrder {
+                descending: column.descending,
+                nulls_first: column.nulls_first,
+            };
+            encode_column(&mut key, &value, order);
+        }
+        Ok(Some(key.into()))
+    }
+
     fn targets(&self, table: &Relation, context: &EvalContext<'_>) -> SqlResult<Target> {
         let Some(index) = table.indexes.iter().find(|index| index.id == self.index) else {
             return Err(SqlError::new(

@@ -9,9 +9,10 @@ use storage::{Datum, Row};
 use txn::Key;
 
 use crate::SqlResult;
+use crate::catalog::Index;
 use crate::eval::{EvalContext, EvalState, Program};
 use crate::relational::QueryPlan;
-use crate::relational::access::{Access, Target};
+use crate::relational::access::{Access, IndexAccess, Target};
 use crate::relational::operators::project::ProjectPlan;
 use crate::relational::operators::scan::ScanPlan;
 use crate::relational::plan::Plan;
@@ -23,6 +24,8 @@ use crate::statement::StatementContext;
 #[derive(Clone, Copy, Debug)]
 pub struct KeyedPlan<'p> {
     scan: &'p ScanPlan,
+    access: &'p IndexAccess,
+    index: &'p Index,
     /// Output values over the scan's row; `None` if that row is the output.
     values: Option<&'p [Program]>,
 }
@@ -31,28 +34,38 @@ impl<'p> KeyedPlan<'p> {
     /// Looks whether a plan is a keyed read.
     pub fn of(plan: &'p QueryPlan) -> Option<KeyedPlan<'p>> {
         let top: &'p dyn Plan = &*plan.plan;
-        let keyed = match top.as_any().downcast_ref::<ProjectPlan>() {
+        let (scan, values) = match top.as_any().downcast_ref::<ProjectPlan>() {
             Some(project) => {
                 let scan = project.input.as_any().downcast_ref::<ScanPlan>()?;
-                let is_simple = !project.values.iter().any(Program::has_subquery);
-                is_simple.then_some(KeyedPlan {
-                    scan,
-                    values: Some(&project.values),
-                })?
+                if project.values.iter().any(Program::has_subquery) {
+                    return None;
+                }
+                (scan, Some(project.values.as_slice()))
             }
-            None => KeyedPlan {
-                scan: top.as_any().downcast_ref::<ScanPlan>()?,
-                values: None,
-            },
+            None => (top.as_any().downcast_ref::<ScanPlan>()?, None),
         };
-        let Access::Index(access) = &keyed.scan.access else {
+        let Access::Index(access) = &scan.access else {
             return None;
         };
-        let index = keyed.scan.table.indexes.iter().find(|index| index.id == access.index)?;
-        let is_whole = index.primary
-            && access.equal.len() == index.keys.len()
-            && !keyed.scan.filter.iter().any(Program::has_subquery);
-        is_whole.then_some(keyed)
+        let index = scan.table.indexes.iter().find(|index| index.id == access.index)?;
+        let is_whole =
+            index.primary && access.equal.len() == index.keys.len() && !scan.filter.iter().any(Program::has_subquery);
+        is_whole.then_some(KeyedPlan {
+            scan,
+            access,
+            index,
+            values,
+        })
+    }
+
+    /// Whether nothing in it has effects or may differ between two evaluations.
+    pub fn is_pure(&self) -> bool {
+        !self
+            .values
+            .into_iter()
+            .flatten()
+            .chain(&self.scan.filter)
+            .any(Program::is_volatile)
     }
 
     /// Table that is read.
@@ -62,10 +75,7 @@ impl<'p> KeyedPlan<'p> {
 
     /// Key of the row, or `None` if no row can qualify.
     pub fn key(&self, context: &EvalContext<'_>) -> SqlResult<Option<Key>> {
-        match self.scan.access.targets(&self.scan.table, context)? {
-            Target::Keys(keys) => Ok(keys.into_iter().next()),
-            _ => Ok(None),
-        }
+        self.access.primary_key(self.index, context)
     }
 
     /// The output row made of the stored row, if it qualifies.

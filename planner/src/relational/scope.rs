@@ -168,11 +168,20 @@ impl QueryScope {
 
     /// Plans and runs a query.
     pub fn run(&self, rel: &Rel, columns: &[ColumnId]) -> SqlResult<RowBatches> {
-        let plan = match &self.runtime.observer {
-            Some(observer) => observer.plan(rel, columns)?,
-            None => plan_query(rel, columns, &*self.runtime.session)?,
-        };
-        self.run_plan(&plan)
+        self.run_plan(&self.plan(rel, columns)?)
+    }
+
+    /// Plans a query for this scope.
+    pub(crate) fn plan(&self, rel: &Rel, columns: &[ColumnId]) -> SqlResult<QueryPlan> {
+        match &self.runtime.observer {
+            Some(observer) => observer.plan(rel, columns),
+            None => plan_query(rel, columns, &*self.runtime.session),
+        }
+    }
+
+    /// Whether somebody counts what its operators do.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.runtime.observer.is_some()
     }
 
     /// Runs a planned query. Dropping the stream stops it.

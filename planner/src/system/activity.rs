@@ -1,4 +1,4 @@
-//! What runs: pg_locks, pg_stat_activity, pg_settings, cambium.shards.
+//! What runs: pg_locks, pg_stat_activity, pg_settings, cambium.plan_cache.
 
 use std::fmt::Write as _;
 
@@ -21,9 +21,21 @@ pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) 
         }
         "pg_stat_activity" => activity(rows, context),
         "pg_settings" => settings(rows, context),
+        "plan_cache" => plan_cache(rows, context),
         _ => return false,
     }
     true
+}
+
+fn plan_cache(rows: &mut Builder, context: &SystemContext<'_>) {
+    if let Some(counts) = context.session.plan_cache() {
+        let number = |count: u64| Datum::Int8(count as i64);
+        rows.row([
+            ("hits", number(counts.hits)),
+            ("misses", number(counts.misses)),
+            ("entries", number(counts.entries)),
+        ]);
+    }
 }
 
 fn locks(rows: &mut Builder, context: &SystemContext<'_>) {

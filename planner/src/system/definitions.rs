@@ -244,4 +244,5 @@ collation_catalog:name collation_schema:name collation_name:name numeric_precisi
 numeric_precision_radix:int4 numeric_scale:int4 datetime_precision:int4 interval_type:varchar \
 interval_precision:int4 domain_default:varchar udt_catalog:name udt_schema:name udt_name:name \
 scope_catalog:name scope_schema:name scope_name:name maximum_cardinality:int4 dtd_identifier:name\n\
+cambium.plan_cache 15100 hits:int8 misses:int8 entries:int8\n\
 ";

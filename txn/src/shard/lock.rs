@@ -180,6 +180,11 @@ impl Locks {
             .any(|(other, held)| *held == table && *other != id)
     }
 
+    /// How many wait.
+    pub(crate) fn waiter_count(&self) -> usize {
+        self.sleepers.len()
+    }
+
     /// The waits-for graph of this shard.
     pub(crate) fn edges(&self) -> Vec<Wait> {
         self.table.edges()

@@ -234,6 +234,38 @@ impl Shard {
         }
     }
 
+    /// Waits until a proposal of an epoch cannot be lost unless everything that is logged on this node from now on is lost
+    /// with it (see `outbox`); with other voters, until it is applied.
+    pub(crate) async fn wait_queued(self: &Arc<Self>, epoch: Epoch, sequence: u64) -> Result<(), TxnError> {
+        if !self.group.is_alone() {
+            return self.wait_applied(epoch, sequence).await;
+        }
+        let lost = || TxnError::serialization("a commit this transaction has seen was lost with its leader");
+        let receiver = {
+            let mut core = self.core();
+            if core.epoch != epoch {
+                return Err(lost());
+            }
+            // What waits for company is sent now.
+            if sequence == core.outbox.next_sequence() {
+                self.flush(&mut core)?;
+            }
+            core.outbox.wait_queued(sequence)
+        };
+        match receiver {
+            None => Ok(()),
+            Some(receiver) => match receiver.await {
+                Ok(true) => Ok(()),
+                Ok(false) | Err(_) => Err(lost()),
+            },
+        }
+    }
+
+    /// How many wait for locks of this shard.
+    pub(crate) fn waiter_count(&self) -> usize {
+        self.core.lock().locks.waiter_count()
+    }
+
     /// Waits until nothing is on its way through the log.
     pub(crate) async fn settle(&self) {
         loop {

@@ -12,11 +12,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use consensus::OnQueued;
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::{Awaited, Core, Shard};
 use crate::TxnError;
-use crate::command::{Body, Command, TransactionId};
+use crate::command::{Body, Command, Epoch, TransactionId};
+use crate::commit::Reply;
+use crate::locks::TxnId;
 
 /// What a shard proposes next, and what it has proposed.
 #[derive(Default)]
@@ -27,6 +31,10 @@ pub(crate) struct Outbox {
     /// Who has seen the effects of what waits.
     waiters: Vec<oneshot::Sender<bool>>,
     in_flight: VecDeque<InFlight>,
+    /// Commands up to this one lie in the queue of the log writer.
+    queued: u64,
+    /// Who waits for a command to be queued.
+    queue_waiters: Vec<(u64, oneshot::Sender<bool>)>,
 }
 
 /// A body, and the transaction whose writes can be read from the family once it is applied.
@@ -83,7 +91,31 @@ impl Outbox {
     /// Nothing in flight will be applied; what waits goes with the next epoch.
     pub(super) fn begin_epoch(&mut self) -> Done {
         self.sequence = 0;
+        self.queued = 0;
+        for (_, waiter) in self.queue_waiters.drain(..) {
+            // The waiter may have given up.
+            let _ = waiter.send(false);
+        }
         self.applied(u64::MAX)
+    }
+
+    /// Commands up to this one are queued: tells who waits for that.
+    fn on_queued(&mut self, sequence: u64) {
+        self.queued = self.queued.max(sequence);
+        let queued = self.queued;
+        for (_, waiter) in self.queue_waiters.extract_if(.., |(wanted, _)| *wanted <= queued) {
+            let _ = waiter.send(true);
+        }
+    }
+
+    /// Waits for a command to be queued; `None` if it is.
+    pub(super) fn wait_queued(&mut self, sequence: u64) -> Option<oneshot::Receiver<bool>> {
+        if sequence <= self.queued {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.queue_waiters.push((sequence, sender));
+        Some(receiver)
     }
 
     /// Those who wait for a command; `None` if it is applied.
@@ -140,13 +172,39 @@ impl Shard {
         Ok(())
     }
 
+    /// What is done when a command is in the log writer's queue: whatever is queued after it, on any shard of this node, is
+    /// durable only if it is. So a vote need not wait for the disk, because the decision that counts on it comes later; and a
+    /// commit may be decided while what it has seen of others is on its way. Only for a group without other voters.
+    fn on_queued(self: &Arc<Self>, epoch: Epoch, sequence: u64, votes: SmallVec<[TxnId; 1]>) -> OnQueued {
+        let shard = Arc::downgrade(self);
+        Arc::new(move || {
+            let Some(shard) = shard.upgrade() else { return };
+            {
+                let mut core = shard.core();
+                if core.epoch != epoch {
+                    return;
+                }
+                core.outbox.on_queued(sequence);
+            }
+            for vote in &votes {
+                shard.live.reply(*vote, Reply::Voted(shard.id, true));
+            }
+        })
+    }
+
     fn send(self: &Arc<Self>, core: &mut Core, is_promised: bool) -> Result<(u64, Awaited), TxnError> {
         let outbox = &mut core.outbox;
         let sequence = outbox.next_sequence();
         let bodies = outbox.waiting.iter().map(|item| &item.body);
         let command = Command::encode(core.epoch, sequence, bodies)?;
+        let on_queued = self.group.is_alone().then(|| {
+            let votes = outbox.waiting.iter().filter_map(|item| item.body.vote()).collect();
+            self.on_queued(core.epoch, sequence, votes)
+        });
         // Under the mutex, so that the log has the order of the sequence.
-        let proposal = self.group.try_propose_in(core.epoch.term, command, is_promised)?;
+        let proposal = self
+            .group
+            .try_propose_in(core.epoch.term, command, is_promised, on_queued)?;
         outbox.sequence = sequence;
         let completed = outbox.waiting.drain(..).filter_map(|item| item.completes).collect();
         let done = Done {

@@ -15,6 +15,9 @@ use crate::command::{Timestamp, TransactionId};
 use crate::transaction::Inner;
 use crate::{IndexId, Key, TableId, TxnError};
 
+/// No transaction has this number.
+const NOBODY: TransactionId = 0;
+
 /// The newest state of a row, with what it was made from.
 pub(crate) struct NewestRow {
     pub(crate) state: RowState,
@@ -61,6 +64,24 @@ impl Shard {
         }
         self.check_snapshot(at)?;
         Ok(state.row)
+    }
+
+    /// Reads the newest state of a row without a snapshot, unless something has to be waited for (`None`). What is marked
+    /// while it is read was not answered yet, so it may come before or after.
+    pub(crate) fn read_at_once(&self, table: TableId, key: &Key) -> Result<Option<Option<Row>>, TxnError> {
+        let encoded = mvcc::row_key(table, key);
+        {
+            let core = self.core();
+            if core.locks.hides_table(table, NOBODY) || core.pending.blocks(&[table], &encoded, u64::MAX).is_some() {
+                return Ok(None);
+            }
+        }
+        let hidden_below = self.facts.clears.hidden_below(&[table], u64::MAX);
+        let state = mvcc::row_at(&self.view(), &encoded, u64::MAX, hidden_below)?;
+        if consolidation(state.chain) != Consolidation::Keep {
+            self.facts.long_chains.push(&encoded);
+        }
+        Ok(Some(state.row))
     }
 
     /// Makes sure that a scan of a range at a snapshot can begin.

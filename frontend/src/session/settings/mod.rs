@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use planner::types::Style;
 use planner::{SqlError, SqlResult, SqlState};
+use txn::Isolation;
 
 pub use table::{Context, Position, SETTINGS, Setting};
 
@@ -30,6 +31,17 @@ pub struct Values {
     pub timeouts: Timeouts,
     /// What values are printed by, parsed once per change.
     pub style: Arc<Style>,
+    /// How transactions begin that do not say it themselves.
+    pub defaults: TransactionDefaults,
+}
+
+/// How transactions begin that do not say it themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionDefaults {
+    /// default_transaction_isolation
+    pub isolation: Isolation,
+    /// default_transaction_read_only
+    pub is_read_only: bool,
 }
 
 /// Settings in milliseconds that the connection acts on; `None` is never.
@@ -41,7 +53,19 @@ pub struct Timeouts {
     pub idle_in_transaction: Option<Duration>,
     /// idle_session_timeout
     pub idle_session: Option<Duration>,
+    /// lock_timeout
+    pub lock: Option<Duration>,
 }
+
+/// Settings that change no statement's meaning, only how it is watched or reported.
+const MEANINGLESS: [&str; 6] = [
+    "application_name",
+    "client_min_messages",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "lock_timeout",
+    "statement_timeout",
+];
 
 /// How long a change lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +124,36 @@ impl Values {
             statement: timeout("statement_timeout"),
             idle_in_transaction: timeout("idle_in_transaction_session_timeout"),
             idle_session: timeout("idle_session_timeout"),
+            lock: timeout("lock_timeout"),
         };
+        let default = |name: &str| table::find(name).map_or("", |position| self.get(position));
+        self.defaults = TransactionDefaults {
+            isolation: isolation(default("default_transaction_isolation")),
+            is_read_only: default("default_transaction_read_only") == "on",
+        };
+    }
+
+    /// Everything that differs from the defaults and may change what a statement means, as a text.
+    pub fn meaning(&self) -> String {
+        let mut known: Vec<_> = self.known.iter().collect();
+        known.sort();
+        let mut text = String::new();
+        for (position, value) in known {
+            let name = SETTINGS[*position].name;
+            if !MEANINGLESS.contains(&name) {
+                text.extend([name, "=", value, "\n"]);
+            }
+        }
+        text
+    }
+}
+
+/// An isolation level by its name.
+pub fn isolation(name: &str) -> Isolation {
+    match name {
+        "serializable" => Isolation::Serializable,
+        "repeatable read" => Isolation::RepeatableRead,
+        _ => Isolation::ReadCommitted,
     }
 }
 
