@@ -306,7 +306,7 @@ impl Planner {
         });
         let transaction = planner.node.begin(TransactionOptions::default());
         transaction.begin_statement(true).await?;
-        if registry::load(&transaction, 0).await?.databases.is_empty() {
+        if registry::load(&transaction, 0, None).await?.databases.is_empty() {
             registry::bootstrap(&transaction)?;
             transaction.commit().await?;
         } else {
@@ -340,7 +340,8 @@ impl Planner {
             ..TransactionOptions::default()
         });
         transaction.begin_statement(true).await?;
-        let catalog = Arc::new(registry::load(&transaction, newest).await?);
+        let known = self.catalog.lock().clone();
+        let catalog = Arc::new(registry::load(&transaction, newest, known.as_deref()).await?);
         transaction.rollback().await;
         self.catalog.rcu(|known| match known {
             Some(known) if known.version >= catalog.version => Some(known.clone()),
@@ -363,7 +364,8 @@ impl Planner {
     pub async fn catalog_within(&self, transaction: &Transaction) -> SqlResult<Arc<Catalog>> {
         let version = *self.node.registry_version().borrow();
         transaction.next_command();
-        Ok(Arc::new(registry::load(transaction, version).await?))
+        let known = self.catalog.lock().clone();
+        Ok(Arc::new(registry::load(transaction, version, known.as_deref()).await?))
     }
 
     /// Binds a statement: SELECT, DML, DDL, EXPLAIN. Transaction control, SET/SHOW, PREPARE/EXECUTE, cursors and COPY are the

@@ -1,6 +1,7 @@
 //! Runs `.slt` files against a PostgreSQL port, each in a database of its own.
 
 mod connection;
+mod record;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use sqllogictest::Runner;
+use sqllogictest::{AsyncDB, Runner};
 
 use crate::connection::{Connection, Server};
 
@@ -31,6 +32,9 @@ struct Options {
     /// Files at once.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Write the server's answers into the files instead of checking them: for a PostgreSQL 15.
+    #[arg(long)]
+    record: bool,
     /// Files, or folders that hold them.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
@@ -52,6 +56,7 @@ async fn main() -> Result<ExitCode> {
     });
     let next = Arc::new(AtomicUsize::new(0));
     let files = Arc::new(files);
+    let is_recording = options.record;
     let mut workers = Vec::new();
     for _ in 0..options.jobs.max(1) {
         let (server, files, next) = (server.clone(), files.clone(), next.clone());
@@ -60,8 +65,8 @@ async fn main() -> Result<ExitCode> {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(file) = files.get(index) else { return failed };
-                if let Err(error) = run_file(&server, file, index).await {
-                    println!("FAILED {}\n{error:?}\n", file.display());
+                if let Err(error) = run_file(&server, file, index, is_recording).await {
+                    println!("FAILED {}\n{error:#}\n", file.display());
                     failed += 1;
                 }
             }
@@ -91,10 +96,18 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// Runs one file in a fresh database, which is dropped afterwards.
-async fn run_file(server: &Arc<Server>, file: &Path, index: usize) -> Result<()> {
+async fn run_file(server: &Arc<Server>, file: &Path, index: usize, is_recording: bool) -> Result<()> {
     let database = format!("slt_{}_{index}", std::process::id());
     let admin = server.connect(&server.database).await?;
     admin.execute(&format!("CREATE DATABASE {database}")).await?;
+    if is_recording {
+        let mut connection = server.connect(&database).await?;
+        let result = record::record(&mut connection, file).await;
+        connection.shutdown().await;
+        drop(connection);
+        admin.execute(&format!("DROP DATABASE {database} WITH (FORCE)")).await?;
+        return result;
+    }
     let result = {
         let (server, database) = (server.clone(), database.clone());
         let mut runner = Runner::new(move || {

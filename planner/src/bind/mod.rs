@@ -42,7 +42,7 @@ mod polymorphic;
 mod position;
 mod prune;
 mod query;
-mod same;
+pub(crate) mod same;
 mod scope;
 mod select;
 mod setop;

@@ -7,12 +7,12 @@ use storage::Datum;
 use crate::bound::{AggregateCall, Expr, ExprKind, SortKey, Subscript};
 
 /// Whether two expressions are written alike.
-pub(super) fn same(a: &Expr, b: &Expr) -> bool {
+pub(crate) fn same(a: &Expr, b: &Expr) -> bool {
     a.ty == b.ty && same_kind(&a.kind, &b.kind)
 }
 
 /// As [`same`], but a column that was only relabelled (varchar as text) is still itself.
-pub(super) fn same_value(a: &Expr, b: &Expr) -> bool {
+pub(crate) fn same_value(a: &Expr, b: &Expr) -> bool {
     match (&a.kind, &b.kind) {
         (ExprKind::Column(a), ExprKind::Column(b)) => a == b,
         (ExprKind::Literal(_) | ExprKind::Coerce { .. } | ExprKind::ConvertIo(_), _) => same(a, b),

@@ -38,7 +38,7 @@ pub const FIRST_DATABASE: u32 = 5;
 pub const TEMPORARY_PREFIX: &str = "pg_temp_";
 
 /// Everything that exists, at one registry version.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// Commit timestamp of the newest registry change in it.
     pub version: u64,
@@ -58,6 +58,8 @@ pub struct Catalog {
     pub temporary: HashMap<i32, u32>,
     /// Table → tables with a foreign key on it (themselves included).
     pub referencing: HashMap<u32, Vec<u32>>,
+    /// Stored text of each relation: what did not change is not decoded again.
+    pub(crate) texts: HashMap<u32, Arc<str>>,
 }
 
 /// A database.

@@ -3,7 +3,7 @@
 //! One table, [`REGISTRY`]; its key is a kind byte and the object's OID, its one column the object as JSON. JSON because
 //! objects grow members between versions of the product, and a registry is small.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -141,13 +141,25 @@ pub fn bootstrap(transaction: &Transaction) -> SqlResult<()> {
 
 /// Reads the registry at the transaction's snapshot, its own writes included, and builds the catalog.
 ///
+/// `known` is an earlier catalog: what did not change since is not decoded again.
+///
 /// # Errors
 /// XX001 when a row cannot be decoded; what the scan reports.
-pub async fn load(transaction: &Transaction, version: u64) -> SqlResult<Catalog> {
-    let mut catalog = Catalog {
-        version,
-        ..Catalog::default()
-    };
+pub async fn load(transaction: &Transaction, version: u64, known: Option<&Catalog>) -> SqlResult<Catalog> {
+    let mut catalog = Catalog::clone(&SYSTEM);
+    catalog.version = version;
+    let mut rows = transaction.scan(REGISTRY, KeyRange::default(), false);
+    while let Some(batch) = rows.next().await {
+        for (key, row) in batch? {
+            decode(&mut catalog, &key, &row, known)?;
+        }
+    }
+    Ok(catalog)
+}
+
+/// What every catalog holds: the system schemas and their relations.
+static SYSTEM: LazyLock<Catalog> = LazyLock::new(|| {
+    let mut catalog = Catalog::default();
     for (id, name) in [
         (PG_CATALOG, "pg_catalog"),
         (PG_TOAST, "pg_toast"),
@@ -168,16 +180,11 @@ pub async fn load(transaction: &Transaction, version: u64) -> SqlResult<Catalog>
     for relation in system::relations() {
         catalog.add(relation.clone());
     }
-    let mut rows = transaction.scan(REGISTRY, KeyRange::default(), false);
-    while let Some(batch) = rows.next().await {
-        for (key, row) in batch? {
-            decode(&mut catalog, &key, &row)?;
-        }
-    }
-    Ok(catalog)
-}
+    catalog
+});
 
-fn decode(catalog: &mut Catalog, key: &[u8], row: &Row) -> SqlResult<()> {
+/// Adds an object; a relation whose text `known` has already is taken from there.
+fn decode(catalog: &mut Catalog, key: &[u8], row: &Row, known: Option<&Catalog>) -> SqlResult<()> {
     let Some(Datum::Text(json)) = row.first() else {
         return Err(SqlError::new(SqlState::DATA_CORRUPTED, "a registry row has no value"));
     };
@@ -198,7 +205,19 @@ fn decode(catalog: &mut Catalog, key: &[u8], row: &Row) -> SqlResult<()> {
             let schema: Schema = object(json)?;
             catalog.add_schema(schema);
         }
-        Some(kind) if *kind == Kind::Relation as u8 => catalog.add(Arc::new(object(json)?)),
+        Some(kind) if *kind == Kind::Relation as u8 => {
+            let id = key.get(1..5).and_then(|id| id.try_into().ok()).map(u32::from_be_bytes);
+            let same = id.zip(known).and_then(|(id, known)| {
+                let text = known.texts.get(&id).filter(|text| ***text == **json)?;
+                Some((text.clone(), known.relations.get(&id)?.clone()))
+            });
+            let (text, relation) = match same {
+                Some(same) => same,
+                None => (json.clone(), Arc::new(object(json)?)),
+            };
+            catalog.texts.insert(relation.id, text);
+            catalog.add(relation);
+        }
         Some(kind) if *kind == Kind::Role as u8 => {
             let role: Role = object(json)?;
             catalog.roles.insert(role.id, role);

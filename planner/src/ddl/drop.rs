@@ -225,9 +225,20 @@ impl Ddl<'_> {
     fn dependents(&self, relation: &Arc<Relation>, doomed: &[Arc<Relation>]) -> SqlResult<Vec<Dependent>> {
         let is_doomed = |id: u32| doomed.iter().any(|other| other.id == id);
         let mut found = Vec::new();
+        let database = |relation: &Relation| {
+            self.catalog()
+                .schemas
+                .get(&relation.schema)
+                .map(|schema| schema.database)
+        };
+        let own = database(relation);
         for other in self.catalog().relations.values().filter(|other| !is_doomed(other.id)) {
+            // Nothing reaches into another database.
+            if other.kind != RelationKind::System && database(other) != own {
+                continue;
+            }
             match other.kind {
-                RelationKind::View if self.view_uses(other, relation.id)? => found.push(Dependent::View(other.clone())),
+                RelationKind::View if self.view_uses(other, relation)? => found.push(Dependent::View(other.clone())),
                 RelationKind::Table => {
                     for constraint in &other.constraints {
                         if matches!(constraint.kind, ConstraintKind::Foreign { table, .. } if table == relation.id) {
@@ -250,9 +261,13 @@ impl Ddl<'_> {
     }
 
     /// Whether a view's query names a relation. A view's text is qualified, so parsing it is enough.
-    fn view_uses(&self, view: &Relation, relation: u32) -> SqlResult<bool> {
+    fn view_uses(&self, view: &Relation, relation: &Relation) -> SqlResult<bool> {
         let Some(text) = &view.view else { return Ok(false) };
-        Ok(stored::relations_of(self.catalog(), &*self.context.session, text)?.contains(&relation))
+        // Most views do not even hold the word.
+        if !relation.name.contains('"') && !text.contains(&relation.name) {
+            return Ok(false);
+        }
+        Ok(stored::relations_of(self.catalog(), &*self.context.session, text)?.contains(&relation.id))
     }
 
     async fn drop_indexes(&self, names: &[ObjectName], if_exists: bool) -> SqlResult<()> {

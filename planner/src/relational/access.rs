@@ -35,26 +35,30 @@ pub struct IndexAccess {
     pub upper: Option<(Program, Comparison)>,
     /// Which of the scan's conditions these are, by position.
     pub conditions: Vec<usize>,
+    /// Only values that are not NULL, of the key behind the equal ones.
+    pub not_null: bool,
     /// Read from the end.
     pub reverse: bool,
+    /// Somebody relies on the index's order.
+    pub ordered: bool,
 }
 
 /// What an access path means for given values.
 pub enum Target {
     /// No row can qualify.
     Nothing,
-    /// Rows of a range of primary keys.
-    Range(KeyRange),
+    /// Rows of ranges of primary keys, in the order in which they are read.
+    Ranges(Vec<KeyRange>),
     /// Rows by primary key.
     Keys(Vec<Key>),
-    /// Rows by a range of index values.
-    IndexRange {
+    /// Rows by ranges of index values, in the order in which they are read.
+    IndexRanges {
         /// Index.
         index: IndexId,
         /// Whether it is sharded by value.
         global: bool,
-        /// Range of encoded values.
-        range: KeyRange,
+        /// Ranges of encoded values.
+        ranges: Vec<KeyRange>,
     },
 }
 
@@ -89,10 +93,20 @@ pub fn key_value(value: Datum, ty: Type) -> Option<Datum> {
 }
 
 impl Access {
+    /// Whether rows are read from the end.
+    pub fn is_reverse(&self) -> bool {
+        matches!(self, Access::Index(access) if access.reverse)
+    }
+
+    /// Whether somebody relies on the order of the rows.
+    pub fn is_ordered(&self) -> bool {
+        matches!(self, Access::Index(access) if access.ordered)
+    }
+
     /// The rows to read, for the values that the programs have now.
     pub fn targets(&self, table: &Relation, context: &EvalContext<'_>) -> SqlResult<Target> {
         match self {
-            Access::Full => Ok(Target::Range(KeyRange::default())),
+            Access::Full => Ok(Target::Ranges(vec![KeyRange::default()])),
             Access::Index(access) => access.targets(table, context),
         }
     }
@@ -138,12 +152,12 @@ impl IndexAccess {
         let Some(key) = index
             .keys
             .get(position)
-            .filter(|_| self.lower.is_some() || self.upper.is_some())
+            .filter(|_| self.lower.is_some() || self.upper.is_some() || self.not_null)
         else {
             if index.primary && position == index.keys.len() {
                 return Ok(Target::Keys(vec![prefix.into()]));
             }
-            return Ok(target(index, prefix_range(prefix)));
+            return Ok(target(index, vec![prefix_range(prefix)]));
         };
         // NULL never satisfies a comparison, so the column's NULLs are outside of the range whichever end they are at.
         let mut null = prefix.clone();
@@ -182,7 +196,7 @@ impl IndexAccess {
                 range.to = lesser(range.to, to.map(Into::into));
             }
         }
-        Ok(target(index, range))
+        Ok(target(index, vec![range]))
     }
 
     fn any_targets(&self, index: &Index, orders: &[KeyOrder], prefix: Vec<u8>, array: &Datum) -> SqlResult<Target> {
@@ -190,6 +204,7 @@ impl IndexAccess {
             return Ok(Target::Nothing);
         };
         let position = self.equal.len();
+        let completes = index.primary && position + 1 == index.keys.len();
         let mut keys = std::collections::BTreeSet::new();
         for element in &array.elements {
             if let Some(value) = key_value(element.clone(), index.keys[position].ty) {
@@ -200,19 +215,25 @@ impl IndexAccess {
         }
         Ok(if keys.is_empty() {
             Target::Nothing
-        } else {
+        } else if completes {
             Target::Keys(keys.into_iter().collect())
+        } else {
+            let mut ranges: Vec<KeyRange> = keys.into_iter().map(|key| prefix_range(key.to_vec())).collect();
+            if self.reverse {
+                ranges.reverse();
+            }
+            target(index, ranges)
         })
     }
 }
 
-fn target(index: &Index, range: KeyRange) -> Target {
+fn target(index: &Index, ranges: Vec<KeyRange>) -> Target {
     match index.primary {
-        true => Target::Range(range),
-        false => Target::IndexRange {
+        true => Target::Ranges(ranges),
+        false => Target::IndexRanges {
             index: index.id,
             global: index.unique,
-            range,
+            ranges,
         },
     }
 }

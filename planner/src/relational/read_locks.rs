@@ -102,7 +102,7 @@ impl ReadLocks {
         let keys = match target {
             Target::Nothing => return Ok(()),
             Target::Keys(keys) => Some(keys.as_slice()),
-            Target::Range(_) | Target::IndexRange { .. } => None,
+            Target::Ranges(_) | Target::IndexRanges { .. } => None,
         };
         self.source
             .settle_additions(self.table, keys, &self.paths, self.wait)
@@ -116,9 +116,15 @@ impl ReadLocks {
     pub async fn lock_predicate(&self, plan: &ScanPlan, target: &Target) -> SqlResult<()> {
         let requests = match target {
             Target::Nothing | Target::Keys(_) => return Ok(()),
-            Target::Range(range) if is_bounded(range) => self.interval(plan, primary_key(plan), false, range),
-            Target::Range(_) => self.all_rows(),
-            Target::IndexRange { index, global, range } => self.interval(plan, *index, *global, range),
+            Target::Ranges(ranges) if ranges.iter().all(is_bounded) => {
+                let interval = |range| self.interval(plan, primary_key(plan), false, range);
+                ranges.iter().flat_map(interval).collect()
+            }
+            Target::Ranges(_) => self.all_rows(),
+            Target::IndexRanges { index, global, ranges } => {
+                let interval = |range| self.interval(plan, *index, *global, range);
+                ranges.iter().flat_map(interval).collect()
+            }
         };
         self.source.lock(requests, self.wait).await?;
         Ok(())

@@ -1,8 +1,8 @@
 //! Assignments: SET of UPDATE and of ON CONFLICT DO UPDATE.
 //!
 //! A subscripted target (`doc['a'] = v`, `list[2] = v`) becomes a new value of the whole column: a call over the old one of
-//! `jsonb_subscript_set(jsonb, text[], jsonb, boolean)`, `array_subscript_set(anyarray, integer[], anyelement)` or
-//! `array_slice_set(anyarray, integer[], integer[], anyarray)`.
+//! `jsonb_subscript_set(jsonb, text[], jsonb, boolean)`, `"array set element"(anyarray, integer[], anyelement)` or
+//! `"array set slice"(anyarray, integer[], integer[], anyarray)`.
 
 use sqlparser::ast as sql;
 use sqlparser::ast::{AssignmentTarget, ObjectNamePart};
@@ -383,12 +383,12 @@ impl Binder<'_> {
         };
         let mut result = if slice {
             self.call_function(
-                "array_slice_set",
+                "array set slice",
                 vec![base, numbers(lower), numbers(upper), value],
                 place.at,
             )?
         } else {
-            self.call_function("array_subscript_set", vec![base, numbers(upper), value], place.at)?
+            self.call_function("array set element", vec![base, numbers(upper), value], place.at)?
         };
         result.ty = place.ty;
         Ok(result)

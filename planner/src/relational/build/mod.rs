@@ -5,6 +5,7 @@ mod aggregate;
 pub(crate) mod describe;
 mod expressions;
 mod join;
+mod keys;
 mod scan;
 mod window;
 
@@ -365,6 +366,9 @@ impl<'a> Builder<'a> {
         needed: &Needed,
         scope: &mut OuterScope,
     ) -> Built {
+        if let Some(plan) = self.ordered(input, keys, top.is_some(), needed, scope)? {
+            return plan;
+        }
         let mut needed = needed.clone();
         keys.iter().for_each(|key| needed.extend(key.expr.columns()));
         let input = self.build(input, &needed, scope)?;

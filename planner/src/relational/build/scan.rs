@@ -9,6 +9,7 @@ use crate::SqlResult;
 use crate::bound::{Expr, Scan};
 use crate::catalog::Relation;
 use crate::eval::{Layout, OuterScope};
+use crate::relational::access::Access;
 use crate::relational::operators::scan::ScanPlan;
 use crate::relational::operators::system_scan::SystemScanPlan;
 
@@ -46,6 +47,18 @@ impl Stored {
 impl Builder<'_> {
     pub(super) fn scan(&mut self, scan: &Scan, conjuncts: &[Expr], needed: &Needed, scope: &mut OuterScope) -> Built {
         let access = self.choose_access(scan, conjuncts, scope)?;
+        self.scan_by(scan, conjuncts, access, needed, scope)
+    }
+
+    /// A scan by a chosen access path.
+    pub(super) fn scan_by(
+        &mut self,
+        scan: &Scan,
+        conjuncts: &[Expr],
+        access: Access,
+        needed: &Needed,
+        scope: &mut OuterScope,
+    ) -> Built {
         let Stored { layout, slots, output } = Stored::of(scan, needed);
         let missing = self.missing_values(&scan.table)?;
         let mut expressions = self.expressions(&layout, scope);

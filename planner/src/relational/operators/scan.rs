@@ -1,5 +1,6 @@
 //! Scan of a stored table: by range of its key, by single keys, or through an index; filters before it copies.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use storage::{Datum, Row};
 use txn::transaction::{EntryStream, RowStream};
-use txn::{Key, LockWait};
+use txn::{IndexId, Key, KeyRange, LockWait};
 
 use crate::SqlResult;
 use crate::bound::{ColumnId, RelationRef};
@@ -22,6 +23,7 @@ use crate::relational::plan::{Operator, Plan};
 use crate::relational::read_locks::{ReadLocks, is_bounded};
 use crate::relational::read_paths::QueryReads;
 use crate::relational::runtime::{Frame, Runtime};
+use crate::relational::source::RowSource;
 
 /// A compiled scan.
 #[derive(Debug)]
@@ -91,14 +93,32 @@ struct ScanOperator {
 
 enum State {
     Closed,
-    Rows(RowStream),
+    /// A range of rows, and the ranges after it.
+    Rows(RowStream, std::vec::IntoIter<KeyRange>),
     /// Rows that are locked one by one: of these only the keys are used.
-    Candidates(RowStream),
+    Candidates(RowStream, std::vec::IntoIter<KeyRange>),
     /// Single keys, still to be read.
     Keys(std::vec::IntoIter<Key>),
-    Entries(EntryStream),
+    Entries(Entries),
     Done,
 }
+
+/// Entries of an index.
+struct Entries {
+    index: IndexId,
+    global: bool,
+    stream: EntryStream,
+    rest: std::vec::IntoIter<KeyRange>,
+    /// Whether it was looked at how many there are.
+    is_counted: bool,
+    /// Entries read while they were counted.
+    early: VecDeque<Vec<Key>>,
+}
+
+/// Entries beyond which an index is left for the table: fetching so many rows one by one is slower than reading all.
+const ENTRIES_MAX: usize = 4096;
+/// Rows wanted up to which nobody counts the entries: few will be read.
+const FEW_ROWS: usize = 256;
 
 #[async_trait]
 impl Operator for ScanOperator {
@@ -145,26 +165,35 @@ impl ScanOperator {
         if let State::Closed = self.state {
             self.state = self.start().await?;
         }
+        self.count_entries(rows_max).await?;
         let table = self.plan.table.id;
+        let reverse = self.plan.access.is_reverse();
         let source = self.evaluator.runtime.source.clone();
         let keys = match &mut self.state {
             State::Closed | State::Done => None,
-            State::Rows(stream) => match stream.next().await.transpose()? {
-                Some(rows) => return Ok(Some(rows)),
-                None => None,
+            State::Rows(stream, rest) => loop {
+                if let Some(rows) = stream.next().await.transpose()? {
+                    return Ok(Some(rows));
+                }
+                match rest.next() {
+                    Some(range) => *stream = source.scan(table, range, reverse),
+                    None => break None,
+                }
             },
-            State::Candidates(stream) => {
-                let rows = stream.next().await.transpose()?;
-                rows.map(|rows| rows.into_iter().map(|(key, _)| key).collect())
-            }
+            State::Candidates(stream, rest) => loop {
+                if let Some(rows) = stream.next().await.transpose()? {
+                    break Some(rows.into_iter().map(|(key, _)| key).collect());
+                }
+                match rest.next() {
+                    Some(range) => *stream = source.scan(table, range, reverse),
+                    None => break None,
+                }
+            },
             State::Keys(keys) => {
                 let next: Vec<Key> = keys.take(rows_max.min(KEYS_PER_FETCH)).collect();
                 (!next.is_empty()).then_some(next)
             }
-            State::Entries(entries) => {
-                let entries = entries.next().await.transpose()?;
-                entries.map(|entries| entries.into_iter().map(|(_, key)| key).collect())
-            }
+            State::Entries(entries) => entries.next(&*source, &self.plan).await?,
         };
         let Some(mut keys) = keys else {
             self.state = State::Done;
@@ -205,15 +234,61 @@ impl ScanOperator {
         let is_locked = self.locks.is_some();
         Ok(match targets {
             Target::Nothing => State::Done,
-            Target::Range(range) if is_locked && is_bounded(&range) => {
-                State::Candidates(runtime.source.scan(plan.table.id, range, false))
+            Target::Ranges(ranges) => {
+                let is_candidates = is_locked && ranges.iter().all(is_bounded);
+                let mut rest = ranges.into_iter();
+                let reverse = plan.access.is_reverse();
+                match rest
+                    .next()
+                    .map(|range| runtime.source.scan(plan.table.id, range, reverse))
+                {
+                    Some(stream) if is_candidates => State::Candidates(stream, rest),
+                    Some(stream) => State::Rows(stream, rest),
+                    None => State::Done,
+                }
             }
-            Target::Range(range) => State::Rows(runtime.source.scan(plan.table.id, range, false)),
             Target::Keys(keys) => State::Keys(keys.into_iter()),
-            Target::IndexRange { index, global, range } => {
-                State::Entries(runtime.source.scan_index(plan.table.id, index, global, range, false))
+            Target::IndexRanges { index, global, ranges } => {
+                let mut rest = ranges.into_iter();
+                let reverse = plan.access.is_reverse();
+                match rest.next() {
+                    Some(range) => State::Entries(Entries {
+                        index,
+                        global,
+                        stream: runtime.source.scan_index(plan.table.id, index, global, range, reverse),
+                        rest,
+                        // Under locks only the rows that the index names are locked, and so only those may be read.
+                        is_counted: is_locked || plan.access.is_ordered(),
+                        early: VecDeque::new(),
+                    }),
+                    None => State::Done,
+                }
             }
         })
+    }
+
+    /// Where many rows are wanted, looks how many an index names before they are fetched; too many, and the table is read.
+    async fn count_entries(&mut self, rows_max: usize) -> SqlResult<()> {
+        let State::Entries(entries) = &mut self.state else {
+            return Ok(());
+        };
+        if std::mem::replace(&mut entries.is_counted, true) || rows_max <= FEW_ROWS {
+            return Ok(());
+        }
+        let source = self.evaluator.runtime.source.clone();
+        let mut count = 0;
+        let mut early = VecDeque::new();
+        while let Some(keys) = entries.next(&*source, &self.plan).await? {
+            count += keys.len();
+            early.push_back(keys);
+            if count > ENTRIES_MAX {
+                let whole = source.scan(self.plan.table.id, KeyRange::default(), false);
+                self.state = State::Rows(whole, Vec::new().into_iter());
+                return Ok(());
+            }
+        }
+        entries.early = early;
+        Ok(())
     }
 
     fn read_locks(&self) -> ReadLocks {
@@ -226,6 +301,23 @@ impl ScanOperator {
             .and_then(|row_key| targets.iter().find(|target| target.row_key == row_key));
         let wait = LockWait::Wait(lock_timeout(runtime));
         ReadLocks::new(runtime.source.clone(), &self.plan, reads.as_deref(), target, wait)
+    }
+}
+
+impl Entries {
+    /// The keys of the next rows.
+    async fn next(&mut self, source: &dyn RowSource, plan: &ScanPlan) -> SqlResult<Option<Vec<Key>>> {
+        if let Some(keys) = self.early.pop_front() {
+            return Ok(Some(keys));
+        }
+        loop {
+            if let Some(entries) = self.stream.next().await.transpose()? {
+                return Ok(Some(entries.into_iter().map(|(_, key)| key).collect()));
+            }
+            let Some(range) = self.rest.next() else { return Ok(None) };
+            let reverse = plan.access.is_reverse();
+            self.stream = source.scan_index(plan.table.id, self.index, self.global, range, reverse);
+        }
     }
 }
 

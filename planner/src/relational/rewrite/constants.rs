@@ -35,16 +35,30 @@ pub(crate) fn fold(expr: &mut Expr, session: &dyn SessionView) -> SqlResult<()> 
         // These decide which of their operands are looked at at all.
         ExprKind::Case { .. } => return fold_case(expr, session),
         ExprKind::Coalesce(_) => return fold_coalesce(expr, session),
+        ExprKind::And(operands) => {
+            if fold_junction(operands, false, session)? {
+                expr.kind = ExprKind::Literal(Datum::Bool(false));
+                return Ok(());
+            }
+        }
+        ExprKind::Or(operands) => {
+            if fold_junction(operands, true, session)? {
+                expr.kind = ExprKind::Literal(Datum::Bool(true));
+                return Ok(());
+            }
+        }
         ExprKind::Subquery(subquery) => fold_rel(&mut subquery.rel, session)?,
         _ => {}
     }
-    let mut result = Ok(());
-    for_each_child_mut(expr, &mut |child| {
-        if result.is_ok() {
-            result = fold(child, session);
-        }
-    });
-    result?;
+    if !matches!(expr.kind, ExprKind::And(_) | ExprKind::Or(_)) {
+        let mut result = Ok(());
+        for_each_child_mut(expr, &mut |child| {
+            if result.is_ok() {
+                result = fold(child, session);
+            }
+        });
+        result?;
+    }
     let ty = expr.ty;
     let folded = match &mut expr.kind {
         ExprKind::And(operands) => junction(operands, false),
@@ -94,6 +108,17 @@ pub(crate) fn fold(expr: &mut Expr, session: &dyn SessionView) -> SqlResult<()> 
         expr.kind = ExprKind::Literal(value);
     }
     Ok(())
+}
+
+/// Folds the operands of AND or OR from left to right; `true` at the first that decides: those behind it are not looked at.
+fn fold_junction(operands: &mut [Expr], decisive: bool, session: &dyn SessionView) -> SqlResult<bool> {
+    for operand in operands {
+        fold(operand, session)?;
+        if matches!(operand.kind, ExprKind::Literal(Datum::Bool(value)) if value == decisive) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn is_literal(expr: &Expr) -> bool {
