@@ -340,7 +340,7 @@ impl Planner {
             ..TransactionOptions::default()
         });
         transaction.begin_statement(true).await?;
-        let known = self.catalog.lock().clone();
+        let known = self.catalog.load_full();
         let catalog = Arc::new(registry::load(&transaction, newest, known.as_deref()).await?);
         transaction.rollback().await;
         self.catalog.rcu(|known| match known {
@@ -364,7 +364,7 @@ impl Planner {
     pub async fn catalog_within(&self, transaction: &Transaction) -> SqlResult<Arc<Catalog>> {
         let version = *self.node.registry_version().borrow();
         transaction.next_command();
-        let known = self.catalog.lock().clone();
+        let known = self.catalog.load_full();
         Ok(Arc::new(registry::load(transaction, version, known.as_deref()).await?))
     }
 
