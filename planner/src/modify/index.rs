@@ -1,5 +1,7 @@
 //! Index entries: the encoded value a row has in an index.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use storage::Datum;
 use storage::key::{KeyOrder, encode_columns};
@@ -7,7 +9,8 @@ use storage::key::{KeyOrder, encode_columns};
 use crate::catalog::Index;
 use crate::eval::EvalContext;
 use crate::modify::program::IndexProgram;
-use crate::{SqlError, SqlResult};
+use crate::types::oid;
+use crate::{SqlError, SqlResult, Type};
 
 /// The value of a row in an index.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,5 +61,21 @@ pub fn encode(index: &Index, values: &[Datum]) -> SqlResult<Bytes> {
             nulls_first: key.nulls_first,
         })
         .collect();
+    let values: Vec<Cow<'_, Datum>> = values
+        .iter()
+        .zip(&index.keys)
+        .map(|(value, key)| as_key(value, key.ty))
+        .collect();
+    let values = values.iter().map(|value| &**value);
     encode_columns(values, &orders).map(Bytes::from).map_err(SqlError::from)
+}
+
+/// A value of a column as keys hold it: bpchar without the trailing blanks that its order and equality ignore.
+pub fn as_key(value: &Datum, ty: Type) -> Cow<'_, Datum> {
+    match value {
+        Datum::Text(text) if ty.oid == oid::BPCHAR && text.ends_with(' ') => {
+            Cow::Owned(Datum::text(text.trim_end_matches(' ')))
+        }
+        _ => Cow::Borrowed(value),
+    }
 }

@@ -14,7 +14,7 @@ use storage::{Action, Datum, Path, PathOp, Row, Step};
 use txn::{AddIncrement, Key, LockName, LockRequest, Mode, RowPart, RowWrite};
 
 use super::foreign_key::ForeignKeyQueue;
-use super::index::{self, Entry};
+use super::index::{self, Entry, as_key};
 use super::program::TableProgram;
 use super::violation;
 use crate::catalog::{Index, Relation};
@@ -394,9 +394,17 @@ impl Arbiters<'_> {
 /// # Errors
 /// 54000 for a key that is too long.
 pub fn primary_key(program: &TableProgram, row: &[Datum]) -> SqlResult<Key> {
-    let values = program.primary_key.iter().map(|at| &row[*at as usize]);
-    let orders = vec![KeyOrder::default(); program.primary_key.len()];
-    Ok(Bytes::from(encode_columns(values, &orders)?))
+    let values: Vec<_> = program
+        .primary_key
+        .iter()
+        .map(|at| (&row[usize::from(*at)], &program.table.columns[usize::from(*at)]))
+        .map(|(value, column)| as_key(value, column.ty))
+        .collect();
+    let orders = vec![KeyOrder::default(); values.len()];
+    Ok(Bytes::from(encode_columns(
+        values.iter().map(|value| &**value),
+        &orders,
+    )?))
 }
 
 /// A lock on a part of a row.
