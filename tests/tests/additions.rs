@@ -236,6 +236,35 @@ async fn savepoints_and_additions() -> Result<()> {
     Ok(())
 }
 
+/// REPEATABLE READ does not mind what others added since its snapshot, but that they set the number, or that it looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn repeatable_read_is_exempt_from_other_additions() -> Result<()> {
+    let bench = Bench::new().await?;
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+    let add = "UPDATE c SET n = n + 5 WHERE id = 1";
+    for (other, then, expected) in [
+        (add, "SELECT 1", vec![]),
+        ("UPDATE c SET n = 3 WHERE id = 1", "SELECT 1", vec!["40001"]),
+        ("UPDATE c SET small = 3 WHERE id = 1", "SELECT 1", vec![]),
+        (add, "SELECT n FROM c WHERE id = 1", vec!["40001"]),
+    ] {
+        let steps = bench
+            .run(&[
+                (0, begin),
+                (0, "SELECT count(*) FROM c"),
+                (1, other),
+                (0, add),
+                (0, then),
+                (0, "COMMIT"),
+            ])
+            .await?;
+        let mut found = errors(&steps);
+        found.retain(|code| *code != "25P02");
+        assert_eq!(found, expected, "{other}; {then}");
+    }
+    Ok(())
+}
+
 /// Many sessions add to a column and to a path; nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_addition_is_lost() -> Result<()> {

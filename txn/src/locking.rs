@@ -88,10 +88,14 @@ fn use_shard(inner: &Inner, shard: &Shard) -> Result<Epoch, TxnError> {
 fn by_shard(inner: &Inner, requests: Vec<LockRequest>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::with_capacity(1);
     let mut weak: SmallVec<[LockRequest; 1]> = SmallVec::new();
+    let mut home = None;
     for request in requests {
-        if matches!(request.name, LockName::Table(_)) && is_weak(request.mode) {
-            weak.push(request);
-            continue;
+        if matches!(request.name, LockName::Table(_)) {
+            if is_weak(request.mode) {
+                weak.push(request);
+                continue;
+            }
+            home = home.or(Some(home_shard(inner, request.name.table())));
         }
         let shards = inner.node.placement.lock(&request.name);
         if let [shard] = shards.as_slice() {
@@ -106,7 +110,7 @@ fn by_shard(inner: &Inner, requests: Vec<LockRequest>) -> Vec<Group> {
         let shard = weak_shard(inner, &groups, request.name.table());
         push(&mut groups, shard, request);
     }
-    groups.sort_unstable_by_key(|(shard, _)| *shard);
+    groups.sort_unstable_by_key(|(shard, _)| (Some(*shard) != home, *shard));
     groups
 }
 
@@ -124,15 +128,20 @@ fn is_weak(mode: Mode) -> bool {
     )
 }
 
-/// The shard a weak table mode is taken on: one where this request locks something of the table anyway, otherwise always
-/// the same for this transaction.
+/// Where the modes of a table meet first: LOCK TABLE waits there, and holds nothing on other shards meanwhile that would make
+/// a deadlock of what is only an order of arrival.
+fn home_shard(inner: &Inner, table: TableId) -> ShardId {
+    let shards = inner.node.placement.table(table);
+    shards[table as usize % shards.len()]
+}
+
+/// The shard a weak table mode is taken on: one where this request locks something of the table anyway, otherwise its home.
 fn weak_shard(inner: &Inner, groups: &[Group], table: TableId) -> ShardId {
     let of_table = |(_, requests): &&Group| requests.iter().any(|request| request.name.table() == table);
     if let Some((shard, _)) = groups.iter().find(of_table) {
         return *shard;
     }
-    let shards = inner.node.placement.table(table);
-    shards[inner.id as usize % shards.len()]
+    home_shard(inner, table)
 }
 
 /// Undoes writes and restores the locks of a mark (DESIGN L7).

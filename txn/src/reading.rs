@@ -1,7 +1,7 @@
 //! Reading one row or one index value: at the snapshot, or newest under a lock.
 
 use smallvec::SmallVec;
-use storage::mvcc::Changes;
+use storage::mvcc::{Asked, Changes};
 use storage::path::overlaps;
 use storage::{Path, Row};
 
@@ -32,8 +32,14 @@ pub(crate) async fn get(inner: &Inner, table: TableId, key: &Key) -> Result<Opti
     overlay.over(newest.state.row)
 }
 
-/// Reads the newest state of a row under its lock (DESIGN L4).
-pub(crate) fn read_locked(inner: &Inner, table: TableId, key: &Key, paths: &[Path]) -> Result<LockedRow, TxnError> {
+/// Reads the newest state of a row under its lock (DESIGN L4). Of `added` paths only what is no addition counts as a change.
+pub(crate) fn read_locked(
+    inner: &Inner,
+    table: TableId,
+    key: &Key,
+    paths: &[Path],
+    added: &[Path],
+) -> Result<LockedRow, TxnError> {
     let (snapshot, overlay) = {
         let mut state = inner.usable()?;
         let snapshot = match inner.options.isolation {
@@ -52,8 +58,9 @@ pub(crate) fn read_locked(inner: &Inner, table: TableId, key: &Key, paths: &[Pat
     let newest = shard.read_newest(table, key)?;
     let changed = snapshot.is_some_and(|snapshot| newest.state.newest > snapshot);
     if changed && inner.options.isolation != Isolation::ReadCommitted {
-        let changes = shard.changes_since(&newest, snapshot.unwrap_or_default())?;
-        if touches(&changes, paths) {
+        let since = |asked| shard.changes_since(&newest, snapshot.unwrap_or_default(), asked);
+        let is_changed = (added.is_empty() || !paths.is_empty()) && touches(&since(Asked::All)?, paths);
+        if is_changed || (!added.is_empty() && touches(&since(Asked::ButAdditions)?, added)) {
             return Err(TxnError::serialization(
                 "a path this statement reads or writes changed since its snapshot",
             ));
@@ -63,7 +70,8 @@ pub(crate) fn read_locked(inner: &Inner, table: TableId, key: &Key, paths: &[Pat
         let mut state = inner.usable()?;
         let mut dependency = newest.cleared_by;
         for write in &newest.unapplied {
-            if paths.is_empty() || newest.write_overlaps(write, paths)? {
+            let is_seen = |paths: &[Path]| newest.write_overlaps(write, paths);
+            if (paths.is_empty() && added.is_empty()) || is_seen(paths)? || is_seen(added)? {
                 dependency = dependency.max(write.sequence);
             }
         }

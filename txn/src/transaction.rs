@@ -254,7 +254,22 @@ impl Transaction {
         key: &Key,
         read_paths: &[storage::Path],
     ) -> Result<LockedRow, TxnError> {
-        reading::read_locked(&self.inner, table, key, read_paths)
+        reading::read_locked(&self.inner, table, key, read_paths, &[])
+    }
+
+    /// As [`read_locked`](Self::read_locked) for a statement that adds to `added` under A: additions of others to those paths
+    /// are no conflict (DESIGN §4). If it reads nothing else, `read_paths` is empty and stands for nothing.
+    ///
+    /// # Errors
+    /// [`TxnError::Serialization`] likewise.
+    pub async fn read_locked_to_add(
+        &self,
+        table: TableId,
+        key: &Key,
+        read_paths: &[storage::Path],
+        added: &[storage::Path],
+    ) -> Result<LockedRow, TxnError> {
+        reading::read_locked(&self.inner, table, key, read_paths, added)
     }
 
     /// Reads the newest state of a row, own writes on top, whatever the snapshot. Without the row's lock the answer may be

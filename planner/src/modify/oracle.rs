@@ -325,7 +325,7 @@ fn check(document: &Value, set: &str, when: &str, mutation: &(Vec<&str>, Option<
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_outside_of_the_derived_paths_is_read_or_written(

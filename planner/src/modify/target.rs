@@ -6,7 +6,7 @@
 //! ```
 
 use storage::{Datum, Path, Row, Step};
-use txn::{AddIncrement, Isolation, Key, LockName, LockRequest, Mode, RowPart};
+use txn::{AddIncrement, Key, LockName, LockRequest, Mode, RowPart};
 
 use super::add::{self, Addition};
 use super::derive::{self, PathWrite, Target};
@@ -45,12 +45,9 @@ impl Runner<'_> {
         read: &mut Vec<Path>,
     ) -> Vec<Derived<'e>> {
         let mut derived: Vec<Derived<'e>> = Vec::with_capacity(assignments.len());
-        let may_add = self.context.transaction.isolation() != Isolation::RepeatableRead;
         for assignment in assignments {
             let ty = self.program.table.columns[assignment.column as usize].ty;
-            let addition = may_add
-                .then(|| add::addition(assignment.column, ty, &assignment.value, target))
-                .flatten();
+            let addition = add::addition(assignment.column, ty, &assignment.value, target);
             let paths = match derive::writes(assignment.column, &assignment.value, target) {
                 Some((paths, inputs)) => {
                     if addition.is_none() {
@@ -235,11 +232,9 @@ impl Runner<'_> {
                 break;
             }
             self.writer.lock(requests).await?;
-            let locked = self
-                .context
-                .transaction
-                .read_locked(table, key, &lock_reads(read, &held, &added, whole || moves))
-                .await?;
+            let reads = lock_reads(read, &held, whole || moves);
+            let transaction = &self.context.transaction;
+            let locked = transaction.read_locked_to_add(table, key, &reads, &added).await?;
             let Some(mut row) = locked.row else { return Ok(None) };
             self.program.complete(&mut row);
             changed |= locked.changed;
@@ -321,11 +316,11 @@ pub(super) fn resolve_all(
 }
 
 /// What REPEATABLE READ checks for changes since the snapshot: everything read or written; all of the row for `whole`.
-fn lock_reads(read: &[Path], written: &[Path], added: &[Path], whole: bool) -> Vec<Path> {
+fn lock_reads(read: &[Path], written: &[Path], whole: bool) -> Vec<Path> {
     if whole {
         Vec::new()
     } else {
-        derive::minimal(read.iter().chain(written).chain(added).cloned().collect())
+        derive::minimal(read.iter().chain(written).cloned().collect())
     }
 }
 

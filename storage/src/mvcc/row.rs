@@ -5,7 +5,7 @@ use super::encoded::{self, Kind};
 use crate::StorageError;
 use crate::engine::View;
 use crate::version;
-use crate::{Path, PathOp, Row};
+use crate::{Action, Path, PathOp, Row};
 use bytes::Bytes;
 
 /// A row as a read found it.
@@ -56,6 +56,15 @@ fn state(chain: &Chain) -> Result<RowState, StorageError> {
     })
 }
 
+/// Which changes are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// All.
+    All,
+    /// All but additions: who adds to a number does not mind other additions.
+    ButAdditions,
+}
+
 /// Which paths of a row changed after `since`, commits that are not in the family yet included.
 pub fn changes_since(
     view: &View,
@@ -63,6 +72,7 @@ pub fn changes_since(
     since: u64,
     hidden_below: u64,
     unapplied: &[Unapplied],
+    asked: Asked,
 ) -> Result<Changes, StorageError> {
     if hidden_below > since {
         return Ok(Changes::Everything);
@@ -79,7 +89,7 @@ pub fn changes_since(
         if found != key || timestamp <= since {
             break;
         }
-        if !add_paths(&Bytes::copy_from_slice(version), &mut paths)? {
+        if !add_paths(&Bytes::copy_from_slice(version), asked, &mut paths)? {
             return Ok(Changes::Everything);
         }
         seen.push(timestamp);
@@ -90,7 +100,7 @@ pub fn changes_since(
         if write.timestamp <= since || seen.contains(&write.timestamp) {
             continue;
         }
-        if !add_paths(&write.version, &mut paths)? {
+        if !add_paths(&write.version, asked, &mut paths)? {
             return Ok(Changes::Everything);
         }
         seen.push(write.timestamp);
@@ -105,7 +115,7 @@ pub fn changes_since(
 /// Which paths one version changed.
 pub fn changes_of(version: &Bytes) -> Result<Changes, StorageError> {
     let mut paths = Vec::new();
-    Ok(if add_paths(version, &mut paths)? {
+    Ok(if add_paths(version, Asked::All, &mut paths)? {
         Changes::Paths(paths)
     } else {
         Changes::Everything
@@ -113,13 +123,15 @@ pub fn changes_of(version: &Bytes) -> Result<Changes, StorageError> {
 }
 
 /// Adds the paths a version changed; `false` if it changed everything.
-fn add_paths(version: &Bytes, paths: &mut Vec<Path>) -> Result<bool, StorageError> {
+fn add_paths(version: &Bytes, asked: Asked, paths: &mut Vec<Path>) -> Result<bool, StorageError> {
     let is_whole = match encoded::kind(version)? {
         Kind::Full | Kind::Tombstone => true,
         Kind::Delta | Kind::Consolidated => false,
     };
     if !is_whole {
-        paths.extend(encoded::decode_delta(version)?.iter().map(PathOp::footprint));
+        let operations = encoded::decode_delta(version)?;
+        let is_asked = |operation: &&PathOp| asked == Asked::All || !matches!(operation.action, Action::Add(_));
+        paths.extend(operations.iter().filter(is_asked).map(PathOp::footprint));
     }
     Ok(!is_whole)
 }

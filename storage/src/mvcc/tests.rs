@@ -153,7 +153,7 @@ fn consolidation_changes_no_read_and_keeps_the_changed_paths() {
         consolidate(&store.family.newest(), &key, 0, &[]).unwrap().is_none(),
         "there is nothing left to do"
     );
-    let changes = |since| changes_since(&store.family.newest(), &key, since, 0, &[]).unwrap();
+    let changes = |since| changes_since(&store.family.newest(), &key, since, 0, &[], Asked::All).unwrap();
     assert_eq!(changes(28), Changes::Paths(vec![Path::column(1)]));
     assert_eq!(changes(27), Changes::Paths(vec![Path::column(1), Path::column(0)]));
     assert_eq!(changes(29), Changes::Nothing);

@@ -34,8 +34,9 @@ impl LockTable {
 
     fn break_cycles(&mut self, ticket: Ticket, values: &dyn Values) {
         while let Some(cycle) = self.find_cycle(ticket) {
-            // A queue edge is only an order of arrival: giving it up costs nobody anything.
-            if let Some(link) = cycle.iter().find(|link| link.blocker.ticket.is_some()) {
+            // A queue edge is only an order of arrival: giving it up costs nobody anything. Who waits longest goes first.
+            let queued = cycle.iter().filter(|link| link.blocker.ticket.is_some());
+            if let Some(link) = queued.min_by_key(|link| link.ticket) {
                 let (waiter, passed) = (link.ticket, link.blocker.ticket.expect("found as a queue edge"));
                 self.overtake(waiter, passed, values);
             } else {

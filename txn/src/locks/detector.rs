@@ -59,10 +59,13 @@ impl Detector {
         let waiters: Vec<TxnId> = self.waits.keys().copied().collect();
         for txn in waiters {
             while let Some(cycle) = self.find_cycle(txn) {
+                let age = |txn: TxnId| (self.ages.get(&txn).copied().unwrap_or(u64::MAX), txn);
+                // The oldest goes first, as the one whose deadlock_timeout ends first does in PostgreSQL.
                 let passable = cycle
                     .iter()
-                    .find_map(|(shard, wait)| Some((*shard, wait.ticket, wait.passable?)));
-                if let Some((shard, waiter, passed)) = passable {
+                    .filter_map(|(shard, wait)| Some((age(wait.waiter), *shard, wait.ticket, wait.passable?)))
+                    .min();
+                if let Some((_, shard, waiter, passed)) = passable {
                     decisions.push(Decision::Overtake { shard, waiter, passed });
                     for (other, waits) in self.waits.values_mut().flatten().map(|(shard, wait)| (*shard, wait)) {
                         if other == shard && waits.ticket == waiter && waits.passable == Some(passed) {
@@ -71,7 +74,6 @@ impl Detector {
                         }
                     }
                 } else {
-                    let age = |txn: TxnId| (self.ages.get(&txn).copied().unwrap_or(u64::MAX), txn);
                     let victim = cycle.iter().map(|(_, wait)| wait.waiter).max_by_key(|&txn| age(txn));
                     let txn = victim.expect("a cycle has waits");
                     self.waits.remove(&txn);

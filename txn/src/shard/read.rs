@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use storage::engine::View;
-use storage::mvcc::{self, Changes, Chunk, Direction, RowState, Unapplied};
+use storage::mvcc::{self, Asked, Changes, Chunk, Direction, RowState, Unapplied};
 use storage::path::overlaps;
 use storage::version::{Consolidation, consolidation};
 use storage::{Path, Row};
@@ -204,14 +204,20 @@ impl Shard {
     }
 
     /// Which paths of a row changed after `since`.
-    pub(crate) fn changes_since(&self, newest: &NewestRow, since: Timestamp) -> Result<Changes, TxnError> {
+    pub(crate) fn changes_since(
+        &self,
+        newest: &NewestRow,
+        since: Timestamp,
+        asked: Asked,
+    ) -> Result<Changes, TxnError> {
         let NewestRow {
             key,
             hidden_below,
             unapplied,
             ..
         } = newest;
-        Ok(mvcc::changes_since(&self.view(), key, since, *hidden_below, unapplied)?)
+        let (view, hidden) = (self.view(), *hidden_below);
+        Ok(mvcc::changes_since(&view, key, since, hidden, unapplied, asked)?)
     }
 
     /// Rows of an index value in the newest state, and the newest proposal that was looked at (0 if none).
