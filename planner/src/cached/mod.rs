@@ -119,6 +119,7 @@ pub struct PlanCache {
 }
 
 /// What looking for a simple query's plan gave.
+#[allow(clippy::large_enum_variant, reason = "taken apart where it is returned to")]
 pub enum Found {
     /// The plan, and the values of its parameters.
     Plan(Arc<CachedStatement>, Arc<[Datum]>),
@@ -204,7 +205,7 @@ fn with_fixed(shape: &Shape, text: &str, fixed: &[u16]) -> Vec<u8> {
     for position in fixed {
         let literal = &shape.literals[usize::from(*position)];
         key.push(0);
-        key.extend_from_slice(text[literal.start..literal.end].as_bytes());
+        key.extend_from_slice(&text.as_bytes()[literal.start..literal.end]);
     }
     key
 }

@@ -302,9 +302,8 @@ fn usable<'c, 'e>(index: &IndexView<'_>, conditions: &'c [Condition<'e>]) -> Opt
 fn order_of(index: &IndexView<'_>, fixed: usize, keys: &[SortKey]) -> Option<bool> {
     let all = index.index.keys.len();
     let is_fixed = |key: &SortKey| (0..fixed).any(|position| index.is_key(position, &key.expr));
-    let mut position = fixed;
     let mut reverse = None;
-    for key in keys.iter().filter(|key| !is_fixed(key)) {
+    for (position, key) in (fixed..).zip(keys.iter().filter(|key| !is_fixed(key))) {
         if position == all {
             // Behind all keys of a unique index no two rows are left to be ordered.
             let is_decided = index.index.unique && index.has_no_nulls();
@@ -330,7 +329,6 @@ fn order_of(index: &IndexView<'_>, fixed: usize, keys: &[SortKey]) -> Option<boo
             return None;
         }
         reverse = Some(is_reverse);
-        position += 1;
     }
     reverse
 }

@@ -35,22 +35,20 @@ pub(crate) fn fold(expr: &mut Expr, session: &dyn SessionView) -> SqlResult<()> 
         // These decide which of their operands are looked at at all.
         ExprKind::Case { .. } => return fold_case(expr, session),
         ExprKind::Coalesce(_) => return fold_coalesce(expr, session),
-        ExprKind::And(operands) => {
-            if fold_junction(operands, false, session)? {
-                expr.kind = ExprKind::Literal(Datum::Bool(false));
-                return Ok(());
-            }
-        }
-        ExprKind::Or(operands) => {
-            if fold_junction(operands, true, session)? {
-                expr.kind = ExprKind::Literal(Datum::Bool(true));
-                return Ok(());
-            }
-        }
         ExprKind::Subquery(subquery) => fold_rel(&mut subquery.rel, session)?,
         _ => {}
     }
-    if !matches!(expr.kind, ExprKind::And(_) | ExprKind::Or(_)) {
+    let operands_of_junction = match &mut expr.kind {
+        ExprKind::And(operands) => Some((operands, false)),
+        ExprKind::Or(operands) => Some((operands, true)),
+        _ => None,
+    };
+    if let Some((operands, decisive)) = operands_of_junction {
+        if fold_junction(operands, decisive, session)? {
+            expr.kind = ExprKind::Literal(Datum::Bool(decisive));
+            return Ok(());
+        }
+    } else {
         let mut result = Ok(());
         for_each_child_mut(expr, &mut |child| {
             if result.is_ok() {
