@@ -11,6 +11,7 @@ pub mod bound;
 pub mod cached;
 pub mod catalog;
 pub mod ddl;
+mod domain;
 pub mod error;
 pub mod eval;
 mod explain;

@@ -93,7 +93,7 @@ impl Sequences {
     }
 
     async fn reserve(&self, sequence: u32, name: &str, parameters: &Sequence) -> SqlResult<Reserved> {
-        let wanted = RESERVED_AHEAD.max(parameters.cache);
+        let wanted = RESERVED_AHEAD + parameters.cache;
         let first = Mutex::new(None);
         let p = parameters.clone();
         let advance = |bytes: Option<Vec<u8>>| {
@@ -127,6 +127,41 @@ impl Sequences {
                 format!("nextval: reached {word} value of sequence \"{name}\" ({bound})"),
             )
         })
+    }
+
+    /// The last value handed out and whether it was: what `SELECT last_value, is_called FROM sequence` shows.
+    ///
+    /// # Errors
+    /// What reading it reports.
+    pub async fn state(&self, sequence: u32, parameters: &Sequence) -> SqlResult<(i64, bool)> {
+        Ok(self.row(sequence, parameters).await?.0)
+    }
+
+    /// As [`state`](Self::state), and how many values are reserved.
+    ///
+    /// # Errors
+    /// What reading it reports.
+    pub async fn row(&self, sequence: u32, parameters: &Sequence) -> SqlResult<((i64, bool), i64)> {
+        let reserved = self.reserved(sequence);
+        let reserved = reserved.lock().await;
+        if reserved.count > 0 {
+            return Ok(((reserved.next - parameters.increment, true), reserved.count));
+        }
+        let found = Mutex::new((parameters.start, false));
+        // The state is read where it is changed; writing what is there already changes nothing.
+        let read = |bytes: Option<Vec<u8>>| {
+            let state = match bytes {
+                Some(bytes) => State::decode(&bytes)?,
+                None => State {
+                    last: parameters.start,
+                    is_called: false,
+                },
+            };
+            *found.lock() = (state.last, state.is_called);
+            Ok(state.encode())
+        };
+        self.node.advance_sequence(sequence, &read).await?;
+        Ok((found.into_inner(), 0))
     }
 
     /// setval: the value, and whether the next call gives the one after it.

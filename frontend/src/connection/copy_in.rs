@@ -256,6 +256,7 @@ fn check_kind(relation: &Relation) -> SqlResult<()> {
     match relation.kind {
         RelationKind::Table => Ok(()),
         RelationKind::View => wrong(format!("cannot copy to view \"{name}\"")),
+        RelationKind::Composite => wrong(format!("cannot open relation \"{name}\"")),
         RelationKind::Sequence => wrong(format!("cannot copy to sequence \"{name}\"")),
         RelationKind::System => wrong(format!("cannot copy to system relation \"{name}\"")),
     }

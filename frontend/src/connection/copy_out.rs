@@ -108,6 +108,10 @@ fn check_kind(relation: &Relation) -> SqlResult<()> {
             format!("cannot copy from view \"{name}\""),
         )
         .hint("Try the COPY (SELECT ...) TO variant.")),
+        RelationKind::Composite => Err(SqlError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot open relation \"{}\"", relation.name),
+        )),
         RelationKind::Sequence => Err(SqlError::new(
             SqlState::WRONG_OBJECT_TYPE,
             format!("cannot copy from sequence \"{name}\""),

@@ -80,7 +80,7 @@ pub fn call(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Datum>
 ///
 /// # Errors
 /// 0A000 for what is not known here.
-pub fn rows(shared: &Shared, function: &str, _args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
+pub fn rows(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Vec<Vec<Datum>>> {
     match function {
         "pg_listening_channels" => {
             let channels = services(shared)?.notifier.channels(shared.identity.id);
@@ -89,6 +89,10 @@ pub fn rows(shared: &Shared, function: &str, _args: &[Datum]) -> SqlResult<Vec<V
                 .map(|channel| vec![Datum::Text(channel.into())])
                 .collect())
         }
+        "sequence row" => match args {
+            [Datum::Oid(sequence)] => super::sequences::row(shared, *sequence).map(|row| vec![row]),
+            _ => Ok(Vec::new()),
+        },
         // There are no partitioned tables, so nothing has ancestors.
         "pg_partition_ancestors" => Ok(Vec::new()),
         "pg_stat_get_backend_idset" => {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use planner::catalog::Relation;
 use planner::{SqlError, SqlResult, SqlState};
+use storage::Datum;
 use tokio::runtime::Handle;
 
 use super::shared::Shared;
@@ -38,6 +39,18 @@ pub fn current_value(shared: &Shared, sequence: u32) -> SqlResult<i64> {
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         format!("currval of sequence \"{name}\" is not yet defined in this session"),
     ))
+}
+
+/// The row of `SELECT * FROM sequence`: last_value, log_cnt, is_called.
+pub fn row(shared: &Shared, sequence: u32) -> SqlResult<Vec<Datum>> {
+    let relation = relation(shared, sequence)?;
+    let parameters = relation
+        .sequence
+        .as_ref()
+        .ok_or_else(|| not_a_sequence(&relation.name))?;
+    let services = shared.services.upgrade().ok_or_else(gone)?;
+    let ((last, is_called), reserved) = wait(services.planner.sequences.row(sequence, parameters))?;
+    Ok(vec![Datum::Int8(last), Datum::Int8(reserved), Datum::Bool(is_called)])
 }
 
 /// lastval

@@ -130,8 +130,12 @@ impl SessionView for Shared {
                 let relation = catalog
                     .relation(self, schema.as_deref(), &name)
                     .map(|relation| relation.id);
+                let user = || {
+                    let user = catalog.user_type(self, schema.as_deref(), &name)?;
+                    (kind == oid::REGTYPE).then_some(user.id)
+                };
                 let index = || catalog.index(self, schema.as_deref(), &name).map(|(_, index)| index.id);
-                relation.or_else(|| if kind == oid::REGCLASS { index() } else { None })
+                relation.or_else(|| if kind == oid::REGCLASS { index() } else { user() })
             }
             oid::REGNAMESPACE => catalog.schema_of(self, &name).map(|schema| schema.id),
             oid::REGROLE => catalog.role(&name).map(|role| role.id),
@@ -142,6 +146,7 @@ impl SessionView for Shared {
     fn object_name(&self, kind: u32, oid: u32) -> Option<String> {
         let catalog = self.catalog.lock().clone();
         match kind {
+            oid::REGTYPE if catalog.types.contains_key(&oid) => self.user_type_name(&catalog, oid),
             oid::REGCLASS | oid::REGTYPE => self.relation_name(&catalog, oid),
             oid::REGNAMESPACE => catalog.schemas.get(&oid).map(|schema| quote_identifier(&schema.name)),
             oid::REGROLE => catalog.roles.get(&oid).map(|role| quote_identifier(&role.name)),
@@ -259,6 +264,20 @@ fn setting_info(setting: &Setting, value: &str) -> SettingInfo {
 }
 
 impl Shared {
+    /// Name of a domain or enum, with its schema unless the search path finds it without.
+    fn user_type_name(&self, catalog: &Catalog, oid: u32) -> Option<String> {
+        let user = catalog.types.get(&oid)?;
+        let name = quote_identifier(&user.name);
+        if catalog
+            .user_type(self, None, &user.name)
+            .is_some_and(|found| found.id == oid)
+        {
+            return Some(name);
+        }
+        let schema = catalog.schemas.get(&user.schema)?;
+        Some(format!("{}.{name}", quote_identifier(&schema.name)))
+    }
+
     /// Name of a relation or index, with its schema unless the search path finds it without.
     fn relation_name(&self, catalog: &Catalog, oid: u32) -> Option<String> {
         let of_index = || {

@@ -24,7 +24,7 @@ enum Path {
 
 /// Whether a type is a table's row type or an anonymous record.
 pub(super) fn is_row(type_oid: u32) -> bool {
-    type_oid == oid::RECORD || (type_oid != 0 && types::info(type_oid).is_none())
+    types::is_row(type_oid)
 }
 
 /// Whether types hold their values the same way, so that a binary-coercible cast changes nothing.

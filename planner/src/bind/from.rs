@@ -246,6 +246,12 @@ impl Binder<'_> {
             RelationKind::Table | RelationKind::System | RelationKind::Sequence => {
                 self.bind_scan(&relation, alias, &shown)
             }
+            RelationKind::Composite => Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot open relation \"{}\"", relation.name),
+            )
+            .detail("This operation is not supported for composite types.")
+            .at(position)),
         }
     }
 
@@ -305,6 +311,14 @@ impl Binder<'_> {
         alias: Option<&sql::TableAlias>,
         shown: &Arc<str>,
     ) -> SqlResult<Rel> {
+        let row_of_sequence;
+        let relation = match relation.kind {
+            RelationKind::Sequence => {
+                row_of_sequence = Arc::new(crate::system::sequence_row(relation));
+                &row_of_sequence
+            }
+            _ => relation,
+        };
         let (scan, mut item) = self.make_scan(relation, shown, alias.is_some());
         apply_column_aliases(&mut item, alias, self)?;
         let target = match relation.kind {
@@ -316,7 +330,7 @@ impl Binder<'_> {
         };
         self.add_lockable(shown, target);
         self.scope().items.push(item);
-        let system = relation.kind == RelationKind::System;
+        let system = matches!(relation.kind, RelationKind::System | RelationKind::Sequence);
         Ok(if system { Rel::SystemScan(scan) } else { Rel::Scan(scan) })
     }
 
@@ -525,7 +539,7 @@ impl Binder<'_> {
         let (mut call, position) = result?;
         let fields = self.fields_of(call.ty);
         if !definitions.is_empty() {
-            if call.ty.oid != oid::RECORD || fields.is_some() {
+            if call.ty.oid != oid::RECORD || !call.function.columns.is_empty() {
                 return Err(SqlError::new(
                     SqlState::SYNTAX_ERROR,
                     "a column definition list is only allowed for functions returning \"record\"",

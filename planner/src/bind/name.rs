@@ -376,6 +376,10 @@ impl Binder<'_> {
             let name = super::alias::quoted(&relation.name);
             return if element.is_some() { format!("{name}[]") } else { name };
         }
+        if let Some(user) = self.catalog.types.get(&base) {
+            let name = super::alias::quoted(&user.name);
+            return if element.is_some() { format!("{name}[]") } else { name };
+        }
         types::format_type(Type::new(ty.oid))
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn is_consistent(actual: &[u32], declared: &[u32]) -> bool {
         match declared {
             oid::ANYELEMENT | oid::ANYNONARRAY | oid::ANYENUM => {
                 non_array |= declared == oid::ANYNONARRAY;
-                if declared == oid::ANYENUM && actual != oid::UNKNOWN {
+                if declared == oid::ANYENUM && actual != oid::UNKNOWN && !types::user::is_enum(actual) {
                     return false;
                 }
                 if actual != oid::UNKNOWN && *element_type.get_or_insert(actual) != actual {

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, ObjectName, TimezoneInfo};
 
+use crate::catalog::UserTypeKind;
 use crate::types::{self, oid};
 use crate::{SqlError, SqlResult, SqlState, Type};
 
@@ -69,6 +70,29 @@ impl Binder<'_> {
         Ok(plain)
     }
 
+    /// The domain a name means, whose base type [`type_of`](Self::type_of) gives.
+    pub fn domain_of(&self, data_type: &DataType) -> Option<u32> {
+        let DataType::Custom(name, modifiers) = data_type else {
+            return None;
+        };
+        let parts: Vec<&str> = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(|ident| ident.value.as_str())
+            .collect();
+        let (schema, last) = match parts.as_slice() {
+            [last] => (None, *last),
+            [schema, last] => (Some(*schema), *last),
+            _ => return None,
+        };
+        if !modifiers.is_empty() || (schema.is_none() && types::lookup_name(last).is_some()) {
+            return None;
+        }
+        let found = self.catalog.user_type(self.session, schema, last)?;
+        types::user::is_domain(found.id).then_some(found.id)
+    }
+
     fn array_type(&self, element: &DataType) -> SqlResult<Type> {
         let element = self.type_of(element)?;
         // More brackets mean the same type.
@@ -77,7 +101,6 @@ impl Binder<'_> {
         }
         match types::array_of(element.oid) {
             Some(array) => Ok(Type::with_modifier(array, element.modifier)),
-            None if super::coerce::is_row(element.oid) => Ok(Type::new(oid::RECORD_ARRAY)),
             None => Err(SqlError::new(
                 SqlState::UNDEFINED_OBJECT,
                 format!("type \"{}[]\" does not exist", self.type_name(element)),
@@ -120,6 +143,21 @@ impl Binder<'_> {
             && modifiers.is_empty()
         {
             return Ok(Type::new(relation.id));
+        }
+        if let Some(user) = self.catalog.user_type(self.session, schema, &last.value)
+            && modifiers.is_empty()
+        {
+            return Ok(match &user.kind {
+                UserTypeKind::Enum { .. } => Type::new(user.id),
+                UserTypeKind::Domain(domain) => domain.base,
+            });
+        }
+        // `_name` is the array type over `name`.
+        if let Some(element) = last.value.strip_prefix('_')
+            && let Some(relation) = self.catalog.relation(self.session, schema, element)
+            && let Some(array) = types::array_of(relation.id)
+        {
+            return Ok(Type::new(array));
         }
         let shown = match schema {
             Some(schema) => format!("{schema}.{}", last.value),
@@ -187,7 +225,11 @@ pub(super) fn interval(fields: &str, precision: Option<i32>) -> SqlResult<Type> 
         return Ok(Type::INTERVAL);
     }
     let modifier = if fields.is_empty() {
-        types::modifier_in(oid::INTERVAL, &[precision.unwrap_or(0)])?
+        // Of one number the modifier would not tell a precision from a range of fields.
+        types::modifier_in(
+            oid::INTERVAL,
+            &[types::datetime::interval::FULL_RANGE as i32, precision.unwrap_or(0)],
+        )?
     } else {
         types::datetime::interval::modifier_of(fields, precision)
             .ok_or_else(|| SqlError::unsupported(format_args!("interval with fields {fields}")))?

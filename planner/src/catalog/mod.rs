@@ -11,11 +11,13 @@
 
 pub mod registry;
 pub mod relation;
+pub mod user_type;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use relation::*;
+pub use user_type::{Domain, DomainCheck, UserType, UserTypeKind};
 
 use crate::eval::SessionView;
 
@@ -50,6 +52,10 @@ pub struct Catalog {
     pub relations: BTreeMap<u32, Arc<Relation>>,
     /// Roles by OID.
     pub roles: BTreeMap<u32, Role>,
+    /// Domains and enums by OID.
+    pub types: BTreeMap<u32, Arc<UserType>>,
+    /// (schema, name) → OID of a domain or enum.
+    pub type_names: HashMap<(u32, String), u32>,
     /// (schema, name) → relation OID.
     pub names: HashMap<(u32, String), u32>,
     /// (schema, index name) → (table OID, index OID). Indexes share the name space of relations.
@@ -226,6 +232,20 @@ impl Catalog {
     pub fn relation(&self, session: &dyn SessionView, schema: Option<&str>, name: &str) -> Option<&Arc<Relation>> {
         self.find(session, schema, |schema| self.names.get(&(schema, name.to_string())))
             .and_then(|id| self.relations.get(id))
+    }
+
+    /// A domain or enum by name, in one schema or along the session's search path.
+    pub fn user_type(&self, session: &dyn SessionView, schema: Option<&str>, name: &str) -> Option<&Arc<UserType>> {
+        self.find(session, schema, |schema| {
+            self.type_names.get(&(schema, name.to_string()))
+        })
+        .and_then(|id| self.types.get(id))
+    }
+
+    /// Adds a domain or enum under its name.
+    pub fn add_type(&mut self, user: Arc<UserType>) {
+        self.type_names.insert((user.schema, user.name.clone()), user.id);
+        self.types.insert(user.id, user);
     }
 
     /// An index by name, in one schema or along the session's search path: its table and itself.

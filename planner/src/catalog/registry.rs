@@ -13,7 +13,7 @@ use txn::{KeyRange, RowWrite, Transaction};
 
 use crate::catalog::{
     BOOTSTRAP_ROLE, CAMBIUM_SCHEMA, Catalog, Database, FIRST_DATABASE, INFORMATION_SCHEMA, PG_CATALOG, PG_TOAST,
-    PUBLIC, Relation, Role, Schema,
+    PUBLIC, Relation, Role, Schema, UserType,
 };
 use crate::{SqlError, SqlResult, SqlState, system};
 
@@ -29,6 +29,7 @@ enum Kind {
     Schema = 2,
     Relation = 3,
     Role = 4,
+    Type = 5,
 }
 
 /// An object of the registry.
@@ -42,6 +43,8 @@ pub enum Object {
     Relation(Box<Relation>),
     /// A role.
     Role(Role),
+    /// A domain or enum.
+    Type(UserType),
 }
 
 impl Object {
@@ -51,6 +54,7 @@ impl Object {
             Object::Schema(_) => Kind::Schema,
             Object::Relation(_) => Kind::Relation,
             Object::Role(_) => Kind::Role,
+            Object::Type(_) => Kind::Type,
         }
     }
 
@@ -60,6 +64,7 @@ impl Object {
             Object::Schema(object) => object.id,
             Object::Relation(object) => object.id,
             Object::Role(object) => object.id,
+            Object::Type(object) => object.id,
         }
     }
 
@@ -72,6 +77,7 @@ impl Object {
             Object::Schema(object) => encode(object),
             Object::Relation(object) => encode(object),
             Object::Role(object) => encode(object),
+            Object::Type(object) => encode(object),
         }
     }
 }
@@ -222,6 +228,7 @@ fn decode(catalog: &mut Catalog, key: &[u8], row: &Row, known: Option<&Catalog>)
             let role: Role = object(json)?;
             catalog.roles.insert(role.id, role);
         }
+        Some(kind) if *kind == Kind::Type as u8 => catalog.add_type(Arc::new(object(json)?)),
         kind => {
             return Err(SqlError::new(
                 SqlState::DATA_CORRUPTED,

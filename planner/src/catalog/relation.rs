@@ -17,6 +17,8 @@ pub enum RelationKind {
     View,
     /// A sequence.
     Sequence,
+    /// The row type that CREATE TYPE … AS makes; it has no rows.
+    Composite,
     /// A relation whose rows the server computes: pg_catalog, information_schema, cambium.
     System,
 }
@@ -70,8 +72,11 @@ pub struct Relation {
 pub struct Column {
     /// Name.
     pub name: String,
-    /// Type and modifier.
+    /// Type and modifier; of a domain, the type it is made of.
     pub ty: Type,
+    /// The domain whose checks the values pass.
+    #[serde(default)]
+    pub domain: Option<u32>,
     /// NOT NULL (a primary key column is NOT NULL too).
     pub not_null: bool,
     /// DEFAULT, or the generation expression, as SQL text.
@@ -252,6 +257,7 @@ impl Column {
         Self {
             name,
             ty,
+            domain: None,
             not_null: false,
             default: None,
             generated: false,

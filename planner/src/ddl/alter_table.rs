@@ -9,6 +9,7 @@ use super::create_table::from_table_constraint;
 use super::names::{fold, ident_position};
 use crate::catalog::registry::Object;
 use crate::catalog::{Column, ConstraintKind, Identity, IndexSource, Relation, RelationKind};
+use crate::parse::alter;
 use crate::statement::Tag;
 use crate::{SqlError, SqlResult, SqlState, Type, stored};
 
@@ -38,7 +39,7 @@ impl Ddl<'_> {
         Ok(Tag::Text(match found.kind {
             RelationKind::View => "ALTER VIEW",
             RelationKind::Sequence => "ALTER SEQUENCE",
-            RelationKind::Table | RelationKind::System => "ALTER TABLE",
+            RelationKind::Table | RelationKind::System | RelationKind::Composite => "ALTER TABLE",
         }))
     }
 
@@ -84,6 +85,9 @@ impl Ddl<'_> {
             } => self.alter_rename_column(table, old_column_name, new_column_name),
             AlterTableOperation::RenameTable { table_name } => {
                 let (RenameTableNameKind::To(name) | RenameTableNameKind::As(name)) = table_name;
+                if let Some(schema) = alter::new_schema(name) {
+                    return self.move_to_schema(table, &fold(&schema));
+                }
                 let name = self.split(name)?.1;
                 self.check_free(table.schema, &name, false)?;
                 table.name = name;
@@ -154,7 +158,7 @@ impl Ddl<'_> {
         self.validate_added(table, constraints).await
     }
 
-    async fn alter_drop_column(
+    pub(super) async fn alter_drop_column(
         &self,
         table: &mut Relation,
         name: &Ident,
@@ -267,6 +271,53 @@ impl Ddl<'_> {
             dropped: true,
             ..Column::new(format!("........pg.dropped.{}........", at + 1), column.ty)
         };
+        Ok(())
+    }
+
+    /// SET SCHEMA: the relation, its indexes and the sequences it owns.
+    fn move_to_schema(&self, table: &mut Relation, name: &str) -> SqlResult<()> {
+        let session = &*self.context.session;
+        let missing = || {
+            SqlError::new(
+                SqlState::INVALID_SCHEMA_NAME,
+                format!("schema \"{name}\" does not exist"),
+            )
+        };
+        let target = self.catalog().schema_of(session, name).ok_or_else(missing)?;
+        if target.id == table.schema {
+            return Ok(());
+        }
+        let is_temporary = self
+            .catalog()
+            .schemas
+            .get(&table.schema)
+            .is_some_and(crate::catalog::Schema::is_temporary);
+        if is_temporary || target.is_temporary() {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot move objects into or out of temporary schemas",
+            ));
+        }
+        if target.database == 0 {
+            return Err(SqlError::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied for schema {name}"),
+            ));
+        }
+        let names = table.indexes.iter().map(|index| &index.name).chain([&table.name]);
+        for taken in names.filter(|taken| self.is_taken(target.id, taken)) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{taken}\" already exists in schema \"{name}\""),
+            ));
+        }
+        for sequence in self.owned_sequences(table.id, None) {
+            self.put_relation(&Relation {
+                schema: target.id,
+                ..Relation::clone(&sequence)
+            })?;
+        }
+        table.schema = target.id;
         Ok(())
     }
 
@@ -439,6 +490,7 @@ impl Ddl<'_> {
                 table.columns[at as usize].not_null = false;
                 Ok(())
             }
+            AlterColumnOperation::SetDefault { value } if alter::is_storage(value) => Ok(()),
             AlterColumnOperation::SetDefault { value } => {
                 if column.generated {
                     return Err(SqlError::new(

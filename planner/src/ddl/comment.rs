@@ -6,6 +6,7 @@ use super::Ddl;
 use super::names::parts;
 use crate::catalog::registry::Object;
 use crate::catalog::{Relation, RelationKind};
+use crate::parse::alter;
 use crate::statement::Tag;
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -19,6 +20,7 @@ impl Ddl<'_> {
         // COMMENT … IS '' removes the comment, as IS NULL does.
         let comment = comment.filter(|text| !text.is_empty());
         match kind {
+            CommentObject::Table if alter::constraint_of(name).is_some() => self.comment_constraint(name, comment)?,
             CommentObject::Table => self.comment_relation(name, RelationKind::Table, "table", comment)?,
             CommentObject::View => self.comment_relation(name, RelationKind::View, "view", comment)?,
             CommentObject::Sequence => self.comment_relation(name, RelationKind::Sequence, "sequence", comment)?,
@@ -86,6 +88,24 @@ impl Ddl<'_> {
             SqlError::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!("column \"{column}\" of relation \"{table_name}\" does not exist"),
+            )
+        })?;
+        found.comment = comment;
+        self.put_relation(&relation)
+    }
+
+    fn comment_constraint(&self, name: &ObjectName, comment: Option<String>) -> SqlResult<()> {
+        let Some((constraint, table)) = alter::constraint_of(name) else {
+            return Ok(());
+        };
+        let constraint = super::fold(&constraint);
+        let mut relation = Relation::clone(self.find(&table)?);
+        let table_name = relation.name.clone();
+        let found = relation.constraints.iter_mut().find(|known| known.name == constraint);
+        let found = found.ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("constraint \"{constraint}\" for table \"{table_name}\" does not exist"),
             )
         })?;
         found.comment = comment;

@@ -16,6 +16,7 @@ use crate::catalog::{
     Schema,
 };
 use crate::modify::derive;
+use crate::parse::like;
 use crate::statement::{Tag, Verb};
 use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState, Type, stored};
@@ -42,16 +43,23 @@ impl Ddl<'_> {
         let mut table = self.new_relation(&schema, name, RelationKind::Table).await?;
         table.on_commit = on_commit(create, &schema)?;
         let mut pending = Vec::new();
-        if let Some(like) = &create.like {
-            self.copy_like(&mut table, like)?;
+        let mut likes = Vec::new();
+        if let Some(CreateTableLikeKind::Parenthesized(like) | CreateTableLikeKind::Plain(like)) = &create.like {
+            likes.push(self.copy_like(&mut table, &like.name, &[]).await?);
         }
         for definition in &create.columns {
-            self.add_column(&mut table, definition, &mut pending).await?;
+            match like::source(definition) {
+                Some((source, options)) => likes.push(self.copy_like(&mut table, source, &options).await?),
+                None => self.add_column(&mut table, definition, &mut pending).await?,
+            }
         }
         for constraint in &create.constraints {
             pending.push(from_table_constraint(constraint)?);
         }
         self.add_constraints(&mut table, pending).await?;
+        for like in likes {
+            self.finish_like(&mut table, like).await?;
+        }
         self.check_expressions(&table)?;
         self.put_relation(&table)?;
         Ok(TAG)
@@ -113,7 +121,7 @@ impl Ddl<'_> {
         })
     }
 
-    fn check_column_name(&self, table: &Relation, name: &str) -> SqlResult<()> {
+    pub(super) fn check_column_name(&self, table: &Relation, name: &str) -> SqlResult<()> {
         if table.live_columns().any(|(_, column)| column.name == name) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_COLUMN,
@@ -131,21 +139,6 @@ impl Ddl<'_> {
                 SqlState::TOO_MANY_COLUMNS,
                 format!("tables can have at most {COLUMNS_MAX} columns"),
             ));
-        }
-        Ok(())
-    }
-
-    fn copy_like(&self, table: &mut Relation, like: &CreateTableLikeKind) -> SqlResult<()> {
-        let like = match like {
-            CreateTableLikeKind::Parenthesized(like) | CreateTableLikeKind::Plain(like) => like,
-        };
-        for (_, column) in self.find(&like.name)?.clone().live_columns() {
-            self.check_column_name(table, &column.name)?;
-            let copy = Column {
-                not_null: column.not_null,
-                ..Column::new(column.name.clone(), column.ty)
-            };
-            table.columns.push(copy);
         }
         Ok(())
     }
@@ -174,6 +167,7 @@ impl Ddl<'_> {
             ));
         }
         let mut column = Column::new(name.clone(), ty);
+        column.domain = self.domain_of(&definition.data_type);
         let attribute = table.columns.len() as u16;
         if serial.is_some() {
             let sequence = self
@@ -263,6 +257,9 @@ impl Ddl<'_> {
                     table.name
                 ),
             ));
+        }
+        if column.default.is_none() {
+            column.default = self.domain_default(column.domain);
         }
         table.columns.push(column);
         Ok(())
@@ -575,7 +572,7 @@ impl Ddl<'_> {
         Ok(id)
     }
 
-    async fn owned_sequence(
+    pub(super) async fn owned_sequence(
         &self,
         table: &Relation,
         column: &str,

@@ -60,6 +60,7 @@ impl Ddl<'_> {
             ObjectType::Schema => self.drop_schemas(names, if_exists, cascade).await?,
             ObjectType::Database => self.drop_databases(names, if_exists).await?,
             ObjectType::Role | ObjectType::User => self.drop_roles(names, if_exists)?,
+            ObjectType::Type => self.drop_types(names, "type", if_exists, cascade).await?,
             other => return Err(SqlError::unsupported(format!("DROP {other}"))),
         }
         Ok(Tag::Text(match kind {
@@ -69,6 +70,7 @@ impl Ddl<'_> {
             ObjectType::Index => "DROP INDEX",
             ObjectType::Schema => "DROP SCHEMA",
             ObjectType::Database => "DROP DATABASE",
+            ObjectType::Type => "DROP TYPE",
             _ => "DROP ROLE",
         }))
     }
@@ -103,6 +105,7 @@ impl Ddl<'_> {
                     let is = match found.kind {
                         RelationKind::Table => "TABLE",
                         RelationKind::View => "VIEW",
+                        RelationKind::Composite => "TYPE",
                         _ => "SEQUENCE",
                     };
                     return Err(
@@ -351,6 +354,9 @@ impl Ddl<'_> {
             }
             self.remove_relations(inside, cascade, Some(&format!("schema {name}")))
                 .await?;
+            for user in self.catalog().types.values().filter(|user| user.schema == schema.id) {
+                self.remove(Object::Type(crate::catalog::UserType::clone(user)))?;
+            }
             self.remove(Object::Schema(schema.clone()))?;
         }
         Ok(())
@@ -386,6 +392,9 @@ impl Ddl<'_> {
                     .filter(|relation| relation.schema == schema.id)
                 {
                     self.remove_relation(relation).await?;
+                }
+                for user in self.catalog().types.values().filter(|user| user.schema == schema.id) {
+                    self.remove(Object::Type(crate::catalog::UserType::clone(user)))?;
                 }
                 self.remove(Object::Schema(schema.clone()))?;
             }
@@ -431,5 +440,6 @@ fn kind_word(kind: RelationKind) -> &'static str {
         RelationKind::Table | RelationKind::System => "table",
         RelationKind::View => "view",
         RelationKind::Sequence => "sequence",
+        RelationKind::Composite => "type",
     }
 }

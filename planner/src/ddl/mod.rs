@@ -11,8 +11,10 @@ mod alter_table;
 mod comment;
 mod create_index;
 mod create_table;
+mod create_type;
 mod database;
 mod drop;
+mod like;
 mod lock_table;
 mod names;
 mod role;
@@ -24,13 +26,14 @@ mod view;
 
 use std::sync::Arc;
 
-use sqlparser::ast::Statement;
+use sqlparser::ast::{DropBehavior, Statement};
 use txn::{LockName, LockRequest, Mode};
 
 use crate::bind::{Binder, OverRelation, Purpose};
 use crate::bound::Query;
 use crate::catalog::registry::{self, Object};
 use crate::catalog::{Catalog, Relation};
+use crate::parse::statements;
 use crate::statement::{Parsed, Planner, StatementContext, Tag};
 use crate::{Severity, SqlError, SqlResult, SqlState, Type, stored};
 
@@ -47,6 +50,10 @@ pub fn is_ddl(statement: &Statement) -> bool {
             | Statement::CreateSchema { .. }
             | Statement::CreateDatabase { .. }
             | Statement::CreateRole(_)
+            | Statement::CreateType { .. }
+            | Statement::CreateDomain(_)
+            | Statement::AlterType(_)
+            | Statement::DropDomain(_)
             | Statement::AlterTable(_)
             | Statement::AlterIndex { .. }
             | Statement::AlterView { .. }
@@ -93,6 +100,17 @@ impl<'a> Ddl<'a> {
                 sequence_options,
                 owned_by,
             } => {
+                if let Some(name) = statements::altered_sequence(name) {
+                    return self
+                        .alter_sequence(
+                            *if_not_exists,
+                            &name,
+                            data_type.as_ref(),
+                            sequence_options,
+                            owned_by.as_ref(),
+                        )
+                        .await;
+                }
                 self.create_sequence(
                     *temporary,
                     *if_not_exists,
@@ -112,6 +130,15 @@ impl<'a> Ddl<'a> {
                 db_name, if_not_exists, ..
             } => self.create_database(db_name, *if_not_exists).await,
             Statement::CreateRole(create) => self.create_role(create).await,
+            Statement::CreateType { name, representation } => self.create_type(name, representation.as_ref()).await,
+            Statement::CreateDomain(create) => self.create_domain(create).await,
+            Statement::AlterType(alter) => self.alter_user_type(alter),
+            Statement::DropDomain(drop) => {
+                let cascade = drop.drop_behavior == Some(DropBehavior::Cascade);
+                self.drop_types(std::slice::from_ref(&drop.name), "domain", drop.if_exists, cascade)
+                    .await?;
+                Ok(Tag::Text("DROP DOMAIN"))
+            }
             Statement::AlterTable(alter) => self.alter_table(alter).await,
             Statement::AlterIndex { name, operation } => self.alter_index(name, operation).await,
             Statement::AlterRole { name, operation } => self.alter_role(name, operation).await,

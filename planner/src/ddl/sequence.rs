@@ -4,7 +4,8 @@ use sqlparser::ast::{DataType, Expr, ObjectName, SequenceOptions, UnaryOperator,
 
 use super::Ddl;
 use super::names::parts;
-use crate::catalog::{RelationKind, Sequence};
+use crate::catalog::{Relation, RelationKind, Sequence};
+use crate::parse::statements;
 use crate::statement::Tag;
 use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState, Type};
@@ -49,17 +50,39 @@ impl SequenceBuilder {
         Ok(())
     }
 
+    /// The parameters of a sequence that is altered. Bounds that are those of its type follow the type.
+    pub(super) fn from_existing(sequence: &Sequence, ty: Option<Type>) -> Self {
+        let mut builder = Self {
+            ty: ty.unwrap_or(sequence.ty),
+            start: Some(sequence.start),
+            increment: sequence.increment,
+            min: Some(sequence.min),
+            max: Some(sequence.max),
+            cycle: sequence.cycle,
+            cache: sequence.cache,
+        };
+        if let (Some(ty), Some((least, greatest))) = (ty, type_bounds(sequence.ty))
+            && ty.oid != sequence.ty.oid
+        {
+            let ascending = sequence.increment > 0;
+            if (ascending && sequence.max == greatest) || (!ascending && sequence.max == -1) {
+                builder.max = None;
+            }
+            if (ascending && sequence.min == 1) || (!ascending && sequence.min == least) {
+                builder.min = None;
+            }
+        }
+        builder
+    }
+
     /// Checks the parameters against each other, with PostgreSQL's texts.
     pub(super) fn build(self) -> SqlResult<Sequence> {
         let invalid = |message: String| Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message));
         if self.increment == 0 {
             return invalid("INCREMENT must not be zero".into());
         }
-        let (least, greatest) = match self.ty.oid {
-            oid::INT2 => (i64::from(i16::MIN), i64::from(i16::MAX)),
-            oid::INT4 => (i64::from(i32::MIN), i64::from(i32::MAX)),
-            oid::INT8 => (i64::MIN, i64::MAX),
-            _ => return invalid("sequence type must be smallint, integer, or bigint".into()),
+        let Some((least, greatest)) = type_bounds(self.ty) else {
+            return invalid("sequence type must be smallint, integer, or bigint".into());
         };
         let ascending = self.increment > 0;
         let max = self.max.unwrap_or(if ascending { greatest } else { -1 });
@@ -96,6 +119,15 @@ impl SequenceBuilder {
             owned_by: None,
         })
     }
+}
+
+fn type_bounds(ty: Type) -> Option<(i64, i64)> {
+    Some(match ty.oid {
+        oid::INT2 => (i64::from(i16::MIN), i64::from(i16::MAX)),
+        oid::INT4 => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        oid::INT8 => (i64::MIN, i64::MAX),
+        _ => return None,
+    })
 }
 
 fn integer(expression: &Expr) -> SqlResult<i64> {
@@ -145,7 +177,7 @@ impl Ddl<'_> {
         builder.apply(options)?;
         let mut parameters = builder.build()?;
         if let Some(owner) = owned_by {
-            parameters.owned_by = self.owner_column(owner)?;
+            parameters.owned_by = self.owner_column(owner, schema.id)?;
         }
         let mut sequence = self.new_relation(&schema, name, RelationKind::Sequence).await?;
         sequence.sequence = Some(parameters);
@@ -153,7 +185,85 @@ impl Ddl<'_> {
         Ok(TAG)
     }
 
-    fn owner_column(&self, owner: &ObjectName) -> SqlResult<Option<(u32, u16)>> {
+    /// ALTER SEQUENCE with options. What the sequence has handed out stands, unless RESTART says otherwise.
+    pub(super) async fn alter_sequence(
+        &self,
+        if_exists: bool,
+        name: &ObjectName,
+        data_type: Option<&DataType>,
+        options: &[SequenceOptions],
+        owned_by: Option<&ObjectName>,
+    ) -> SqlResult<Tag> {
+        const TAG: Tag = Tag::Text("ALTER SEQUENCE");
+        let found = match self.find(name) {
+            Ok(found) => found.clone(),
+            Err(error) if if_exists && error.code() == SqlState::UNDEFINED_TABLE => {
+                let name = self.split(name)?.1;
+                self.notice(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{name}\" does not exist, skipping"),
+                );
+                return Ok(TAG);
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(old) = &found.sequence else {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a sequence", found.name),
+            ));
+        };
+        let ty = data_type.map(|ty| self.column_type(ty)).transpose()?;
+        let mut builder = SequenceBuilder::from_existing(old, ty);
+        let mut restart = None;
+        let mut plain = Vec::with_capacity(options.len());
+        for option in options {
+            match option {
+                SequenceOptions::StartWith(value, _) if statements::restart(value).is_some() => {
+                    restart = Some(statements::restart(value).flatten().map(integer).transpose()?);
+                }
+                other => plain.push(other.clone()),
+            }
+        }
+        builder.apply(&plain)?;
+        let mut parameters = builder.build()?;
+        parameters.owned_by = match owned_by {
+            Some(owner) => self.owner_column(owner, found.schema)?,
+            None => old.owned_by,
+        };
+        let sequences = &self.planner.sequences;
+        let (last, is_called) = sequences.state(found.id, old).await?;
+        let (last, is_called) = match restart {
+            Some(value) => (value.unwrap_or(parameters.start), false),
+            None => (last, is_called),
+        };
+        if last < parameters.min {
+            return Err(SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!(
+                    "RESTART value ({last}) cannot be less than MINVALUE ({})",
+                    parameters.min
+                ),
+            ));
+        }
+        if last > parameters.max {
+            return Err(SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!(
+                    "RESTART value ({last}) cannot be greater than MAXVALUE ({})",
+                    parameters.max
+                ),
+            ));
+        }
+        let mut changed = Relation::clone(&found);
+        changed.sequence = Some(parameters.clone());
+        self.put_relation(&changed)?;
+        // As in PostgreSQL the values themselves are not part of the transaction.
+        sequences.set(found.id, &parameters, last, is_called).await?;
+        Ok(TAG)
+    }
+
+    fn owner_column(&self, owner: &ObjectName, schema_of_sequence: u32) -> SqlResult<Option<(u32, u16)>> {
         let mut names = parts(owner)?;
         if names.len() == 1 && names[0] == "none" {
             return Ok(None);
@@ -169,6 +279,12 @@ impl Ddl<'_> {
                     format!("relation \"{table}\" does not exist"),
                 )
             })?;
+        if relation.schema != schema_of_sequence {
+            return Err(SqlError::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "sequence must be in same schema as table it is linked to",
+            ));
+        }
         let position = relation
             .live_columns()
             .find(|(_, candidate)| candidate.name == column)

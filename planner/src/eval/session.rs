@@ -183,6 +183,15 @@ pub trait SessionView: Send + Sync {
         None
     }
 
+    /// Domains of the live columns of a row type.
+    fn composite_domains(&self, row_type: u32) -> Vec<Option<u32>> {
+        let catalog = self.catalog();
+        let relation = catalog.as_ref().and_then(|catalog| catalog.relations.get(&row_type));
+        relation
+            .map(|relation| relation.live_columns().map(|(_, column)| column.domain).collect())
+            .unwrap_or_default()
+    }
+
     /// A function that only the catalogs can answer (`pg_get_viewdef`, `has_table_privilege`, …), by name; the variants of
     /// the arguments tell overloads apart.
     fn catalog_call(&self, function: &str, _args: &[Datum]) -> SqlResult<Datum> {

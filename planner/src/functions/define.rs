@@ -35,6 +35,14 @@ pub const fn scalar(oid: u32, name: &'static str, args: &'static [u32], returns:
     row(oid, name, args, returns, Body::Scalar(body))
 }
 
+/// The check around a value that becomes one of a domain: no user can call it by name.
+pub const fn domain_check(body: ScalarBody) -> Function {
+    let mut function = scalar(0, "\u{1}domain check", &[], 0, body);
+    function.strict = false;
+    function.volatility = Volatility::Stable;
+    function
+}
+
 /// A strict, immutable set-returning function.
 pub const fn set(oid: u32, name: &'static str, args: &'static [u32], returns: u32, body: SetBody) -> Function {
     let mut function = row(oid, name, args, returns, Body::Set(body));

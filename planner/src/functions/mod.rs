@@ -21,6 +21,7 @@ mod compare;
 mod convert;
 mod datetime;
 mod define;
+mod enumeration;
 mod float;
 mod formatting;
 mod integer;
@@ -39,6 +40,7 @@ mod wire;
 
 pub use cast::{Cast, CastContext, CastMethod};
 pub use convert::{convert, equality_between};
+pub(crate) use define::domain_check;
 pub use operator::Operator;
 pub use registry::{
     all, all_casts, all_operators, by_name, by_oid, cast, equality, less, operator_by_oid, operators, prefix_operators,
@@ -164,6 +166,7 @@ static FAMILIES: &[&[Function]] = &[
     boolean::FUNCTIONS,
     compare::FUNCTIONS,
     datetime::FUNCTIONS,
+    enumeration::FUNCTIONS,
     float::FUNCTIONS,
     formatting::FUNCTIONS,
     integer::FUNCTIONS,

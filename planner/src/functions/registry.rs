@@ -145,7 +145,8 @@ fn order_type(type_oid: u32) -> u32 {
         oid::UNKNOWN | oid::CSTRING => oid::TEXT,
         oid::INT2VECTOR => oid::ANYARRAY,
         // A table's row type orders as an anonymous record.
-        other if crate::types::info(other).is_none() => oid::RECORD,
+        other if crate::types::is_row(other) => oid::RECORD,
+        other if crate::types::user::is_enum(other) => oid::ANYENUM,
         other if element_of(other).is_some() && other != oid::OIDVECTOR => oid::ANYARRAY,
         other => other,
     }

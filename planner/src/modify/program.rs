@@ -154,6 +154,9 @@ impl TableProgram {
     /// 23502, 23514, and what the expressions raise.
     pub fn check(&self, row: &[Datum], context: &EvalContext<'_>) -> SqlResult<()> {
         for (at, column) in self.table.live_columns() {
+            if let Some(domain) = column.domain {
+                crate::domain::check(context.session, domain, &row[at as usize])?;
+            }
             if column.not_null && row[at as usize].is_null() {
                 return Err(super::violation::not_null(&self.table, at, row, context));
             }

@@ -74,7 +74,7 @@ impl Dialect for CambiumDialect {
     }
 
     fn parse_statement(&self, parser: &mut Parser<'_>) -> Option<Parse<Statement>> {
-        forms::statement(parser).transpose()
+        super::statements::statement(parser).transpose()
     }
 
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Parse<u8>> {

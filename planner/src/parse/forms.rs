@@ -20,7 +20,7 @@
 
 use sqlparser::ast::{
     BinaryOperator, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, ObjectName, Query, Statement, TypedString, Value, ValueWithSpan,
+    FunctionArguments, Ident, Interval, ObjectName, Query, TypedString, Value, ValueWithSpan,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -786,9 +786,4 @@ fn like_quantified(parser: &mut Parser<'_>, left: &Expr, negated: bool, words: u
         parser.advance_token();
     }
     quantified(parser, left, operator, all, span).map(Some)
-}
-
-/// Statements that sqlparser reads differently or not at all.
-pub(crate) fn statement(_parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
-    Ok(None)
 }

@@ -14,11 +14,14 @@
 //! Limits: nesting is bounded by [`DEPTH_MAX`] and by the stack the parser may grow to, beyond is 54001. A literal may be
 //! as long as the text.
 
+pub(crate) mod alter;
 mod dialect;
 mod errors;
 pub(crate) mod forms;
 pub mod lexer;
+pub(crate) mod like;
 mod rewrite;
+pub(crate) mod statements;
 
 use std::sync::Arc;
 
@@ -138,12 +141,13 @@ fn parser<'a>(dialect: &'a CambiumDialect, tokens: Vec<TokenWithSpan>) -> Parser
 }
 
 fn parse_one(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast::Statement> {
-    let tokens = rewrite::rewrite(tokens);
+    let tokens = rewrite::rewrite(like::rewrite(tokens));
     rewrite::check_depth(&tokens)?;
     let dialect = CambiumDialect::new();
     let mut parser = parser(&dialect, tokens);
     let statement = parser
         .parse_statement()
+        .and_then(|statement| statements::finish(&mut parser, statement))
         .map_err(|error| errors::syntax_error(text, &error, &dialect))?;
     if parser.peek_token_ref().token != Token::EOF {
         return Err(errors::near(

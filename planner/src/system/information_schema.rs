@@ -56,7 +56,7 @@ fn schemata(rows: &mut Builder, context: &SystemContext<'_>) {
 
 /// Tables and views; sequences are not among them.
 fn tables_of<'a>(context: &'a SystemContext<'_>) -> impl Iterator<Item = &'a Relation> {
-    visible(context).filter(|relation| relation.kind != RelationKind::Sequence)
+    visible(context).filter(|relation| !matches!(relation.kind, RelationKind::Sequence | RelationKind::Composite))
 }
 
 fn tables(rows: &mut Builder, context: &SystemContext<'_>) {

@@ -20,6 +20,7 @@ mod schema;
 
 use std::sync::{Arc, LazyLock};
 
+use storage::Datum;
 use txn::Transaction;
 
 use crate::catalog::{
@@ -150,6 +151,22 @@ fn define(line: &str) -> Option<Relation> {
     })
 }
 
+/// A sequence as the relation of one row it can be read as.
+pub fn sequence_row(sequence: &Relation) -> Relation {
+    let column = |name: &str, ty| Column {
+        not_null: true,
+        ..Column::new(name.into(), ty)
+    };
+    Relation {
+        columns: vec![
+            column("last_value", Type::INT8),
+            column("log_cnt", Type::INT8),
+            column("is_called", Type::BOOL),
+        ],
+        ..sequence.clone()
+    }
+}
+
 /// Types this server does not have are shown as text.
 fn column_type(name: &str) -> u32 {
     match name {
@@ -166,6 +183,11 @@ fn column_type(name: &str) -> u32 {
 /// # Errors
 /// What reading the node's state reports.
 pub async fn rows(relation: &Relation, statement: &StatementContext) -> SqlResult<SystemRows> {
+    if relation.kind == RelationKind::Sequence {
+        return statement
+            .session
+            .catalog_rows("sequence row", &[Datum::Oid(relation.id)]);
+    }
     let context = SystemContext {
         catalog: &statement.catalog,
         session: &*statement.session,

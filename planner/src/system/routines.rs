@@ -4,7 +4,9 @@ use storage::Datum;
 
 use super::SystemContext;
 use super::builder::{Builder, id, text};
-use crate::catalog::{BOOTSTRAP_ROLE, PG_CATALOG};
+use crate::Type;
+use crate::catalog::user_type::LABEL_GAP;
+use crate::catalog::{BOOTSTRAP_ROLE, PG_CATALOG, RelationKind, UserTypeKind};
 use crate::functions::{self, FunctionKind, Volatility};
 use crate::types::{self, oid};
 
@@ -12,9 +14,13 @@ use crate::types::{self, oid};
 const INTERNAL_LANGUAGE: u32 = 12;
 
 /// Fills one of these relations; `false` if it is not one of them.
-pub(super) fn fill(name: &str, rows: &mut Builder, _context: &SystemContext<'_>) -> bool {
+pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) -> bool {
     match name {
-        "pg_type" => pg_type(rows),
+        "pg_type" => {
+            pg_type(rows);
+            user_types(rows, context);
+        }
+        "pg_enum" => enums(rows, context),
         "pg_proc" => pg_proc(rows),
         "pg_operator" => pg_operator(rows),
         "pg_cast" => pg_cast(rows),
@@ -52,6 +58,122 @@ fn pg_type(rows: &mut Builder) {
             ("typreceive", Datum::Oid(io_function(info.name, "recv"))),
             ("typsend", Datum::Oid(io_function(info.name, "send"))),
         ]);
+    }
+}
+
+/// A type of users, and the array type over it.
+struct UserRow<'a> {
+    id: u32,
+    name: &'a str,
+    schema: u32,
+    owner: u32,
+    kind: char,
+    category: char,
+    relation: u32,
+    base: Type,
+    not_null: bool,
+}
+
+fn user_types(rows: &mut Builder, context: &SystemContext<'_>) {
+    for relation in super::schema::visible(context).filter(|relation| relation.kind != RelationKind::Sequence) {
+        user_type(
+            rows,
+            &UserRow {
+                id: relation.id,
+                name: &relation.name,
+                schema: relation.schema,
+                owner: relation.owner,
+                kind: 'c',
+                category: 'C',
+                relation: relation.id,
+                base: Type::new(0),
+                not_null: false,
+            },
+        );
+    }
+    let database = context.catalog.session_database(context.session);
+    for user in context.catalog.types.values() {
+        let schema = context.catalog.schemas.get(&user.schema);
+        if schema.is_none_or(|schema| schema.database != database) {
+            continue;
+        }
+        let (kind, category, base, not_null) = match &user.kind {
+            UserTypeKind::Enum { .. } => ('e', 'E', Type::new(0), false),
+            UserTypeKind::Domain(domain) => (
+                'd',
+                char::from(types::category(domain.base.oid)),
+                domain.base,
+                domain.not_null,
+            ),
+        };
+        user_type(
+            rows,
+            &UserRow {
+                id: user.id,
+                name: &user.name,
+                schema: user.schema,
+                owner: user.owner,
+                kind,
+                category,
+                relation: 0,
+                base,
+                not_null,
+            },
+        );
+    }
+}
+
+fn user_type(rows: &mut Builder, user: &UserRow<'_>) {
+    let array = types::array_of(user.id).unwrap_or(0);
+    let array_name = format!("_{}", user.name);
+    let both = [
+        (user.id, user.name, user.kind, user.category, 0, array, user.relation),
+        (array, array_name.as_str(), 'b', 'A', user.id, 0, 0),
+    ];
+    for (type_oid, name, kind, category, element, array, relation) in both {
+        rows.row([
+            ("oid", id(type_oid)),
+            ("typname", text(name)),
+            ("typnamespace", id(user.schema)),
+            ("typowner", id(user.owner)),
+            ("typlen", Datum::Int2(if kind == 'e' { 4 } else { -1 })),
+            ("typbyval", Datum::Bool(kind == 'e')),
+            ("typtype", text(kind.to_string())),
+            ("typcategory", text(category.to_string())),
+            ("typispreferred", Datum::Bool(false)),
+            ("typisdefined", Datum::Bool(true)),
+            ("typdelim", text(",")),
+            ("typrelid", id(relation)),
+            ("typelem", id(element)),
+            ("typarray", id(array)),
+            ("typalign", text("i")),
+            ("typstorage", text("x")),
+            ("typnotnull", Datum::Bool(kind == 'd' && user.not_null)),
+            ("typbasetype", id(if kind == 'd' { user.base.oid } else { 0 })),
+            (
+                "typtypmod",
+                Datum::Int4(if kind == 'd' { user.base.modifier } else { -1 }),
+            ),
+            (
+                "typinput",
+                Datum::Oid(io_function(if element == 0 { "" } else { "_" }, "in")),
+            ),
+        ]);
+    }
+}
+
+fn enums(rows: &mut Builder, context: &SystemContext<'_>) {
+    for user in context.catalog.types.values() {
+        if let UserTypeKind::Enum { labels } = &user.kind {
+            for (number, label) in labels {
+                rows.row([
+                    ("oid", id(*number)),
+                    ("enumtypid", id(user.id)),
+                    ("enumsortorder", Datum::Float4(*number as f32 / LABEL_GAP as f32)),
+                    ("enumlabel", text(label)),
+                ]);
+            }
+        }
     }
 }
 

@@ -86,6 +86,7 @@ fn relation_kind(relation: &Relation) -> &'static str {
         RelationKind::Table => "r",
         RelationKind::View => "v",
         RelationKind::Sequence => "S",
+        RelationKind::Composite => "c",
         // PostgreSQL's catalogs are tables; information_schema and pg_tables and the like are views.
         RelationKind::System if relation.name.starts_with("pg_") && relation.id < 10_000 => "r",
         RelationKind::System => "v",
@@ -155,16 +156,30 @@ fn attribute(rows: &mut Builder, relation: u32, number: i16, column: &Column) {
     rows.row([
         ("attrelid", id(relation)),
         ("attname", text(&column.name)),
-        ("atttypid", id(if column.dropped { 0 } else { column.ty.oid })),
+        (
+            "atttypid",
+            id(if column.dropped {
+                0
+            } else {
+                column.domain.unwrap_or(column.ty.oid)
+            }),
+        ),
         ("attstattarget", Datum::Int4(-1)),
         ("attlen", Datum::Int2(info.map_or(-1, |info| info.length))),
         ("attnum", Datum::Int2(number)),
         (
             "attndims",
-            Datum::Int4(i32::from(info.is_some_and(types::TypeInfo::is_array))),
+            Datum::Int4(i32::from(types::element_of(column.ty.oid).is_some())),
         ),
         ("attcacheoff", Datum::Int4(-1)),
-        ("atttypmod", Datum::Int4(column.ty.modifier)),
+        (
+            "atttypmod",
+            Datum::Int4(if column.domain.is_some() {
+                -1
+            } else {
+                column.ty.modifier
+            }),
+        ),
         (
             "attalign",
             text(info.map_or("i".to_string(), |info| char::from(info.align).to_string())),

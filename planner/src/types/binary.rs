@@ -6,7 +6,7 @@ use storage::{Array, Datum, Interval, Jsonb, Numeric};
 
 use super::calendar::{self, MICROS_PER_DAY};
 use super::error::{invalid_binary, mismatch};
-use super::{Type, apply_modifier, array, character, element_of, format_type, oid, record, reg};
+use super::{Type, apply_modifier, array, character, element_of, format_type, oid, record, reg, user};
 use crate::eval::SessionView;
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -52,6 +52,9 @@ pub fn binary_output(ty: Type, datum: &Datum, session: &dyn SessionView, out: &m
         Datum::Jsonb(value) => {
             out.push(1);
             out.extend(value.to_string().as_bytes());
+        }
+        Datum::Oid(value) if user::is_enum(ty.oid) => {
+            out.extend(crate::catalog::user_type::enum_output(ty.oid, *value, session)?.as_bytes());
         }
         Datum::Oid(value) => out.extend(value.to_be_bytes()),
         Datum::Array(value) => output_array(ty, value, session, out)?,
@@ -234,6 +237,9 @@ impl<'a> Reader<'a> {
                 Datum::Text(format!("({block},{offset})").into())
             }
             type_oid if reg::is_reg(type_oid) => Datum::Oid(self.u32()?),
+            type_oid if user::is_enum(type_oid) => {
+                crate::catalog::user_type::enum_input(type_oid, self.text()?, session)?
+            }
             type_oid => match element_of(type_oid) {
                 Some(element) => self.array(element, session)?,
                 None if type_oid == oid::INT2VECTOR => self.array(oid::INT2, session)?,

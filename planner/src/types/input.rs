@@ -76,6 +76,9 @@ pub fn input(ty: Type, text: &str, session: &dyn SessionView) -> SqlResult<Datum
                 let element = Type::with_modifier(element, ty.modifier);
                 return array::parse(text, element.oid, &mut |part| input(element, part, session));
             }
+            None if super::user::is_enum(type_oid) => {
+                return crate::catalog::user_type::enum_input(type_oid, text, session);
+            }
             None if super::info(type_oid).is_some() => {
                 return Err(SqlError::new(
                     SqlState::FEATURE_NOT_SUPPORTED,

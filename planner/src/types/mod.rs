@@ -29,6 +29,7 @@ pub mod record;
 pub mod reg;
 pub mod style;
 mod table;
+pub mod user;
 pub mod zone;
 
 pub use binary::{binary_input, binary_output};
@@ -37,7 +38,7 @@ pub use modifier::{apply_modifier, modifier_in, modifier_out};
 pub use name::{format_type, parse_type};
 pub use output::{as_str, output, to_text};
 pub use style::Style;
-pub use table::{TypeInfo, all, array_of, category, element_of, info, is_preferred, lookup_name};
+pub use table::{TypeInfo, all, array_of, category, element_of, info, is_preferred, is_row, lookup_name};
 
 /// A PostgreSQL type with its modifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

@@ -50,6 +50,9 @@ pub fn parse_type(text: &str) -> SqlResult<Option<Type>> {
         return Ok(None);
     };
     let modifier = match (numbers, fixed) {
+        (Some(numbers), _) if type_oid == oid::INTERVAL && numbers.len() == 1 => {
+            modifier_in(type_oid, &[super::datetime::interval::FULL_RANGE as i32, numbers[0]])?
+        }
         (Some(numbers), _) => modifier_in(type_oid, &numbers)?,
         (None, Some(modifier)) => modifier,
         (None, None) => -1,

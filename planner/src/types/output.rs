@@ -7,6 +7,7 @@ use storage::Datum;
 use super::error::mismatch;
 use super::{Type, array, bytes, character, datetime, element_of, number, oid, record, reg};
 use crate::SqlResult;
+use crate::bound::shape;
 use crate::eval::SessionView;
 
 /// Appends the text of a value, as its type's output function prints it. NULL appends nothing: it has no text.
@@ -53,6 +54,9 @@ pub fn output(ty: Type, datum: &Datum, session: &dyn SessionView, out: &mut Stri
         Datum::Jsonb(value) => {
             let _ = write!(out, "{value}");
         }
+        Datum::Oid(value) if super::user::is_enum(ty.oid) => {
+            out.push_str(&crate::catalog::user_type::enum_output(ty.oid, *value, session)?);
+        }
         Datum::Oid(value) if reg::is_reg(ty.oid) => reg::write(ty.oid, *value, session, out),
         Datum::Oid(value) => {
             let _ = write!(out, "{value}");
@@ -68,7 +72,9 @@ pub fn output(ty: Type, datum: &Datum, session: &dyn SessionView, out: &mut Stri
             })?;
         }
         Datum::Record(fields) => {
-            let types = session.composite_fields(ty.oid);
+            let types = shape::fields(ty)
+                .map(|fields| fields.iter().map(|(_, ty)| *ty).collect())
+                .or_else(|| session.composite_fields(ty.oid));
             record::write(fields, out, &mut |index, datum, out| {
                 let declared = types.as_ref().and_then(|types| types.get(index)).copied();
                 output(

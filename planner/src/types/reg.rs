@@ -47,7 +47,12 @@ pub fn find(type_oid: u32, body: &str, session: &dyn SessionView) -> SqlResult<O
     Ok(match type_oid {
         oid::REGTYPE => match name::parse_type(body)? {
             Some(ty) => Some(ty.oid),
-            None => session.object_oid(oid::REGTYPE, body),
+            None => match body.strip_suffix("[]") {
+                Some(element) => session
+                    .object_oid(oid::REGTYPE, element.trim_end())
+                    .and_then(super::array_of),
+                None => session.object_oid(oid::REGTYPE, body),
+            },
         },
         oid::REGPROC => {
             let found = functions::by_name(unqualified(body));
@@ -162,6 +167,9 @@ pub fn write(type_oid: u32, value: u32, session: &dyn SessionView, out: &mut Str
     }
     let found = match type_oid {
         oid::REGTYPE if super::info(value).is_some() => Some(format_type(Type::new(value))),
+        oid::REGTYPE if super::user::is_array(value) => super::element_of(value)
+            .and_then(|element| session.object_name(oid::REGTYPE, element))
+            .map(|name| format!("{name}[]")),
         oid::REGPROC => functions::by_oid(value).map(|function| function.name.to_owned()),
         oid::REGPROCEDURE => functions::by_oid(value).map(|function| {
             let args: Vec<String> = function.args.iter().map(|&arg| format_type(Type::new(arg))).collect();

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::user;
+
 /// Facts about one built-in type, as in `pg_type`.
 #[derive(Clone, Copy, Debug)]
 pub struct TypeInfo {
@@ -118,17 +120,33 @@ pub fn lookup_name(name: &str) -> Option<u32> {
 
 /// The array type over a type, or `None` (pseudo-types, arrays themselves).
 pub fn array_of(oid: u32) -> Option<u32> {
-    info(oid).map(|info| info.array).filter(|&array| array != 0)
+    match info(oid) {
+        Some(info) => Some(info.array).filter(|&array| array != 0),
+        None => (oid != 0 && !user::is_array(oid)).then_some(oid | user::ARRAY),
+    }
 }
 
 /// The element type of a true array type, or `None`.
 pub fn element_of(oid: u32) -> Option<u32> {
+    if user::is_array(oid) {
+        return Some(oid & !user::ARRAY);
+    }
     info(oid).filter(|info| info.is_array()).map(|info| info.element)
 }
 
-/// `typcategory`; types of users' tables are composite (`C`).
+/// Whether a type is a row type: of a table, of CREATE TYPE … AS, or an anonymous record.
+pub fn is_row(oid: u32) -> bool {
+    oid == super::oid::RECORD || (user::is_plain(oid) && info(oid).is_none())
+}
+
+/// `typcategory`; row types are composite (`C`).
 pub fn category(oid: u32) -> u8 {
-    info(oid).map_or(b'C', |info| info.category)
+    match info(oid) {
+        Some(info) => info.category,
+        None if user::is_array(oid) => b'A',
+        None if user::is_enum(oid) => b'E',
+        None => b'C',
+    }
 }
 
 /// `typispreferred`

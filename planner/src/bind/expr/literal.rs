@@ -72,8 +72,10 @@ impl Binder<'_> {
     /// `date '2020-01-01'`
     pub(super) fn bind_typed_string(&mut self, typed: &sql::TypedString) -> SqlResult<Expr> {
         let ty = self.type_of(&typed.data_type)?;
+        let domain = self.domain_of(&typed.data_type);
         let value = self.bind_value(&typed.value)?;
-        self.cast_to(value, ty, |_| None)
+        let value = self.cast_to(value, ty, |_| None)?;
+        Ok(crate::domain::checked(value, domain))
     }
 
     /// `interval '1' day`
@@ -94,20 +96,23 @@ impl Binder<'_> {
     /// `x::type`, `CAST (x AS type)`
     pub(super) fn bind_cast(&mut self, operand: &sql::Expr, data_type: &sql::DataType) -> SqlResult<Expr> {
         let ty = self.type_of(data_type)?;
+        let domain = self.domain_of(data_type);
         // The constructor's elements are converted one by one, so that an empty one has a type.
         if let Some(array) = as_array(operand)
             && types::element_of(ty.oid).is_some()
         {
             let bound = self.bind_array(array, Some(ty))?;
-            return Ok(self.apply_modifier(bound, ty, true));
+            let bound = self.apply_modifier(bound, ty, true);
+            return Ok(crate::domain::checked(bound, domain));
         }
         let bound = self.bind_expr(operand)?;
         let start = self.at(operand.span());
-        self.cast_to(bound, ty, |binder| {
+        let cast = self.cast_to(bound, ty, |binder| {
             binder
                 .find_after(start, &["::"])
                 .or_else(|| binder.find_before(start, "cast"))
-        })
+        })?;
+        Ok(crate::domain::checked(cast, domain))
     }
 
     /// Casts explicitly; `place` finds what an error points at.

@@ -75,6 +75,14 @@ impl Binder<'_> {
                     format!("cannot change sequence \"{}\"", table.name),
                 ));
             }
+            RelationKind::Composite => {
+                return Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("cannot open relation \"{}\"", table.name),
+                )
+                .detail("This operation is not supported for composite types.")
+                .at(position));
+            }
             RelationKind::System => {
                 return Err(SqlError::new(
                     SqlState::INSUFFICIENT_PRIVILEGE,

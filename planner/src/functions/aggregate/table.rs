@@ -62,6 +62,8 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     aggregate(2145, "min", &[TEXT], TEXT, |types| Box::new(Extreme::new(types, false))),
     aggregate(2146, "min", &[NUMERIC], NUMERIC, |types| Box::new(Extreme::new(types, false))),
     aggregate(2245, "min", &[BPCHAR], BPCHAR, |types| Box::new(Extreme::new(types, false))),
+    aggregate(3527, "min", &[ANYENUM], ANYENUM, |types| Box::new(Extreme::new(types, false))),
+    aggregate(3526, "max", &[ANYENUM], ANYENUM, |types| Box::new(Extreme::new(types, true))),
     aggregate(2798, "min", &[TID], TID, |types| Box::new(Extreme::new(types, false))),
     aggregate(5100, "min", &[XID8], XID8, |types| Box::new(Extreme::new(types, false))),
     aggregate(2517, "bool_and", &[BOOL], BOOL, |_| Box::new(Fold::new(|a, b| logical(a, b, true)))),

@@ -115,7 +115,7 @@ pub fn greater_or_equal<T: Ordered>(a: T, b: T) -> bool {
 }
 
 /// The support functions' -1, 0, 1.
-fn order<T: Ordered>(a: T, b: T) -> i32 {
+pub fn order<T: Ordered>(a: T, b: T) -> i32 {
     a.compare(&b) as i32
 }
 

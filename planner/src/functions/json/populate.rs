@@ -133,6 +133,13 @@ fn columns(ty: Type, session: &dyn SessionView) -> Option<Columns> {
 /// The row type a call makes: its declared result, or the type of its first argument.
 fn result_columns(context: &CallContext<'_>, base: Option<&Datum>, function: &str) -> SqlResult<Columns> {
     let types = context.types;
+    if let (Some(declared), Some(given), Some(Datum::Record(_))) = (
+        shape::fields(types.result),
+        types.args.first().and_then(|ty| shape::fields(*ty)),
+        base,
+    ) {
+        check_alike(&given, &declared)?;
+    }
     let candidates = [Some(types.result), types.args.first().copied()];
     if let Some(found) = candidates
         .into_iter()
@@ -145,7 +152,8 @@ fn result_columns(context: &CallContext<'_>, base: Option<&Datum>, function: &st
         let names = encode::fields(fields, types.result, context.session);
         return Ok(names.into_iter().map(|(name, ty)| (name.into_owned(), ty)).collect());
     }
-    if function.contains("_to_") {
+    let anonymous = types.args.first().is_some_and(|ty| ty.oid == RECORD);
+    if function.contains("_to_") || anonymous {
         let message = format!("could not determine row type for result of {function}");
         return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
             .hint("Provide a non-null record argument, or call the function in the FROM clause using a column definition list."));
@@ -154,11 +162,50 @@ fn result_columns(context: &CallContext<'_>, base: Option<&Datum>, function: &st
     Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message))
 }
 
+/// 42804 unless the row that is given has the columns that the query's definition list declares.
+fn check_alike(given: &Columns, declared: &Columns) -> SqlResult<()> {
+    let refuse = |detail: String| {
+        let message = "function return row and query-specified return row do not match";
+        Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message).detail(detail))
+    };
+    if given.len() != declared.len() {
+        let word = if given.len() == 1 { "attribute" } else { "attributes" };
+        return refuse(format!(
+            "Returned row contains {} {word}, but query expects {}.",
+            given.len(),
+            declared.len()
+        ));
+    }
+    for (at, ((_, given), (_, declared))) in given.iter().zip(declared.iter()).enumerate() {
+        if given.oid != declared.oid {
+            return refuse(format!(
+                "Returned type {} at ordinal position {}, but query expects {}.",
+                types::format_type(*given),
+                at + 1,
+                types::format_type(*declared)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The named row type a call makes, whose columns may have domains.
+fn row_type(context: &CallContext<'_>) -> Option<u32> {
+    Some(context.types.result.oid).filter(|oid| *oid != RECORD)
+}
+
 fn populate(context: &mut CallContext<'_>, args: &[Datum], function: &str) -> SqlResult<Datum> {
     let [base, json, ..] = args else { return Ok(Datum::Null) };
     let columns = result_columns(context, Some(base), function)?;
     match Source::of(json)? {
-        Some(source) => record(&columns, base_fields(base), &source, context.session, 0),
+        Some(source) => record(
+            row_type(context),
+            &columns,
+            base_fields(base),
+            &source,
+            context.session,
+            0,
+        ),
         None => Ok(base.clone()),
     }
 }
@@ -166,7 +213,7 @@ fn populate(context: &mut CallContext<'_>, args: &[Datum], function: &str) -> Sq
 fn to_record(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
     let columns = result_columns(context, None, "json_to_record")?;
     match args.first().map(Source::of).transpose()?.flatten() {
-        Some(source) => record(&columns, None, &source, context.session, 0),
+        Some(source) => record(None, &columns, None, &source, context.session, 0),
         None => Ok(Datum::Null),
     }
 }
@@ -204,7 +251,14 @@ fn to_set(
         if element.kind() != Kind::Object {
             return Err(invalid(format!("argument of {function} must be an array of objects")));
         }
-        match record(&columns, base.and_then(base_fields), &element, context.session, 0)? {
+        match record(
+            row_type(context),
+            &columns,
+            base.and_then(base_fields),
+            &element,
+            context.session,
+            0,
+        )? {
             Datum::Record(fields) => rows.push(fields.to_vec()),
             _ => rows.push(vec![Datum::Null; columns.len()]),
         }
@@ -216,6 +270,7 @@ fn to_set(
 const DEPTH_MAX: usize = 100;
 
 fn record(
+    row_type: Option<u32>,
     columns: &Columns,
     base: Option<&[Datum]>,
     source: &Source<'_>,
@@ -229,15 +284,22 @@ fn record(
         ));
     }
     let members = Members::of(source)?;
+    let domains = row_type
+        .map(|row_type| session.composite_domains(row_type))
+        .unwrap_or_default();
     if let (Some(base), true) = (base, members.is_empty()) {
         return Ok(Datum::record(base.to_vec()));
     }
     let mut fields = Vec::with_capacity(columns.len());
     for (index, (name, ty)) in columns.iter().enumerate() {
-        fields.push(match members.get(name) {
+        let value = match members.get(name) {
             Some(value) => field(*ty, value, name, session, depth)?,
             None => base.and_then(|base| base.get(index)).cloned().unwrap_or(Datum::Null),
-        });
+        };
+        if let Some(domain) = domains.get(index).copied().flatten() {
+            crate::domain::check(session, domain, &value)?;
+        }
+        fields.push(value);
     }
     Ok(Datum::record(fields))
 }
@@ -279,7 +341,7 @@ fn field(ty: Type, value: Source<'_>, name: &str, session: &dyn SessionView, dep
         })));
     }
     if let (Some(columns), true) = (columns(ty, session), kind != Kind::String) {
-        return record(&columns, None, &value, session, depth + 1);
+        return record(Some(ty.oid), &columns, None, &value, session, depth + 1);
     }
     types::input(ty, &value.plain(), session)
 }

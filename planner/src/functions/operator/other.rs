@@ -5,6 +5,12 @@ use crate::types::oid::*;
 
 #[rustfmt::skip]
 pub(super) static OPERATORS: &[Operator] = &[
+    op(3516, "=", ANYENUM, ANYENUM, BOOL, 3508, 3516, 3517),
+    op(3517, "<>", ANYENUM, ANYENUM, BOOL, 3509, 3517, 3516),
+    op(3518, "<", ANYENUM, ANYENUM, BOOL, 3510, 3519, 3521),
+    op(3519, ">", ANYENUM, ANYENUM, BOOL, 3511, 3518, 3520),
+    op(3520, "<=", ANYENUM, ANYENUM, BOOL, 3512, 3521, 3519),
+    op(3521, ">=", ANYENUM, ANYENUM, BOOL, 3513, 3520, 3518),
     // oid, symbol, left, right, result, function, commutator, negator
     op(640, "!~", NAME, TEXT, BOOL, 1252, 0, 639),
     op(642, "!~", TEXT, TEXT, BOOL, 1256, 0, 641),

@@ -69,12 +69,10 @@ fn format_type(context: &mut CallContext<'_>, type_oid: Option<Oid>, modifier: O
         return Some("bpchar".to_owned());
     }
     if type_oid != 0 && types::info(type_oid).is_none() {
-        return Some(
-            context
-                .session
-                .object_name(oid::REGTYPE, type_oid)
-                .unwrap_or_else(|| "???".to_owned()),
-        );
+        let element = types::element_of(type_oid);
+        let name = context.session.object_name(oid::REGTYPE, element.unwrap_or(type_oid));
+        let brackets = if element.is_some() { "[]" } else { "" };
+        return Some(name.map_or_else(|| "???".to_owned(), |name| format!("{name}{brackets}")));
     }
     Some(types::format_type(Type::with_modifier(
         type_oid,

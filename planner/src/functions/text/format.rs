@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use storage::{Array, Datum};
 
 use super::text_of;
+use crate::bind::VARIADIC_MARK;
 use crate::functions::CallContext;
 use crate::functions::call::argument;
 use crate::types::{self, Type, array, oid};
@@ -100,8 +101,16 @@ fn write(context: &CallContext<'_>, ty: Type, datum: &Datum, out: &mut String) -
     types::output(ty, datum, context.session, out)
 }
 
+/// Whether the last argument is an array that was marked VARIADIC.
+fn is_marked(context: &CallContext<'_>) -> bool {
+    context.types.args.last().is_some_and(|ty| ty.modifier == VARIADIC_MARK)
+}
+
 /// `concat`
 pub fn concatenate_all(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    if is_marked(context) {
+        return concatenate_array(context, args);
+    }
     join(context, &listed(context, args, 0), "")
 }
 
@@ -112,6 +121,9 @@ pub fn concatenate_array(context: &mut CallContext<'_>, args: &[Datum]) -> SqlRe
 
 /// `concat_ws`
 pub fn concatenate_with_separator(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    if is_marked(context) {
+        return concatenate_array_with_separator(context, args);
+    }
     match argument::<Option<&str>>(args, 0)? {
         Some(separator) => join(context, &listed(context, args, 1), separator),
         None => Ok(Datum::Null),
@@ -163,6 +175,9 @@ enum Width {
 
 /// `format`
 pub fn format(context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<Datum> {
+    if is_marked(context) {
+        return format_array(context, args);
+    }
     fill(context, args, &listed(context, args, 1))
 }
 

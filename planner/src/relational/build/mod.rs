@@ -239,7 +239,12 @@ impl<'a> Builder<'a> {
         let mut expressions = self.expressions(&input, scope);
         let mut compiled = Vec::with_capacity(calls.len());
         for (call, columns) in calls {
-            compiled.push(SetCall::new(call, expressions.programs(&call.args)?, columns.len()));
+            compiled.push(SetCall::new(
+                call,
+                expressions.programs(&call.args)?,
+                columns.len(),
+                true,
+            ));
             columns.iter().for_each(|column| {
                 layout.push(column.id);
             });
@@ -345,7 +350,7 @@ impl<'a> Builder<'a> {
         let mut expressions = self.expressions(input.layout(), scope);
         let mut compiled = Vec::with_capacity(calls.len());
         for (call, column) in calls {
-            compiled.push(SetCall::new(call, expressions.programs(&call.args)?, 1));
+            compiled.push(SetCall::new(call, expressions.programs(&call.args)?, 1, false));
             layout.push(column.id);
         }
         let subplans = expressions.finish();

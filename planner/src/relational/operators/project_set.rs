@@ -12,6 +12,7 @@ use crate::relational::batch::Batch;
 use crate::relational::evaluator::{Evaluator, SubPlans};
 use crate::relational::plan::{Operator, Plan};
 use crate::relational::runtime::{Frame, Runtime};
+use crate::types::is_row;
 use crate::{SqlError, SqlResult, SqlState, Type};
 
 /// A compiled call of a function that gives rows.
@@ -25,20 +26,36 @@ pub struct SetCall {
     pub result: Type,
     /// Columns of a row.
     pub width: usize,
-    /// Whether the columns become one record value.
-    pub as_record: bool,
+    /// What becomes of rows of several columns.
+    pub shape: Shape,
+}
+
+/// What becomes of a row of a function that gives records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// In the select list: one record value.
+    Record,
+    /// In FROM: a column for each field.
+    Columns,
+    /// The values are not records.
+    Value,
 }
 
 impl SetCall {
     /// A call with compiled arguments.
-    pub fn new(call: &FunctionCall, args: Vec<Program>, width: usize) -> Self {
-        let as_record = width == 1 && call.function.columns.len() > 1;
+    pub fn new(call: &FunctionCall, args: Vec<Program>, width: usize, is_from: bool) -> Self {
+        let gives_records = call.function.columns.len() > 1 || is_row(call.ty.oid);
+        let shape = match (is_from, gives_records) {
+            (true, true) => Shape::Columns,
+            (false, true) if width == 1 => Shape::Record,
+            _ => Shape::Value,
+        };
         Self {
             function: call.function,
             args,
             result: call.ty,
             width,
-            as_record,
+            shape,
         }
     }
 
@@ -77,7 +94,9 @@ impl SetCall {
     /// A row as the plan wants it: one record, or its fields in the width of the column list.
     fn shape(&self, row: Vec<Datum>) -> Vec<Datum> {
         let is_set = matches!(self.function.body, Body::Set(_) | Body::Rows(_));
-        if self.as_record && is_set {
+        // unnest of an array of records gives them whole.
+        let is_whole = matches!(row.as_slice(), [Datum::Record(_)]);
+        if self.shape == Shape::Record && is_set && !is_whole {
             vec![Datum::Record(row.into())]
         } else {
             self.spread(row)
@@ -87,8 +106,9 @@ impl SetCall {
     /// A row in the width of the column list: a record (`json_to_record(…) AS (…)`, or a scalar function that returns one)
     /// becomes its fields.
     fn spread(&self, mut row: Vec<Datum>) -> Vec<Datum> {
+        let is_set = matches!(self.function.body, Body::Set(_) | Body::Rows(_));
         if row.len() == 1
-            && self.width != 1
+            && (self.width != 1 || (self.shape == Shape::Columns && !is_set))
             && let Datum::Record(fields) = &row[0]
         {
             row = fields.to_vec();

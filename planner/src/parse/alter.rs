@@ -1,0 +1,221 @@
+//! ALTER and COMMENT forms that sqlparser has no tree for.
+//!
+//! | written | tree |
+//! |---|---|
+//! | `ALTER … n SET SCHEMA s` | RENAME TO `schema.s` |
+//! | `ALTER TABLE n ALTER c SET STATISTICS 5`, `SET STORAGE …`, `SET (…)` | SET DEFAULT `storage()` |
+//! | `ALTER TABLE n SET (…)`, `RESET (…)`, `CLUSTER ON i`, `SET WITHOUT CLUSTER` | no operation |
+//! | `ALTER VIEW n RENAME …`, `OWNER …`, `ALTER COLUMN …` | ALTER TABLE |
+//! | `COMMENT ON CONSTRAINT c ON t` | COMMENT ON TABLE `constraint.c.t` |
+
+use sqlparser::ast::helpers::attached_token::AttachedToken;
+use sqlparser::ast::{
+    AlterColumnOperation, AlterTable, AlterTableOperation, CommentObject, Expr, Ident, ObjectName, ObjectNamePart,
+    RenameTableNameKind, Statement,
+};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Span, Token};
+
+use super::forms::{call, internal};
+use super::lexer::{internal_name, is_keyword};
+
+type Parse<T> = Result<T, ParserError>;
+
+const SCHEMA: &str = "schema";
+const STORAGE: &str = "storage";
+const CONSTRAINT: &str = "constraint";
+
+/// The schema a relation is moved to, if a new name stands for one.
+pub(crate) fn new_schema(name: &ObjectName) -> Option<Ident> {
+    marked(name, SCHEMA)?.first()?.as_ident().cloned()
+}
+
+/// Whether a default stands for how a column is stored, which is accepted and has no effect.
+pub(crate) fn is_storage(value: &Expr) -> bool {
+    matches!(value, Expr::Function(function) if internal(&function.name) == Some(STORAGE))
+}
+
+/// The constraint and the table that a commented name stands for.
+pub(crate) fn constraint_of(name: &ObjectName) -> Option<(Ident, ObjectName)> {
+    let (constraint, table) = marked(name, CONSTRAINT)?.split_first()?;
+    Some((constraint.as_ident()?.clone(), ObjectName(table.to_vec())))
+}
+
+fn marked<'a>(name: &'a ObjectName, mark: &str) -> Option<&'a [ObjectNamePart]> {
+    let (first, rest) = name.0.split_first()?;
+    (first.as_ident()?.value.strip_prefix('\u{1}') == Some(mark)).then_some(rest)
+}
+
+/// A statement of these forms, if one begins here.
+pub(super) fn statement(parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
+    if parser.parse_keywords(&[Keyword::COMMENT, Keyword::ON, Keyword::CONSTRAINT]) {
+        return comment_on_constraint(parser).map(Some);
+    }
+    let form = {
+        let look = Look(parser);
+        if !look.is(0, Keyword::ALTER) {
+            return Ok(None);
+        }
+        match Form::of(&look) {
+            Some(form) => form,
+            None => return Ok(None),
+        }
+    };
+    parser.advance_token();
+    parser.advance_token();
+    if form == Form::AlterTable {
+        return parser.parse_alter_table(false).map(Some);
+    }
+    let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+    let only = parser.parse_keyword(Keyword::ONLY);
+    let name = parser.parse_object_name(false)?;
+    let span = parser.peek_token_ref().span;
+    let operations = match form {
+        Form::Schema => {
+            parser.advance_token();
+            parser.advance_token();
+            let schema = parser.parse_identifier()?;
+            let target = vec![internal_name(SCHEMA, span), schema];
+            vec![AlterTableOperation::RenameTable {
+                table_name: RenameTableNameKind::To(target.into()),
+            }]
+        }
+        Form::Column => {
+            parser.advance_token();
+            let _has_word = parser.parse_keyword(Keyword::COLUMN);
+            let column_name = parser.parse_identifier()?;
+            skip_rest(parser);
+            vec![AlterTableOperation::AlterColumn {
+                column_name,
+                op: AlterColumnOperation::SetDefault {
+                    value: call(STORAGE, span, vec![]),
+                },
+            }]
+        }
+        Form::Options | Form::AlterTable => {
+            skip_rest(parser);
+            vec![]
+        }
+    };
+    Ok(Some(
+        AlterTable {
+            name,
+            if_exists,
+            only,
+            operations,
+            location: None,
+            on_cluster: None,
+            table_type: None,
+            end_token: AttachedToken::empty(),
+        }
+        .into(),
+    ))
+}
+
+fn skip_rest(parser: &mut Parser<'_>) {
+    while parser.peek_token_ref().token != Token::EOF {
+        parser.advance_token();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Schema,
+    Column,
+    Options,
+    /// What sqlparser reads behind ALTER TABLE.
+    AlterTable,
+}
+
+struct Look<'a, 'b>(&'a Parser<'b>);
+
+impl Look<'_, '_> {
+    fn is(&self, at: usize, keyword: Keyword) -> bool {
+        is_keyword(&self.0.peek_nth_token_ref(at).token, keyword)
+    }
+
+    fn word(&self, at: usize) -> String {
+        match &self.0.peek_nth_token_ref(at).token {
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
+            Token::LParen => "(".into(),
+            _ => String::new(),
+        }
+    }
+
+    /// Whether the statement ends with the list in parentheses that begins here.
+    fn ends_with_list(&self, at: usize) -> bool {
+        let mut at = at;
+        while !matches!(self.0.peek_nth_token_ref(at).token, Token::RParen | Token::EOF) {
+            at += 1;
+        }
+        self.0.peek_nth_token_ref(at + 1).token == Token::EOF
+    }
+}
+
+impl Form {
+    fn of(look: &Look<'_, '_>) -> Option<Form> {
+        let is_view = look.is(1, Keyword::VIEW);
+        if !is_view && !look.is(1, Keyword::TABLE) && !look.is(1, Keyword::SEQUENCE) {
+            return None;
+        }
+        let mut at = 2;
+        if look.is(at, Keyword::IF) {
+            at += 2;
+        }
+        if look.is(at, Keyword::ONLY) {
+            at += 1;
+        }
+        at += 1;
+        while matches!(look.0.peek_nth_token_ref(at).token, Token::Period) {
+            at += 2;
+        }
+        match (look.word(at).as_str(), look.word(at + 1).as_str()) {
+            ("set", "schema") => Some(Form::Schema),
+            ("set" | "reset", "(") if look.ends_with_list(at + 1) => Some(Form::Options),
+            ("cluster", "on") | ("set", "without") => Some(Form::Options),
+            ("alter", _) => {
+                let column = if look.is(at + 1, Keyword::COLUMN) {
+                    at + 2
+                } else {
+                    at + 1
+                };
+                match (look.word(column + 1).as_str(), look.word(column + 2).as_str()) {
+                    ("set", "statistics" | "storage" | "compression") => {
+                        let mut end = column + 3;
+                        while !matches!(look.0.peek_nth_token_ref(end).token, Token::Comma | Token::EOF) {
+                            end += 1;
+                        }
+                        (look.0.peek_nth_token_ref(end).token == Token::EOF).then_some(Form::Column)
+                    }
+                    ("set" | "reset", "(") if look.ends_with_list(column + 2) => Some(Form::Column),
+                    _ => is_view.then_some(Form::AlterTable),
+                }
+            }
+            ("rename" | "owner", _) if is_view => Some(Form::AlterTable),
+            _ => None,
+        }
+    }
+}
+
+fn comment_on_constraint(parser: &mut Parser<'_>) -> Parse<Statement> {
+    let span: Span = parser.peek_token_ref().span;
+    let constraint = parser.parse_identifier()?;
+    parser.expect_keyword(Keyword::ON)?;
+    let mut name = parser.parse_object_name(false)?;
+    name.0.insert(0, ObjectNamePart::Identifier(constraint));
+    name.0
+        .insert(0, ObjectNamePart::Identifier(internal_name(CONSTRAINT, span)));
+    parser.expect_keyword(Keyword::IS)?;
+    let comment = if parser.parse_keyword(Keyword::NULL) {
+        None
+    } else {
+        Some(parser.parse_literal_string()?)
+    };
+    Ok(Statement::Comment {
+        object_type: CommentObject::Table,
+        object_name: name,
+        comment,
+        if_exists: false,
+    })
+}
