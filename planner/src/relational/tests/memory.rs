@@ -141,6 +141,7 @@ pub fn relation(id: u32, name: &str, columns: &[(&str, Type)]) -> Relation {
         generated: false,
         identity: None,
         dropped: false,
+        domain: None,
         missing: None,
         comment: None,
     };
