@@ -17,8 +17,8 @@ use super::shared::Shared;
 
 /// nextval
 pub fn next_value(shared: &Shared, sequence: u32) -> SqlResult<i64> {
-    writable(shared, "nextval")?;
     let relation = relation(shared, sequence)?;
+    writable(shared, &relation, "nextval")?;
     let parameters = relation
         .sequence
         .as_ref()
@@ -55,8 +55,11 @@ pub fn row(shared: &Shared, sequence: u32) -> SqlResult<Vec<Datum>> {
 
 /// lastval
 pub fn last_value(shared: &Shared) -> SqlResult<i64> {
+    let catalog = shared.catalog.lock().clone();
     let sequences = shared.sequences.lock();
-    let value = sequences.last.and_then(|last| sequences.values.get(&last));
+    // A sequence that was dropped has no last value.
+    let last = sequences.last.filter(|last| catalog.relations.contains_key(last));
+    let value = last.and_then(|last| sequences.values.get(&last));
     value.copied().ok_or_else(|| {
         SqlError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -67,8 +70,8 @@ pub fn last_value(shared: &Shared) -> SqlResult<i64> {
 
 /// setval
 pub fn set_value(shared: &Shared, sequence: u32, value: i64, is_called: bool) -> SqlResult<i64> {
-    writable(shared, "setval")?;
     let relation = relation(shared, sequence)?;
+    writable(shared, &relation, "setval")?;
     let parameters = relation
         .sequence
         .as_ref()
@@ -101,7 +104,13 @@ fn relation(shared: &Shared, sequence: u32) -> SqlResult<Arc<Relation>> {
     })
 }
 
-fn writable(shared: &Shared, function: &str) -> SqlResult<()> {
+/// 25006 in a read-only transaction, unless the sequence is a temporary one.
+fn writable(shared: &Shared, sequence: &Relation, function: &str) -> SqlResult<()> {
+    let catalog = shared.catalog.lock().clone();
+    let schema = catalog.schemas.get(&sequence.schema);
+    if schema.is_some_and(planner::catalog::Schema::is_temporary) {
+        return Ok(());
+    }
     if shared.show("transaction_read_only").as_deref() != Some("on") {
         return Ok(());
     }

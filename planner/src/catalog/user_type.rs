@@ -62,6 +62,9 @@ pub struct DomainCheck {
 /// Distance between the numbers of labels that were made together.
 pub const LABEL_GAP: u32 = 1 << 16;
 
+/// Number below that of the first label: there is room below it, too.
+pub const LABEL_BASE: u32 = 1 << 30;
+
 /// The labels of an enum the session sees.
 pub fn labels(type_oid: u32, session: &dyn SessionView) -> SqlResult<Vec<(u32, String)>> {
     let catalog = session.catalog();

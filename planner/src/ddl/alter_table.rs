@@ -501,7 +501,7 @@ impl Ddl<'_> {
                         ),
                     ));
                 }
-                column.default = Some(value.to_string());
+                column.default = Some(self.default_text(value));
                 self.check_expressions(table)
             }
             AlterColumnOperation::DropDefault => {

@@ -99,6 +99,9 @@ impl Ddl<'_> {
         }
         self.put_relation(&table)?;
         let ids: Vec<_> = bound.columns.iter().map(|column| column.id).collect();
+        if create.with_data.is_some_and(|with| !with.data) {
+            return Ok(Tag::Text("CREATE TABLE AS"));
+        }
         let count = self.planner.fill_table(self.context, &table, &bound.rel, &ids).await?;
         Ok(Tag::Count(Verb::Select, count))
     }
@@ -192,7 +195,7 @@ impl Ddl<'_> {
                             ),
                         ));
                     }
-                    column.default = Some(expression.to_string());
+                    column.default = Some(self.default_text(expression));
                 }
                 ColumnOption::PrimaryKey(constraint) => {
                     let constraint = PrimaryKeyConstraint {

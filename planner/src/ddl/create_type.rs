@@ -11,7 +11,7 @@ use super::Ddl;
 use super::names::{fold, ident_position};
 use crate::bind::Purpose;
 use crate::catalog::registry::Object;
-use crate::catalog::user_type::LABEL_GAP;
+use crate::catalog::user_type::{LABEL_BASE, LABEL_GAP};
 use crate::catalog::{Column, Domain, DomainCheck, Relation, RelationKind, Schema, UserType, UserTypeKind};
 use crate::parse::statements;
 use crate::statement::Tag;
@@ -116,7 +116,7 @@ impl Ddl<'_> {
             }
             let number = u32::try_from(labels.len() + 1)
                 .ok()
-                .and_then(|count| count.checked_mul(LABEL_GAP))
+                .and_then(|count| count.checked_mul(LABEL_GAP)?.checked_add(LABEL_BASE))
                 .ok_or_else(too_many_labels)?;
             labels.push((number, ident.value.clone()));
         }
@@ -416,12 +416,15 @@ fn add_label(labels: &mut Vec<(u32, String)>, value: &str, place: Option<&AlterT
         Some(AlterTypeAddValuePosition::Before(neighbour)) => find(neighbour)?,
         Some(AlterTypeAddValuePosition::After(neighbour)) => find(neighbour)? + 1,
     };
-    let before = at.checked_sub(1).map_or(0, |at| labels[at].0);
-    let number = match labels.get(at) {
-        Some((after, _)) => before + (after - before) / 2,
-        None => before.checked_add(LABEL_GAP).ok_or_else(too_many_labels)?,
+    let before = at.checked_sub(1).map(|at| labels[at].0);
+    let after = labels.get(at).map(|(after, _)| *after);
+    let number = match (before, after) {
+        (Some(before), Some(after)) => before + (after - before) / 2,
+        (Some(before), None) => before.checked_add(LABEL_GAP).ok_or_else(too_many_labels)?,
+        (None, Some(after)) => after.checked_sub(LABEL_GAP).ok_or_else(too_many_labels)?,
+        (None, None) => LABEL_BASE + LABEL_GAP,
     };
-    if number == before {
+    if Some(number) == before {
         return Err(too_many_labels());
     }
     labels.insert(at, (number, value.to_owned()));

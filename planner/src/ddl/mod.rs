@@ -13,6 +13,7 @@ mod create_index;
 mod create_table;
 mod create_type;
 mod database;
+mod default;
 mod drop;
 mod like;
 mod lock_table;

@@ -268,6 +268,10 @@ impl Ddl<'_> {
         if names.len() == 1 && names[0] == "none" {
             return Ok(None);
         }
+        if names.len() == 1 {
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "invalid OWNED BY option")
+                .hint("Specify OWNED BY table.column or OWNED BY NONE."));
+        }
         let column = names.pop().unwrap_or_default();
         let (table, schema) = (names.pop().unwrap_or_default(), names.pop());
         let relation = self

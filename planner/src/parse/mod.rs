@@ -15,6 +15,7 @@
 //! as long as the text.
 
 pub(crate) mod alter;
+mod columns;
 mod dialect;
 mod errors;
 pub(crate) mod forms;
@@ -141,13 +142,13 @@ fn parser<'a>(dialect: &'a CambiumDialect, tokens: Vec<TokenWithSpan>) -> Parser
 }
 
 fn parse_one(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast::Statement> {
-    let tokens = rewrite::rewrite(like::rewrite(tokens));
+    let tokens = rewrite::rewrite(columns::rewrite(like::rewrite(tokens)));
     rewrite::check_depth(&tokens)?;
     let dialect = CambiumDialect::new();
     let mut parser = parser(&dialect, tokens);
     let statement = parser
         .parse_statement()
-        .and_then(|statement| statements::finish(&mut parser, statement))
+        .map(statements::finish)
         .map_err(|error| errors::syntax_error(text, &error, &dialect))?;
     if parser.peek_token_ref().token != Token::EOF {
         return Err(errors::near(

@@ -4,15 +4,14 @@
 //! |---|---|
 //! | `CREATE DOMAIN d t NOT NULL CHECK (…) DEFAULT x` in any order | constraint `CHECK (domain not null())` for NOT NULL |
 //! | `SELECT … INTO t …` | `CREATE TABLE t AS SELECT …` |
-//! | `CREATE TABLE t AS q WITH NO DATA` | `… AS q LIMIT 0` |
 //! | `ALTER SEQUENCE s …` | CREATE SEQUENCE of the name `alter.s`, IF EXISTS as IF NOT EXISTS |
 //! | `… RESTART WITH n` | START WITH the call `restart(n)` |
 //! | `ALTER SEQUENCE s RENAME …`, `OWNER …`, `SET SCHEMA …` | ALTER TABLE |
 
 use sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use sqlparser::ast::{
-    CheckConstraint, CreateDomain, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, ObjectName,
-    ObjectNamePart, Query, SequenceOptions, SetExpr, Statement, TableConstraint, Value,
+    CheckConstraint, CreateDomain, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, ObjectNamePart,
+    Query, SequenceOptions, SetExpr, Statement, TableConstraint,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -198,26 +197,11 @@ pub(crate) fn restart(value: &Expr) -> Option<Option<&Expr>> {
     }))
 }
 
-/// What stands behind a whole statement: WITH [NO] DATA of CREATE TABLE AS.
-pub(super) fn finish(parser: &mut Parser<'_>, statement: Statement) -> Parse<Statement> {
+/// A statement that is another one, written another way.
+pub(super) fn finish(statement: Statement) -> Statement {
     match statement {
-        Statement::CreateTable(mut create) if create.query.is_some() => {
-            if parser.parse_keyword(Keyword::WITH) {
-                let is_empty = parser.parse_keyword(Keyword::NO);
-                parser.expect_keyword(Keyword::DATA)?;
-                if let (true, Some(query)) = (is_empty, &mut create.query) {
-                    query.limit_clause = Some(LimitClause::LimitOffset {
-                        limit: Some(Expr::value(Value::Number("0".into(), false))),
-                        offset: None,
-                        limit_by: vec![],
-                    });
-                    query.fetch = None;
-                }
-            }
-            Ok(Statement::CreateTable(create))
-        }
-        Statement::Query(query) => Ok(select_into(query)),
-        other => Ok(other),
+        Statement::Query(query) => select_into(query),
+        other => other,
     }
 }
 

@@ -5,7 +5,7 @@ use storage::Datum;
 use super::SystemContext;
 use super::builder::{Builder, id, text};
 use crate::Type;
-use crate::catalog::user_type::LABEL_GAP;
+use crate::catalog::user_type::{LABEL_BASE, LABEL_GAP};
 use crate::catalog::{BOOTSTRAP_ROLE, PG_CATALOG, RelationKind, UserTypeKind};
 use crate::functions::{self, FunctionKind, Volatility};
 use crate::types::{self, oid};
@@ -169,7 +169,10 @@ fn enums(rows: &mut Builder, context: &SystemContext<'_>) {
                 rows.row([
                     ("oid", id(*number)),
                     ("enumtypid", id(user.id)),
-                    ("enumsortorder", Datum::Float4(*number as f32 / LABEL_GAP as f32)),
+                    (
+                        "enumsortorder",
+                        Datum::Float4((f64::from(*number) - f64::from(LABEL_BASE)) as f32 / LABEL_GAP as f32),
+                    ),
                     ("enumlabel", text(label)),
                 ]);
             }
