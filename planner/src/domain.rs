@@ -80,7 +80,7 @@ pub(crate) fn check(session: &dyn SessionView, domain: u32, value: &Datum) -> Sq
             parameters: &[],
             outer: &[],
         };
-        if let Datum::Bool(false) = program.program.eval(&vec![value.clone()], &context)? {
+        if let Datum::Bool(false) = program.program.eval(std::slice::from_ref(value), &context)? {
             return Err(SqlError::new(
                 SqlState::CHECK_VIOLATION,
                 format!(
