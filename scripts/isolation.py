@@ -87,7 +87,7 @@ def main():
                 )
                 safe += is_safe
                 if not is_safe:
-                    unsafe.append(f"{name}: {key[22:]}")
+                    unsafe.append(f"{name}: {key[22:]}\n     GOT  {' / '.join(got)}")
                 continue
             count += 1
             ends = runner.outcome(got, texts)
