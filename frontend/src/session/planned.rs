@@ -92,7 +92,7 @@ impl Session {
     }
 
     /// The catalog that functions of the running statement see.
-    fn see(&self, catalog: &Arc<Catalog>) {
+    pub(super) fn see(&self, catalog: &Arc<Catalog>) {
         let mut seen = self.shared.catalog.lock();
         if !Arc::ptr_eq(&seen, catalog) {
             *seen = catalog.clone();

@@ -159,15 +159,16 @@ impl Session {
         let (Body::Query(parsed), Some(first)) = (&prepared.statement.body, &prepared.first) else {
             return Ok(None);
         };
-        let catalog = self.catalog().await?;
-        let meaning = self.plans_apply().map(|(meaning, _)| meaning);
-        if !self.has_catalog_changes
+        let known = self.plans_apply();
+        if let Some((meaning, catalog)) = &known
             && let Some((plan, bound_for)) = &*prepared.plan.lock()
             && plan.catalog_version == catalog.version
-            && *bound_for == meaning
+            && *bound_for == Some(*meaning)
         {
+            self.see(catalog);
             return Ok(Some(plan.clone()));
         }
+        let meaning = known.map(|(meaning, _)| meaning);
         let mut types: Vec<u32> = first.parameters.iter().map(|ty| ty.oid).collect();
         types.extend(prepared.declared.iter().skip(types.len()));
         let plan = self.bind(parsed, prepared.statement.offset, &types).await?;

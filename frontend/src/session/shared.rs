@@ -234,15 +234,15 @@ impl Shared {
     /// What the session's statements mean beside their text, for the plan cache; `None` if it must do without.
     pub fn meaning(&self, plans: &PlanCache, catalog: &Catalog) -> Option<Meaning> {
         let values = self.settings.lock().current().clone();
-        let role = self.role.lock().clone();
         let mut memo = self.meaning.lock();
         if let Some(memo) = &*memo
             && Arc::ptr_eq(&memo.values, &values)
-            && memo.role == role
+            && memo.role == *self.role.lock()
             && memo.catalog_version == catalog.version
         {
             return memo.meaning;
         }
+        let role = self.role.lock().clone();
         let path = catalog.search_path(self);
         let text = format!(
             "{:?} {:?} {:?} {path:?}\n{}",

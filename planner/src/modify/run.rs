@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use storage::{Datum, Path, Row};
-use txn::{Key, Mode, RowPart};
+use txn::{Isolation, Key, Mode, RowPart};
 
 use super::derive::{self, Target};
 use super::plan::{Amounts, InsertSource, KindPlan, ModifyPlan, assignments, update_of};
@@ -295,13 +295,20 @@ impl Runner<'_> {
             amounts: amounts.evaluator(self.scope),
             condition: recheck.is_some().then(|| condition.evaluator(self.scope)),
             returning: self.returning(),
+            is_unsure: false,
         };
         let transaction = &self.context.transaction;
         let is_plain = !transaction.reads_under_locks()
             && !transaction.has_additions(self.program.table.id)
             && !self.scope.is_observed();
         if let Some(keyed) = KeyedPlan::of(source).filter(|_| is_plain) {
-            return match keyed.run(self.context).await? {
+            // Whether the newest state changed before it was locked the snapshot does not tell: it is always looked at again.
+            change.is_unsure = transaction.isolation() == Isolation::ReadCommitted && keyed.width() == 1;
+            let row = match change.is_unsure {
+                true => keyed.run_newest(self.context).await?,
+                false => keyed.run(self.context).await?,
+            };
+            return match row {
                 Some(row) => self.change_row(row, &mut change).await,
                 None => Ok(()),
             };
@@ -348,7 +355,7 @@ impl Runner<'_> {
         let Some(locked) = locked else { return Ok(()) };
         let mut whole = locked.row.clone();
         whole.extend_from_slice(&others);
-        if let (true, Some(condition)) = (locked.changed, &mut change.condition)
+        if let (true, Some(condition)) = (locked.changed || change.is_unsure, &mut change.condition)
             && !matches!(condition.eval(0, &whole).await?, Datum::Bool(true))
         {
             return Ok(());
@@ -435,4 +442,6 @@ struct Changing<'a> {
     amounts: RowEvaluator,
     condition: Option<RowEvaluator>,
     returning: Option<RowEvaluator>,
+    /// Whether the row was found in a state that may have changed without a trace before it was locked.
+    is_unsure: bool,
 }

@@ -68,6 +68,11 @@ impl<'p> KeyedPlan<'p> {
             .any(Program::is_volatile)
     }
 
+    /// Number of output columns.
+    pub fn width(&self) -> usize {
+        self.values.map_or(self.scan.slots.len(), <[Program]>::len)
+    }
+
     /// Table that is read.
     pub fn table(&self) -> u32 {
         self.scan.table.id
@@ -115,6 +120,23 @@ impl<'p> KeyedPlan<'p> {
             None => Ok(None),
         }
     }
+
+    /// The row as it stands now, whatever the snapshot: for a statement of READ COMMITTED that locks it next, and looks at it
+    /// again under the lock. A read at the snapshot would wait for commits on their way to the disk, which the lock does not
+    /// (DESIGN T4).
+    pub async fn run_newest(&self, context: &StatementContext) -> SqlResult<Option<Vec<Datum>>> {
+        let eval = EvalContext {
+            session: &*context.session,
+            parameters: &context.parameters,
+            outer: &[],
+        };
+        let Some(key) = self.key(&eval)? else { return Ok(None) };
+        match context.transaction.read_newest(self.scan.table.id, &key).await? {
+            Some(row) => self.output(key, row, &eval),
+            None => Ok(None),
+        }
+    }
+
     /// Locks what is read, in SERIALIZABLE; makes known what this transaction has only added to.
     async fn lock(&self, context: &StatementContext, key: &Key) -> SqlResult<()> {
         let source = Arc::new(TransactionSource::new(context));
