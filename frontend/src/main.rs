@@ -25,9 +25,12 @@ fn main() -> ExitCode {
 }
 
 fn start() -> anyhow::Result<()> {
-    let Options {
-        command: Command::Start(start),
-    } = Options::read()?;
+    let options = Options::read()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(Box::pin(frontend::server::run(start)))
+    runtime.block_on(Box::pin(async {
+        match options.command {
+            Command::Start(start) => frontend::server::run(start).await,
+            Command::Check(check) => frontend::server::check(check).await,
+        }
+    }))
 }

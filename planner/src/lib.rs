@@ -10,6 +10,7 @@ pub mod bind;
 pub mod bound;
 pub mod cached;
 pub mod catalog;
+mod check;
 pub mod ddl;
 mod domain;
 pub mod error;
@@ -26,5 +27,6 @@ pub mod stored;
 pub mod system;
 pub mod types;
 
+pub use check::Checked;
 pub use error::{Severity, SqlError, SqlResult, SqlState};
 pub use types::Type;

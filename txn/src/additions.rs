@@ -26,7 +26,7 @@ impl Transaction {
         paths: &[Path],
         wait: LockWait,
     ) -> Result<(), TxnError> {
-        let mut open = self.inner.state.lock().buffer.additions(table);
+        let mut open = self.inner.state.lock().buffer.additions(table)?;
         open.retain(|(key, path)| {
             keys.is_none_or(|keys| keys.contains(key)) && overlaps(std::slice::from_ref(path), paths)
         });

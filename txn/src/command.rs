@@ -4,7 +4,8 @@
 //!   Command { epoch (term, generation), sequence, bodies }
 //!       OnePhase   writes at a timestamp; everything the transaction wrote is on this shard
 //!       Step       of a commit over several shards: Prepare, Decide, Finish, Forget (see `crate::commit`)
-//!       Horizon, Fold, Collect, Sequence, Bound: housekeeping
+//!       Stage      part of a large transaction's writes, ahead of its OnePhase, Prepare or Decide
+//!       Horizon, Fold, Collect, Sequence, Bound, Unstage: housekeeping
 //! ```
 //!
 //! Writes are encoded by the leader (`storage/FORMAT.md`), so that apply copies bytes and decodes nothing. Applying is a
@@ -52,6 +53,16 @@ pub(crate) enum Body {
     OnePhase { timestamp: Timestamp, writes: Writes },
     /// A step of a commit over several shards.
     Step(Step),
+    /// Part of the writes of a transaction that has more of them than one command may carry. Nobody sees it before the
+    /// command that names it (see [`Staged`]).
+    Stage {
+        transaction: TransactionId,
+        started_ms: u64,
+        part: u32,
+        versions: Vec<Write>,
+    },
+    /// A transaction that staged writes will not commit.
+    Unstage { transaction: TransactionId },
     /// Attempts that began before are refused, and their tombstones forgotten.
     Horizon { started_ms: u64 },
     /// Consolidates rows.
@@ -103,8 +114,8 @@ impl Body {
     pub(crate) fn is_promised(&self) -> bool {
         match self {
             Body::Step(step) => !matches!(step.logged, Logged::Prepare(..)),
-            Body::Horizon { .. } | Body::Collect { .. } | Body::Bound { .. } => true,
-            Body::OnePhase { .. } | Body::Fold { .. } | Body::Sequence { .. } => false,
+            Body::Horizon { .. } | Body::Collect { .. } | Body::Bound { .. } | Body::Unstage { .. } => true,
+            Body::OnePhase { .. } | Body::Stage { .. } | Body::Fold { .. } | Body::Sequence { .. } => false,
         }
     }
 }
@@ -132,6 +143,19 @@ pub(crate) struct Writes {
     pub(crate) versions: Vec<Write>,
     /// Tables and indexes (their ids in keys) emptied before `versions` are written.
     pub(crate) clears: Vec<u32>,
+    /// Versions that went ahead, in parts of their own; they come before `versions`.
+    pub(crate) staged: Option<Staged>,
+}
+
+/// What a transaction staged on a shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Staged {
+    pub(crate) transaction: TransactionId,
+    /// When it began to stage; parts older than the horizon may be forgotten.
+    pub(crate) started_ms: u64,
+    pub(crate) parts: u32,
+    /// Tables and indexes (their ids in keys) it writes to.
+    pub(crate) ids: Vec<u32>,
 }
 
 /// One version written.
@@ -147,7 +171,7 @@ pub(crate) struct Write {
 
 impl Writes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.versions.is_empty() && self.clears.is_empty()
+        self.versions.is_empty() && self.clears.is_empty() && self.staged.is_none()
     }
 }
 

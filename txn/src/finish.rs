@@ -4,42 +4,44 @@
 //! logging Prepare, and the *anchor*, one of them, logs the decision together with its own writes. The client has its
 //! answer when the decision is applied; after a crash the participants ask the anchor ([`crate::recovery`]).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ahash::HashMap;
-use bytes::Bytes;
 use smallvec::SmallVec;
-use storage::mvcc;
-use storage::version::{Chain, Consolidation, consolidation};
+use storage::version::Chain;
 
-use crate::buffer::{Clear, FinalRow, FinalWrites};
-use crate::command::{Epoch, Timestamp, TransactionId, Write, Writes};
+use crate::buffer::Buffer;
+use crate::command::{Epoch, Timestamp, TransactionId, Writes};
 use crate::commit::{Answer, Attempt, Coordinator, Message, Parties, Plan, Task};
-use crate::locks::TxnId;
 use crate::node::NodeInner;
-use crate::oracle::clock_ms;
 use crate::placement::{META, ShardId};
 use crate::shard::steps::Payload;
+use crate::staging::{self, Gathered, Guard, Parts};
 use crate::state::{Phase, ShardUse};
 use crate::transaction::Inner;
 use crate::{Isolation, Key, TableId, TxnError, reading};
 
 /// How long a coordinator waits for an answer before it reminds its anchor.
 const REMIND: std::time::Duration = std::time::Duration::from_secs(2);
-/// Largest encoded version; a larger row is refused before anything is proposed.
-const VERSION_BYTES_MAX: usize = 1 << 30;
 
 /// Commits; see [`crate::Transaction::commit`].
 pub(crate) async fn commit(inner: &Arc<Inner>) -> Result<Timestamp, TxnError> {
-    let parts = match prepare_to_commit(inner) {
-        Ok(parts) => parts,
+    let writes = match take_writes(inner) {
+        Ok(writes) => writes,
         Err(error) => {
             roll_back(inner);
             return Err(error);
         }
     };
-    let committed = run(inner, parts).await;
+    let gathered = match writes {
+        Some((buffer, chains)) => staging::gather(inner, buffer, chains).await,
+        None => Ok(Gathered::default()),
+    };
+    let committed = match gathered {
+        Ok(gathered) => run(inner, gathered).await,
+        Err(error) => Err(error),
+    };
     end(inner);
     committed
 }
@@ -73,14 +75,12 @@ fn end(inner: &Inner) {
     inner.node.live.remove(inner.id);
 }
 
-/// What each shard is to write, in shard order.
-type Parts = Vec<(ShardId, Writes)>;
-
-fn prepare_to_commit(inner: &Inner) -> Result<Parts, TxnError> {
+/// Takes what is to be committed out of the transaction; from here on it can do nothing else.
+fn take_writes(inner: &Inner) -> Result<Option<(Buffer, Chains)>, TxnError> {
     let mut state = inner.usable()?;
     if state.buffer.is_empty() {
         state.phase = Phase::Committing;
-        return Ok(Vec::new());
+        return Ok(None);
     }
     if inner.options.read_only {
         return Err(TxnError::Limit("a read-only transaction has writes".into()));
@@ -88,75 +88,15 @@ fn prepare_to_commit(inner: &Inner) -> Result<Parts, TxnError> {
     if inner.node.is_disk_full() {
         return Err(TxnError::DiskFull);
     }
-    let writes = state.buffer.finish()?;
-    let parts = encode(&inner.node, &state.chains, writes)?;
     state.phase = Phase::Committing;
-    Ok(parts)
+    Ok(Some((std::mem::take(&mut state.buffer), std::mem::take(&mut state.chains))))
 }
 
-/// Encodes the writes of a transaction by shard.
-fn encode(node: &NodeInner, chains: &HashMap<(TableId, Key), Chain>, writes: FinalWrites) -> Result<Parts, TxnError> {
-    let mut parts: BTreeMap<ShardId, Writes> = BTreeMap::new();
-    for clear in &writes.clears {
-        let (table, id) = match *clear {
-            Clear::Table(table) => (table, table),
-            Clear::Index(table, index) => (table, index),
-        };
-        for shard in node.placement.table(table) {
-            let clears = &mut parts.entry(shard).or_default().clears;
-            if !clears.contains(&id) {
-                clears.push(id);
-            }
-        }
-    }
-    for row in writes.rows {
-        let shard = node.placement.row(row.table, &row.key);
-        let FinalRow {
-            table,
-            key,
-            version,
-            is_delta,
-        } = row;
-        if version.len() > VERSION_BYTES_MAX {
-            return Err(TxnError::Limit(format!(
-                "a row of {} bytes is larger than a row may be",
-                version.len()
-            )));
-        }
-        let chain = chains.get(&(table, key.clone())).filter(|_| is_delta);
-        let fold = chain.is_some_and(|chain| consolidation(longer(*chain, version.len())) == Consolidation::Now);
-        let write = Write {
-            key: mvcc::row_key(table, &key).into(),
-            version,
-            fold,
-        };
-        parts.entry(shard).or_default().versions.push(write);
-    }
-    for entry in writes.entries {
-        let shard = node
-            .placement
-            .entry(entry.table, entry.index, entry.global, &entry.value, &entry.row);
-        let key = Bytes::from(mvcc::entry_key(entry.index, &entry.value, &entry.row));
-        let version = Bytes::from_static(mvcc::encode_entry(entry.present));
-        parts.entry(shard).or_default().versions.push(Write {
-            key,
-            version,
-            fold: false,
-        });
-    }
-    Ok(parts.into_iter().collect())
-}
+/// How the rows that were read under locks are kept.
+type Chains = HashMap<(TableId, Key), Chain>;
 
-/// A chain with one more delta.
-fn longer(chain: Chain, delta_size: usize) -> Chain {
-    Chain {
-        deltas: chain.deltas + 1,
-        delta_bytes: chain.delta_bytes + delta_size as u64,
-        ..chain
-    }
-}
-
-async fn run(inner: &Arc<Inner>, mut parts: Parts) -> Result<Timestamp, TxnError> {
+async fn run(inner: &Arc<Inner>, gathered: Gathered) -> Result<Timestamp, TxnError> {
+    let Gathered { mut parts, mut guard } = gathered;
     let shards = inner.state.lock().shards.clone();
     if parts.is_empty() {
         // What it read under locks stood until now, or the transaction is not serializable.
@@ -172,9 +112,15 @@ async fn run(inner: &Arc<Inner>, mut parts: Parts) -> Result<Timestamp, TxnError
         let shard = inner.node.shard(id)?;
         let others = || check_epochs(&inner.node, shards.iter().filter(|used| used.shard != id));
         let proposed = shard.commit_one_phase(inner.id, epoch_of(&shards, id), writes, others)?;
-        inner.state.lock().shards.retain(|used| used.shard != id);
+        match &mut guard {
+            // Its locks go when what it staged can be read.
+            Some(guard) => guard.take_over(),
+            None => inner.state.lock().shards.retain(|used| used.shard != id),
+        }
         for used in std::mem::take(&mut inner.state.lock().shards) {
-            inner.node.shard(used.shard)?.release(inner.id);
+            if used.shard != id {
+                inner.node.shard(used.shard)?.release(inner.id);
+            }
         }
         proposed.awaited.applied().await?;
         return Ok(proposed.timestamp);
@@ -186,7 +132,7 @@ async fn run(inner: &Arc<Inner>, mut parts: Parts) -> Result<Timestamp, TxnError
     inner.state.lock().shards.retain(|used| !is_written(used));
     let confirm = inner.options.isolation == Isolation::Serializable;
     // A task of its own: once the first Prepare is proposed the protocol runs to its end, whether or not the session waits.
-    let coordinator = two_phases(inner.node.clone(), inner.id, parts, shards, confirm);
+    let coordinator = two_phases(inner.node.clone(), inner.id, (parts, guard), shards, confirm);
 
     match tokio::spawn(coordinator).await {
         Ok(committed) => committed,
@@ -208,7 +154,7 @@ fn check_epochs<'a>(node: &NodeInner, shards: impl IntoIterator<Item = &'a Shard
 async fn two_phases(
     node: Arc<NodeInner>,
     id: TransactionId,
-    mut parts: Parts,
+    (mut parts, mut guard): (Parts, Option<Guard>),
     shards: SmallVec<[ShardUse; 2]>,
     confirm: bool,
 ) -> Result<Timestamp, TxnError> {
@@ -220,11 +166,11 @@ async fn two_phases(
         .map(|used| used.shard)
         .filter(|shard| !written.contains(shard))
         .collect();
-    let attempt = Attempt {
-        txn: TxnId(id),
-        coordinator: node.incarnation,
-        started_ms: clock_ms(),
-    };
+    // What was staged belongs to the attempt that staged it. Whoever hears of that knows what to do with it from here on.
+    let attempt = guard.as_ref().map_or_else(|| Attempt::begin(&node, id), Guard::attempt);
+    if let Some(guard) = &mut guard {
+        guard.take_over();
+    }
     let mut replies = node.live.coordinate(attempt);
     let (mut coordinator, tasks) = Coordinator::begin(
         attempt,
@@ -286,6 +232,7 @@ async fn two_phases(
         }
     };
     node.live.coordinated(attempt.txn);
+    drop(guard);
     match answer {
         Answer::Committed(timestamp) => Ok(timestamp),
         Answer::Aborted => Err(refused.unwrap_or_else(TxnError::locks_lost)),

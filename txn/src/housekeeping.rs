@@ -14,6 +14,7 @@ use storage::mvcc;
 use crate::TxnError;
 use crate::command::{Body, Timestamp};
 use crate::machine::records::{self, Record};
+use crate::machine::staged;
 use crate::node::NodeInner;
 use crate::oracle::{COUNTER_BITS, clock, clock_ms};
 use crate::placement::META;
@@ -215,6 +216,12 @@ pub(crate) async fn check_invariants(node: &NodeInner) -> Result<(), String> {
                         prepared.len()
                     ));
                 }
+            }
+        }
+        if node.live.oldest_attempt_ms().is_none() {
+            let left = staged::all(&shard.group.family()).map_err(|error| error.to_string())?;
+            if !left.is_empty() {
+                return Err(format!("shard {}: staged writes of nobody: {left:?}", shard.id));
             }
         }
         mvcc::check_family(&view, shard.safe_point()).map_err(|error| format!("shard {}: {error}", shard.id))?;

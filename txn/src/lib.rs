@@ -31,6 +31,7 @@ mod recovery;
 mod rehearsal;
 mod scan;
 mod shard;
+mod staging;
 mod state;
 pub mod transaction;
 

@@ -151,7 +151,7 @@ pub(crate) fn roll_back_to(inner: &Inner, mark: SavepointMark) -> Result<(), Txn
         if state.phase != Phase::Active {
             return Err(TxnError::serialization("the transaction has ended"));
         }
-        state.roll_back_to(mark);
+        state.roll_back_to(mark)?;
         state.shards.clone()
     };
     for used in shards {

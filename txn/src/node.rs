@@ -40,6 +40,22 @@ pub struct NodeConfig {
     pub deadlock_timeout: Duration,
     /// Age below which old versions are garbage.
     pub retention: Duration,
+    /// Free space on the data directory's device below which writes are refused (53100).
+    pub free_space_reserve_bytes: u64,
+}
+
+impl Default for NodeConfig {
+    /// A directory that must still be named.
+    fn default() -> NodeConfig {
+        NodeConfig {
+            data: PathBuf::new(),
+            shard_count: 8,
+            deadlock: crate::DeadlockPolicy::Detect,
+            deadlock_timeout: Duration::from_secs(1),
+            retention: Duration::from_secs(600),
+            free_space_reserve_bytes: storage::EngineOptions::default().free_space_reserve_bytes,
+        }
+    }
 }
 
 /// An open data directory.
@@ -56,6 +72,8 @@ pub(crate) struct NodeInner {
     groups: Arc<Groups>,
     shards: Vec<Arc<Shard>>,
     registry: watch::Receiver<u64>,
+    /// Why storage can be used no more, once that is so.
+    failure: watch::Receiver<Option<String>>,
     next_id: AtomicU64,
     /// This start of the node, to which its transactions' locks belong (DESIGN L9).
     pub(crate) incarnation: Incarnation,
@@ -95,12 +113,23 @@ impl Node {
     /// # Errors
     /// [`TxnError::Io`] with a clear text when the directory is in use, of a newer version, or unreadable.
     pub async fn open(config: NodeConfig) -> Result<Arc<Node>, TxnError> {
-        let engine = Engine::open(&config.data, storage::EngineOptions::default())?;
+        let engine_options = storage::EngineOptions {
+            free_space_reserve_bytes: config.free_space_reserve_bytes,
+            ..storage::EngineOptions::default()
+        };
+        let engine = Engine::open(&config.data, engine_options)?;
+        let (failed, failure) = watch::channel(None);
         let shard_count = shard_count(&engine, config.shard_count)?;
         let groups = Groups::open(
             engine.clone(),
             LocalTransport::new().end(NODE),
-            GroupsOptions::default(),
+            GroupsOptions {
+                on_fatal: Arc::new(move |error| {
+                    tracing::error!(%error, "storage failed: the node stops");
+                    failed.send_replace(Some(error.to_string()));
+                }),
+                ..GroupsOptions::default()
+            },
         )?;
         let oracle = Arc::new(Oracle::new(0));
         let live = Arc::new(Live::default());
@@ -123,6 +152,7 @@ impl Node {
             groups,
             shards,
             registry: registry.expect("the meta group was opened first"),
+            failure,
             next_id: AtomicU64::new(bound + 1),
             incarnation: Incarnation {
                 node: 1,
@@ -291,6 +321,17 @@ impl Node {
     /// Commit timestamp of the newest registry change; catalogs older than this are stale.
     pub fn registry_version(&self) -> watch::Receiver<u64> {
         self.inner.registry.clone()
+    }
+
+    /// Waits until storage fails (a device reports EIO): nothing can be written any more, and the process should end. What
+    /// was acknowledged is found again by the next start, if the device still has it.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.inner.failure.clone();
+        match failure.wait_for(Option::is_some).await {
+            Ok(error) => error.clone().unwrap_or_default(),
+            // The node is gone, and with it whoever could have failed.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Checks every invariant that can be checked at rest.

@@ -23,7 +23,7 @@ pub(crate) async fn open_shard(
     policy: DeadlockPolicy,
 ) -> Result<(Arc<Shard>, Arc<Machine>), TxnError> {
     let facts = Arc::new(Facts::default());
-    let machine = Arc::new(Machine::new(id, facts.clone()));
+    let machine = Arc::new(Machine::new(id, groups.engine().clone(), facts.clone()));
     let group = groups
         .open_group(GroupId(u64::from(id)), machine.clone(), Members::Alone)
         .await?;

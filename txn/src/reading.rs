@@ -13,7 +13,7 @@ use crate::{IndexId, Isolation, Key, LockedRow, TableId, TxnError, locking};
 pub(crate) async fn get(inner: &Inner, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
     let (snapshot, overlay) = {
         let mut state = inner.usable()?;
-        let overlay = state.buffer.row(state.command, table, key);
+        let overlay = state.buffer.row(state.command, table, key)?;
         if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
             return overlay.map_or(Ok(None), |overlay| overlay.over(None));
         }
@@ -47,7 +47,7 @@ pub(crate) fn read_locked(
             Isolation::ReadCommitted => state.snapshot,
             Isolation::RepeatableRead | Isolation::Serializable => Some(inner.snapshot(&mut state)?),
         };
-        (snapshot, state.buffer.row(state.command, table, key))
+        (snapshot, state.buffer.row(state.command, table, key)?)
     };
     if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
         let row = overlay.map_or(Ok(None), |overlay| overlay.over(None))?;
@@ -91,7 +91,7 @@ pub(crate) fn read_locked(
 pub(crate) fn read_newest(inner: &Inner, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
     let overlay = {
         let state = inner.usable()?;
-        state.buffer.row(state.command, table, key)
+        state.buffer.row(state.command, table, key)?
     };
     if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
         return overlay.map_or(Ok(None), |overlay| overlay.over(None));
@@ -131,12 +131,7 @@ pub(crate) fn read_index_locked(
 ) -> Result<Vec<Key>, TxnError> {
     let (own, hides_entries) = {
         let state = inner.usable()?;
-        let from = (value.clone(), Key::new());
-        let range = (std::ops::Bound::Included(&from), std::ops::Bound::Unbounded);
-        let mut own = state
-            .buffer
-            .entries_between(state.command, index, range.0, range.1, false, usize::MAX);
-        own.retain(|(found, ..)| found == value);
+        let own = state.buffer.entries_of(state.command, index, value)?;
         (own, state.buffer.hides_entries(state.command, table, index))
     };
     let mut rows = Vec::new();
@@ -155,7 +150,7 @@ pub(crate) fn read_index_locked(
             }
         }
     }
-    for (_, row, present) in own {
+    for (row, present) in own {
         rows.retain(|found| found != &row);
         if present {
             rows.push(row);

@@ -2,13 +2,15 @@
 //!
 //! A leader knows again, from its family, what was prepared and what it decided ([`crate::open`]); marks and locks of the
 //! undecided stand again. At start no coordinator of before is alive, so every anchor is asked at once: its decision
-//! stands, or it logs ABORT now, and whoever asks later hears the same. Nothing is served before all have finished.
+//! stands, or it logs ABORT now, and whoever asks later hears the same. Nothing is served before all have finished. What was
+//! staged and never prepared goes then too.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::TxnError;
 use crate::locks::Incarnation;
+use crate::machine::staged;
 use crate::node::NodeInner;
 
 /// A question or answer that was refused (a full queue) is repeated after this time.
@@ -36,6 +38,14 @@ pub(crate) async fn recover(node: &Arc<NodeInner>, dead: Incarnation) -> Result<
                 node.shards().iter().for_each(|shard| shard.tick());
             }
         }
+    }
+    for shard in node.shards() {
+        // Whoever staged them is dead, and what voted has finished.
+        for (transaction, _) in staged::all(&shard.group.family())? {
+            tracing::info!(shard = shard.id, transaction, "staged writes of a dead coordinator are forgotten");
+            shard.unstage(transaction);
+        }
+        shard.settle().await;
     }
     Ok(())
 }

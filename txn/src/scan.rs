@@ -13,8 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::try_unfold;
-use storage::Row;
 use storage::mvcc::{self, Chunk, Direction};
+use storage::{Datum, Row};
 
 use crate::buffer::{CommandNumber, Overlay};
 use crate::command::Timestamp;
@@ -35,11 +35,15 @@ pub(crate) enum At {
 const BATCH_COUNT_MIN: usize = 64;
 /// Rows of a batch at most.
 const BATCH_COUNT_MAX: usize = 1024;
+/// Bytes of documents and texts after which a batch ends, however few its rows.
+const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// Something a scan finds, with the key that orders it.
 trait Item: Sized + Send + 'static {
     type Order: Ord + Clone + Send;
     fn order(&self) -> Self::Order;
+    /// Bytes of what is large in it, roughly.
+    fn bytes(&self) -> usize;
     /// Where the item is among the transaction's own writes.
     fn overlay_page(
         source: &Source,
@@ -47,7 +51,7 @@ trait Item: Sized + Send + 'static {
         command: CommandNumber,
         after: Option<&Self::Order>,
         count_max: usize,
-    ) -> Vec<(Self::Order, Patch<Self>)>;
+    ) -> Result<Vec<(Self::Order, Patch<Self>)>, TxnError>;
     fn chunk(
         source: &Source,
         shard: &Shard,
@@ -86,13 +90,23 @@ impl Item for (Key, Row) {
         self.0.clone()
     }
 
+    fn bytes(&self) -> usize {
+        let large = |value: &Datum| match value {
+            Datum::Jsonb(document) => document.as_bytes().len(),
+            Datum::Text(text) | Datum::Json(text) => text.len(),
+            Datum::Bytea(bytes) => bytes.len(),
+            _ => 0,
+        };
+        self.1.iter().map(large).sum()
+    }
+
     fn overlay_page(
         source: &Source,
         inner: &Inner,
         command: CommandNumber,
         after: Option<&Key>,
         count_max: usize,
-    ) -> Vec<(Key, Patch<Self>)> {
+    ) -> Result<Vec<(Key, Patch<Self>)>, TxnError> {
         let (mut from, mut to) = (Bound::Unbounded, Bound::Unbounded);
         if let Some(key) = &source.range.from {
             from = Bound::Included(key);
@@ -110,10 +124,11 @@ impl Item for (Key, Row) {
             .state
             .lock()
             .buffer
-            .rows_between(command, source.table, from, to, reverse, count_max);
-        page.into_iter()
+            .rows_between(command, source.table, from, to, reverse, count_max)?;
+        Ok(page
+            .into_iter()
             .map(|(key, overlay)| (key, Patch::Row(overlay)))
-            .collect()
+            .collect())
     }
 
     fn chunk(
@@ -151,13 +166,17 @@ impl Item for (Key, Key) {
         self.clone()
     }
 
+    fn bytes(&self) -> usize {
+        0
+    }
+
     fn overlay_page(
         source: &Source,
         inner: &Inner,
         command: CommandNumber,
         after: Option<&(Key, Key)>,
         count_max: usize,
-    ) -> Vec<((Key, Key), Patch<Self>)> {
+    ) -> Result<Vec<((Key, Key), Patch<Self>)>, TxnError> {
         let start = source.range.from.clone().map(|value| (value, Key::new()));
         let end = source.range.to.clone().map(|value| (value, Key::new()));
         let mut from = start.as_ref().map_or(Bound::Unbounded, Bound::Included);
@@ -173,7 +192,7 @@ impl Item for (Key, Key) {
             .state
             .lock()
             .buffer
-            .entries_between(command, index, from, to, reverse, count_max);
+            .entries_between(command, index, from, to, reverse, count_max)?;
         let patch = |(value, row, present): (Key, Key, bool)| {
             let entry = (value, row);
             (
@@ -181,7 +200,7 @@ impl Item for (Key, Key) {
                 if present { Patch::Present(entry) } else { Patch::Absent },
             )
         };
-        page.into_iter().map(patch).collect()
+        Ok(page.into_iter().map(patch).collect())
     }
 
     fn chunk(
@@ -308,8 +327,14 @@ impl<T: Item> Scan<T> {
         if !self.is_started {
             self.start(at).await?;
         }
-        let mut batch = Vec::with_capacity(self.batch_count);
+        let mut batch: Vec<T> = Vec::with_capacity(self.batch_count);
+        let (mut counted, mut bytes) = (0, 0);
         while batch.len() < self.batch_count {
+            bytes += batch[counted..].iter().map(T::bytes).sum::<usize>();
+            counted = batch.len();
+            if bytes >= BATCH_BYTES_MAX {
+                break;
+            }
             self.refill(at)?;
             let Some(part) = self.first_part() else {
                 match self.own.pop_front() {
@@ -366,7 +391,7 @@ impl<T: Item> Scan<T> {
         }
         if self.own.is_empty() && !self.own_is_done {
             let after = self.own_after.as_ref();
-            let page = T::overlay_page(&self.source, &self.inner, self.command, after, BATCH_COUNT_MAX);
+            let page = T::overlay_page(&self.source, &self.inner, self.command, after, BATCH_COUNT_MAX)?;
             self.own_is_done = page.len() < BATCH_COUNT_MAX;
             self.own_after = page.last().map(|(order, _)| order.clone());
             self.own = page.into();

@@ -7,7 +7,7 @@ use storage::version::Chain;
 use crate::buffer::{Buffer, CommandNumber};
 use crate::command::{Epoch, Timestamp};
 use crate::placement::ShardId;
-use crate::{Key, SavepointMark, TableId};
+use crate::{Key, SavepointMark, TableId, TxnError};
 
 /// Where a transaction is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +88,12 @@ impl State {
     }
 
     /// Undoes the writes since a mark; the caller restores the locks.
-    pub(crate) fn roll_back_to(&mut self, mark: SavepointMark) {
+    pub(crate) fn roll_back_to(&mut self, mark: SavepointMark) -> Result<(), TxnError> {
         let place = self.savepoints.partition_point(|savepoint| savepoint.id < mark.0);
         if let Some(savepoint) = self.savepoints.get(place) {
-            self.buffer.roll_back_to(savepoint.journal);
+            self.buffer.roll_back_to(savepoint.journal)?;
             self.savepoints.truncate(place + 1);
         }
+        Ok(())
     }
 }

@@ -297,7 +297,7 @@ impl Transaction {
         let mut state = self.inner.writable()?;
         let command = state.command;
         state.buffer.write_row(command, table, key, write);
-        Ok(())
+        self.inner.bound(&mut state)
     }
 
     /// Buffers an index entry, or its removal.
@@ -327,7 +327,7 @@ impl Transaction {
                 present,
             },
         );
-        Ok(())
+        self.inner.bound(&mut state)
     }
 
     /// Deletes every row and index entry of a table at commit (TRUNCATE, DROP TABLE); needs ACCESS EXCLUSIVE. The space of
@@ -420,6 +420,14 @@ impl Inner {
             return Err(TxnError::DiskFull);
         }
         Ok(state)
+    }
+
+    /// Sets the writes of a large transaction aside.
+    fn bound(&self, state: &mut State) -> Result<(), TxnError> {
+        if state.buffer.is_large() {
+            state.buffer.set_aside(&self.node.engine, self.id)?;
+        }
+        Ok(())
     }
 
     /// The snapshot that reads of the current statement use, drawn if there is none.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::session::Services;
 
 pub use options::{Options, Start};
-pub use run::run;
+pub use run::{check, run};
 
 /// How clients without a password are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

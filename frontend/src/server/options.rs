@@ -24,6 +24,16 @@ pub struct Options {
 pub enum Command {
     /// Starts a node.
     Start(Start),
+    /// Checks a data directory that no server uses: recovers it, and compares rows, index entries and records.
+    Check(Check),
+}
+
+/// Options of `cambium check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// Data directory.
+    #[arg(long, value_name = "DIR", default_value = "./cambium-data")]
+    pub data: PathBuf,
 }
 
 /// Options of `cambium start`.
@@ -68,6 +78,9 @@ pub struct Start {
     /// Seconds old versions of rows are kept for readers.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub retention_seconds: u64,
+    /// Free space on the device of the data directory, in MiB, below which writes are refused (53100) and reads go on.
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub free_space_reserve_mib: u64,
 }
 
 /// Values of `--auth`.
@@ -98,8 +111,11 @@ impl Options {
     pub fn read() -> Result<Options> {
         let arguments: Vec<String> = std::env::args().collect();
         let options = Options::parse_from(&arguments);
-        let Command::Start(start) = &options.command;
-        match &start.config {
+        let config = match &options.command {
+            Command::Start(start) => start.config.as_ref(),
+            Command::Check(_) => None,
+        };
+        match config {
             None => Ok(options),
             Some(path) => {
                 let mut all: Vec<String> = arguments.iter().take(2).cloned().collect();

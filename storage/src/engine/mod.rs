@@ -61,6 +61,8 @@ pub(crate) type Db = DBWithThreadMode<MultiThreaded>;
 
 /// Column family of the Raft log of all groups.
 const LOG_FAMILY: &str = "raft-log";
+/// Column family of what running transactions set aside; abandoned by definition when the directory is opened.
+const SCRATCH_FAMILY: &str = "scratch";
 /// Column family of local metadata; RocksDB creates it in any case.
 const LOCAL_FAMILY: &str = "default";
 
@@ -88,6 +90,7 @@ pub struct Engine {
     local: Family,
     /// Serialises creation, switch and removal of families.
     families: Mutex<HashMap<u64, Family>>,
+    scratch: Mutex<Option<Family>>,
     stats: stats::Counters,
     free_space: directory::FreeSpace,
     /// Dropped last: the directory is ours until RocksDB has closed.
@@ -135,6 +138,7 @@ impl Engine {
             log,
             local,
             families: Mutex::new(HashMap::new()),
+            scratch: Mutex::new(None),
             stats: stats::Counters::default(),
             _lock: lock,
         };
@@ -288,6 +292,20 @@ impl Engine {
             self.db.drop_cf(&family::name(shard, generation))?;
         }
         Ok(())
+    }
+
+    /// A family for what need not survive the process: what running transactions set aside. Made when it is first asked
+    /// for; write to it as [`Durability::Replayed`]. It is dropped when the directory is opened again.
+    pub fn scratch(&self) -> Result<Family, EngineError> {
+        let mut scratch = self.scratch.lock();
+        if let Some(family) = scratch.as_ref() {
+            return Ok(family.clone());
+        }
+        self.db
+            .create_cf(SCRATCH_FAMILY, &options::shard_family(&self.options, &self.resources))?;
+        let family = Family::bind(&self.db, &self._lock, SCRATCH_FAMILY, None)?;
+        *scratch = Some(family.clone());
+        Ok(family)
     }
 
     // ---- writing ----

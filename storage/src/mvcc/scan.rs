@@ -36,6 +36,9 @@ const SKIP_COUNT_MAX: usize = 8;
 /// keeps its block.
 const BLOCK_BYTES: usize = 32 << 10;
 
+/// Bytes of versions after which a chunk ends, however few its rows: a thousand documents may be a gigabyte.
+const CHUNK_BYTES_MAX: u64 = 4 << 20;
+
 /// What a scan reads of each row.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot<'a> {
@@ -56,11 +59,14 @@ pub fn scan_rows(
     count_max: usize,
 ) -> Result<Chunk<(Bytes, Row)>, StorageError> {
     let mut items = Vec::with_capacity(count_max.min(1024));
+    let mut bytes = 0;
     let next = walk(view, range, direction, snapshot, |key, chain| {
+        let size = chain.size();
+        bytes += size.full_bytes + size.delta_bytes;
         if let Some(row) = chain.fold_columns(snapshot.columns)? {
             items.push((key, row));
         }
-        Ok(items.len() < count_max)
+        Ok(items.len() < count_max && bytes < CHUNK_BYTES_MAX)
     })?;
     Ok(Chunk { items, next })
 }

@@ -3,14 +3,16 @@
 //! Reads see the family as it was before the command; what bodies of the same command have written is kept beside it, so
 //! that a consolidation misses nothing.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ahash::HashMap;
 use bytes::Bytes;
-use storage::engine::{Batch, Family};
+use storage::engine::{Batch, Engine, Family};
 use storage::mvcc::{self, Unapplied};
 
 use super::records::{self, Record};
+use super::staged;
 use crate::TxnError;
 use crate::command::{
     Body, Decision, DecisionRecord, Outcome, PreparedRecord, Step, Timestamp, TransactionId, Writes, encode,
@@ -23,6 +25,7 @@ use crate::shard::Facts;
 /// One command being applied.
 pub(super) struct Apply<'a> {
     id: ShardId,
+    engine: &'a Arc<Engine>,
     facts: &'a Facts,
     family: &'a Family,
     batch: &'a mut Batch,
@@ -38,7 +41,7 @@ pub(super) struct Apply<'a> {
 impl<'a> Apply<'a> {
     pub(super) fn new(
         id: ShardId,
-        facts: &'a Facts,
+        (engine, facts): (&'a Arc<Engine>, &'a Facts),
         family: &'a Family,
         batch: &'a mut Batch,
         (body_count, registry_before): (usize, Timestamp),
@@ -47,6 +50,7 @@ impl<'a> Apply<'a> {
         let has_company = body_count > 1;
         Apply {
             id,
+            engine,
             facts,
             family,
             batch,
@@ -67,6 +71,17 @@ impl<'a> Apply<'a> {
         match body {
             Body::OnePhase { timestamp, writes } => self.write(timestamp, &writes, true)?,
             Body::Step(step) => return self.step(step),
+            Body::Stage {
+                transaction,
+                started_ms,
+                part,
+                versions,
+            } => {
+                let horizon_ms = self.horizon_ms();
+                let part = (transaction, part, started_ms);
+                staged::put(self.family, self.batch, part, versions, horizon_ms)?;
+            }
+            Body::Unstage { transaction } => self.unstage(transaction)?,
             Body::Horizon { started_ms } => return self.horizon(started_ms),
             Body::Fold { keys } => keys.iter().try_for_each(|key| self.consolidate(key))?,
             Body::Collect {
@@ -87,6 +102,9 @@ impl<'a> Apply<'a> {
         for id in &writes.clears {
             self.batch.put(self.family, &records::clear(*id, timestamp), &[]);
             self.clears.push((*id, timestamp));
+        }
+        if let Some(staged) = &writes.staged {
+            staged::write((self.engine, self.family), self.facts, self.batch, staged, timestamp)?;
         }
         for write in &writes.versions {
             self.batch
@@ -196,7 +214,14 @@ impl<'a> Apply<'a> {
         locks: Bytes,
     ) -> Result<Outcome, TxnError> {
         let id = attempt.txn.0;
-        let verdict = self.known(id)?.0.on_prepare(attempt.started_ms, self.horizon_ms());
+        let mut verdict = self.known(id)?.0.on_prepare(attempt.started_ms, self.horizon_ms());
+        if verdict == OnPrepare::Write
+            && let Some(staged) = &writes.staged
+            && !staged::is_complete(self.family, staged)?
+        {
+            // What it staged was lost with a leader, or forgotten: nothing may be half there (P1).
+            verdict = OnPrepare::Refuse;
+        }
         if verdict == OnPrepare::Write {
             let record = PreparedRecord {
                 attempt,
@@ -221,6 +246,12 @@ impl<'a> Apply<'a> {
         writes: &Writes,
     ) -> Result<Outcome, TxnError> {
         let id = attempt.txn.0;
+        let is_complete = match (decision, &writes.staged) {
+            (Decision::Commit(_), Some(staged)) => staged::is_complete(self.family, staged)?,
+            _ => true,
+        };
+        // What it staged was lost with a leader, or forgotten: nothing may be half there (P1).
+        let decision = if is_complete { decision } else { Decision::Abort };
         let verdict = self
             .known(id)?
             .0
@@ -236,8 +267,9 @@ impl<'a> Apply<'a> {
                 &records::by_transaction(Record::Decision, id),
                 &encode(&record)?,
             );
-            if let Decision::Commit(timestamp) = decision {
-                self.write(timestamp, writes, true)?;
+            match decision {
+                Decision::Commit(timestamp) => self.write(timestamp, writes, true)?,
+                Decision::Abort => staged::forget(self.family, self.batch, id)?,
             }
         }
         Ok(Outcome::Decided(attempt, decision, parties, verdict))
@@ -257,6 +289,7 @@ impl<'a> Apply<'a> {
             }
             (OnFinish::Abort, ..) => {
                 self.delete(Record::Prepared, id);
+                staged::forget(self.family, self.batch, id)?;
                 let tombstone = records::by_transaction(Record::Tombstone, id);
                 self.batch
                     .put(self.family, &tombstone, &attempt.started_ms.to_be_bytes());
@@ -277,7 +310,20 @@ impl<'a> Apply<'a> {
                 self.delete(Record::Tombstone, records::transaction(&rest)?);
             }
         }
+        for (transaction, started_ms) in staged::all(self.family)? {
+            if started_ms < horizon_ms {
+                self.unstage(transaction)?;
+            }
+        }
         Ok(Outcome::Horizon(horizon_ms))
+    }
+
+    /// Forgets what a transaction staged. One that voted may still commit, and needs it.
+    fn unstage(&mut self, transaction: TransactionId) -> Result<(), TxnError> {
+        if self.known(transaction)?.0.prepared {
+            return Ok(());
+        }
+        staged::forget(self.family, self.batch, transaction)
     }
 
     fn horizon_ms(&self) -> u64 {

@@ -7,6 +7,7 @@
 //!   OnePhase            rows at ts                        Decide ABORT      decision record
 //!   Prepare             prepared record                   Decide COMMIT     own rows at ts, decision record
 //!   Finish COMMIT       prepared record → rows at ts      Finish ABORT      prepared record → tombstone
+//!   Stage               staged record                     Unstage           staged records go
 //! ```
 //!
 //! What a step of a commit does given what was logged before is decided by [`crate::commit::record`].
@@ -16,6 +17,7 @@
 
 mod apply;
 pub(crate) mod records;
+pub(crate) mod staged;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
@@ -24,11 +26,11 @@ use bytes::Bytes;
 use consensus::CommandEntry;
 use parking_lot::Mutex;
 use storage::EngineError;
-use storage::engine::{Batch, Family};
+use storage::engine::{Batch, Engine, Family};
 use tokio::sync::watch;
 
 use crate::TxnError;
-use crate::command::{Command, Epoch, Outcome, Timestamp, encode};
+use crate::command::{Body, Command, Epoch, Outcome, Timestamp, encode};
 use crate::placement::ShardId;
 use crate::shard::{Facts, Shard};
 use apply::Apply;
@@ -42,6 +44,7 @@ const OUT_OF_ORDER: &[u8] = b"-";
 /// State machine of one shard.
 pub(crate) struct Machine {
     id: ShardId,
+    engine: Arc<Engine>,
     facts: Arc<Facts>,
     /// Moves when a registry row is committed; of the meta group only.
     registry: watch::Sender<u64>,
@@ -66,11 +69,12 @@ struct Applied {
 
 impl Machine {
     /// A machine of a family that is loaded when its group opens.
-    pub(crate) fn new(id: ShardId, facts: Arc<Facts>) -> Machine {
+    pub(crate) fn new(id: ShardId, engine: Arc<Engine>, facts: Arc<Facts>) -> Machine {
         let registry = watch::Sender::new(0);
         let (position, unwritten) = (Mutex::default(), Mutex::default());
         Machine {
             id,
+            engine,
             facts,
             registry,
             position,
@@ -128,13 +132,15 @@ impl Machine {
             bodies,
         } = command;
         let mut position = self.position.lock();
-        if epoch.term != term || !position.is_followed_by(epoch, sequence) {
+        let follows = epoch.term == term && position.is_followed_by(epoch, sequence);
+        if !follows || self.lacks(family, &bodies)? {
             tracing::warn!(
                 shard = self.id,
                 ?epoch,
                 sequence,
                 ?position,
-                "a command that does not follow is refused"
+                follows,
+                "a command is refused"
             );
             return Ok(Applied {
                 epoch,
@@ -148,7 +154,7 @@ impl Machine {
         batch.put(family, &records::single(Record::Position), &encode(&*position)?);
         drop(position);
         let company = (bodies.len(), *self.registry.borrow());
-        let mut apply = Apply::new(self.id, &self.facts, family, batch, company);
+        let mut apply = Apply::new(self.id, (&self.engine, &self.facts), family, batch, company);
         let outcomes = bodies
             .into_iter()
             .map(|body| apply.body(body))
@@ -161,6 +167,20 @@ impl Machine {
             registry,
             clears,
         })
+    }
+
+    /// Whether a commit in one phase counts on staged writes that are not there. Then the command is refused whole, as if it
+    /// had been lost (T4): who has seen its effects is told so.
+    fn lacks(&self, family: &Family, bodies: &[Body]) -> Result<bool, TxnError> {
+        for body in bodies {
+            if let Body::OnePhase { writes, .. } = body
+                && let Some(staged) = &writes.staged
+                && !staged::is_complete(family, staged)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// After the batch was written: readers and the leader learn of it.

@@ -35,6 +35,8 @@ pub(crate) enum Record {
     Registry = 9,
     /// Attempts to commit that began before are refused.
     Horizon = 10,
+    /// A part of what a transaction staged, by transaction and number.
+    Staged = 11,
 }
 
 /// Key of a record that is there once.
@@ -42,11 +44,24 @@ pub(crate) fn single(record: Record) -> [u8; 2] {
     [SPACE, record as u8]
 }
 
+/// The first key behind all records of a kind.
+pub(crate) fn end(record: Record) -> [u8; 2] {
+    [SPACE, record as u8 + 1]
+}
+
 /// Key of a record by transaction.
 pub(crate) fn by_transaction(record: Record, transaction: TransactionId) -> [u8; 10] {
     let mut key = [SPACE; 10];
     key[1] = record as u8;
     key[2..].copy_from_slice(&transaction.to_be_bytes());
+    key
+}
+
+/// Key of a part of what a transaction staged.
+pub(crate) fn staged(transaction: TransactionId, part: u32) -> [u8; 14] {
+    let mut key = [SPACE; 14];
+    key[..10].copy_from_slice(&by_transaction(Record::Staged, transaction));
+    key[10..].copy_from_slice(&part.to_be_bytes());
     key
 }
 

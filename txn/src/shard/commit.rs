@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::{Awaited, Core, Shard};
 use crate::TxnError;
-use crate::command::{Body, Epoch, Timestamp, TransactionId, Writes};
+use crate::command::{Body, Epoch, Timestamp, TransactionId, Write, Writes};
 
 /// A proposed commit: its timestamp, and when it is applied.
 pub(crate) struct Proposed {
@@ -33,7 +33,7 @@ impl Shard {
         core.check_epoch(epoch)?;
         // Drawn before the mark by somebody, hence below what this transaction will draw (P2 of `pending`).
         let above = self.oracle.newest();
-        core.pending.mark(transaction, above, &writes.versions, &writes.clears);
+        core.pending.mark(transaction, above, &writes);
         core.pending.settle_folds(transaction, &mut writes);
         let drawn = self.oracle.draw().ok_or(TxnError::Unavailable);
         let proposed = drawn.and_then(|timestamp| {
@@ -46,6 +46,10 @@ impl Shard {
             Ok((timestamp, sequence, awaited)) => {
                 // From here on locked reads see the writes, and the locks pass on (T4).
                 core.pending.propose(transaction, timestamp, sequence);
+                if core.pending.is_staged(transaction) {
+                    // Locked reads could not see what was staged: its locks stay until it is applied (`pending` P3).
+                    return Ok(Proposed { timestamp, awaited });
+                }
                 let wakeups = self.release_locks(&mut core, transaction);
                 drop(core);
                 wakeups.wake(&self.live);
@@ -68,6 +72,32 @@ impl Shard {
             self.propose(&mut core, Body::Fold { keys: vec![key] }, None)?.1
         };
         awaited.applied().await
+    }
+
+    /// Proposes a part of a transaction's writes ahead of its commit, if its locks here stand.
+    pub(crate) fn stage(
+        self: &Arc<Self>,
+        (transaction, started_ms, part): (TransactionId, u64, u32),
+        epoch: Option<Epoch>,
+        versions: Vec<Write>,
+    ) -> Result<Awaited, TxnError> {
+        let mut core = self.core();
+        core.check_epoch(epoch)?;
+        let body = Body::Stage {
+            transaction,
+            started_ms,
+            part,
+            versions,
+        };
+        Ok(self.propose(&mut core, body, None)?.1)
+    }
+
+    /// What a transaction staged here is not going to be committed.
+    pub(crate) fn unstage(self: &Arc<Self>, transaction: TransactionId) {
+        let mut core = self.core();
+        if let Err(error) = self.propose_later(&mut core, Body::Unstage { transaction }, None) {
+            tracing::warn!(shard = self.id, transaction, %error, "staged writes wait to be forgotten");
+        }
     }
 
     /// Proposes a command that belongs to no transaction.

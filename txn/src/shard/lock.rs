@@ -407,7 +407,7 @@ impl Shard {
             else {
                 continue;
             };
-            let own = inner.state.lock().buffer.has_row(*table, key);
+            let own = inner.state.lock().buffer.has_row(*table, key)?;
             // What this transaction wrote itself is checked when it evaluates; here only what is committed.
             let Some(number) = numbers.number(*table, key, path).filter(|_| !own) else {
                 continue;

@@ -163,10 +163,15 @@ impl Shard {
             return;
         }
         let done = core.outbox.applied(sequence);
-        for transaction in &done.completed {
-            core.pending.remove(*transaction);
-        }
         let mut effects = steps::Effects::default();
+        for transaction in &done.completed {
+            let is_staged = core.pending.is_staged(*transaction);
+            core.pending.remove(*transaction);
+            if is_staged {
+                // Others had to wait until what was staged can be read (`pending` P3).
+                effects.release(self, &mut core, *transaction);
+            }
+        }
         for outcome in outcomes {
             self.on_outcome(&mut core, outcome, &mut effects);
         }

@@ -12,6 +12,8 @@
 //! Invariants
 //!  P1  A transaction is here from before its timestamp is drawn (T2) until its writes can be read from the family.
 //!  P2  `above` of an undated transaction is a timestamp drawn before it was marked: its own will be larger.
+//!  P3  What a transaction staged is not listed by key: it stands for all its tables and indexes (`wide`). Its locks are held
+//!      until it is applied, so no read under a lock need see it before.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -19,7 +21,7 @@ use std::ops::Bound;
 use ahash::HashMap;
 use bytes::Bytes;
 use smallvec::SmallVec;
-use storage::mvcc::Unapplied;
+use storage::mvcc::{self, Unapplied};
 use tokio::sync::oneshot;
 
 use crate::command::{Timestamp, TransactionId, Write, Writes};
@@ -31,6 +33,8 @@ pub(crate) struct Pending {
     transactions: HashMap<TransactionId, PendingTransaction>,
     /// Emptied tables and indexes, by their id in keys.
     clears: Vec<(u32, TransactionId)>,
+    /// Tables and indexes that transactions with staged writes write to, by their id in keys.
+    wide: Vec<(u32, TransactionId)>,
 }
 
 struct PendingWrite {
@@ -43,6 +47,8 @@ struct PendingTransaction {
     keys: Vec<Bytes>,
     /// Rows it wants consolidated.
     folds: Vec<Bytes>,
+    /// Whether part of its writes was staged.
+    is_staged: bool,
     waiters: Vec<oneshot::Sender<()>>,
 }
 
@@ -63,10 +69,15 @@ impl Pending {
     }
 
     /// Marks a transaction committing (T2). `above` is a timestamp drawn before.
-    pub(crate) fn mark(&mut self, transaction: TransactionId, above: Timestamp, writes: &[Write], clears: &[u32]) {
-        let mut keys = Vec::with_capacity(writes.len());
+    pub(crate) fn mark(&mut self, transaction: TransactionId, above: Timestamp, writes: &Writes) {
+        let Writes {
+            versions,
+            clears,
+            staged,
+        } = writes;
+        let mut keys = Vec::with_capacity(versions.len());
         let mut folds = Vec::new();
-        for write in writes {
+        for write in versions {
             if write.fold {
                 folds.push(write.key.clone());
             }
@@ -78,10 +89,14 @@ impl Pending {
             self.keys.entry(write.key.clone()).or_default().push(pending);
         }
         self.clears.extend(clears.iter().map(|id| (*id, transaction)));
+        if let Some(staged) = staged {
+            self.wide.extend(staged.ids.iter().map(|id| (*id, transaction)));
+        }
         let entry = PendingTransaction {
             stage: Stage::Undated { above },
             keys,
             folds,
+            is_staged: staged.is_some(),
             waiters: Vec::new(),
         };
         let before = self.transactions.insert(transaction, entry);
@@ -112,6 +127,11 @@ impl Pending {
     /// Whether a transaction is on its way here.
     pub(crate) fn contains(&self, transaction: TransactionId) -> bool {
         self.transactions.contains_key(&transaction)
+    }
+
+    /// Whether part of a transaction's writes was staged: then its locks are held until it is applied (P3).
+    pub(crate) fn is_staged(&self, transaction: TransactionId) -> bool {
+        self.transactions.get(&transaction).is_some_and(|entry| entry.is_staged)
     }
 
     /// Consolidation was asked for by what the coordinator saw under its locks; only here is known whether somebody else has
@@ -153,6 +173,9 @@ impl Pending {
             }
         }
         self.clears.retain(|(_, other)| *other != transaction);
+        if entry.is_staged {
+            self.wide.retain(|(_, other)| *other != transaction);
+        }
         for waiter in entry.waiters {
             // A reader that went away needs no answer.
             let _ = waiter.send(());
@@ -162,11 +185,12 @@ impl Pending {
     /// Whether somebody else than `transaction` has a write to this key on its way that may still get a lower timestamp than
     /// what is proposed now: then nothing may be consolidated (storage M2).
     pub(crate) fn is_undecided(&self, key: &[u8], transaction: TransactionId) -> bool {
-        let undecided = |write: &PendingWrite| {
-            write.transaction != transaction
-                && !matches!(self.transactions[&write.transaction].stage, Stage::Proposed { .. })
+        let undecided = |other: TransactionId| {
+            other != transaction && !matches!(self.transactions[&other].stage, Stage::Proposed { .. })
         };
-        self.keys.get(key).is_some_and(|writes| writes.iter().any(undecided))
+        let of_key = self.keys.get(key).into_iter().flatten().map(|write| write.transaction);
+        let of_table = self.staging(mvcc::id_of(key).as_slice()).collect::<SmallVec<[_; 1]>>();
+        of_key.chain(of_table).any(undecided)
     }
 
     /// Whether the consolidations a prepared transaction wants may be made now.
@@ -218,6 +242,7 @@ impl Pending {
         let of_key = self.keys.get(key).into_iter().flatten().map(|write| write.transaction);
         of_key
             .chain(self.clearing(ids))
+            .chain(self.staging(ids))
             .find(|transaction| self.is_not_above(*transaction, timestamp))
     }
 
@@ -236,6 +261,7 @@ impl Pending {
         let of_keys = range.flat_map(|(_, writes)| writes.iter().map(|write| write.transaction));
         of_keys
             .chain(self.clearing(ids))
+            .chain(self.staging(ids))
             .find(|transaction| self.is_not_above(*transaction, timestamp))
     }
 
@@ -244,6 +270,14 @@ impl Pending {
         self.clears
             .iter()
             .filter(move |(cleared, _)| ids.contains(cleared))
+            .map(|(_, transaction)| *transaction)
+    }
+
+    /// Transactions with staged writes to one of these on their way.
+    fn staging(&self, ids: &[u32]) -> impl Iterator<Item = TransactionId> {
+        self.wide
+            .iter()
+            .filter(move |(wide, _)| ids.contains(wide))
             .map(|(_, transaction)| *transaction)
     }
 
@@ -300,18 +334,22 @@ impl Pending {
 mod tests {
     use super::*;
 
-    fn write(key: &'static str, version: &'static str) -> Write {
-        Write {
+    fn write(key: &'static str, version: &'static str) -> Writes {
+        let write = Write {
             key: Bytes::from(key),
             version: Bytes::from(version),
             fold: false,
+        };
+        Writes {
+            versions: vec![write],
+            ..Writes::default()
         }
     }
 
     #[test]
     fn a_snapshot_waits_for_a_mark_unless_its_timestamp_is_known_to_be_above() {
         let mut pending = Pending::default();
-        pending.mark(1, 95, &[write("k", "v")], &[]);
+        pending.mark(1, 95, &write("k", "v"));
         assert_eq!(pending.blocks(&[], b"k", 95), None);
         assert_eq!(pending.blocks(&[], b"k", 96), Some(1));
         assert_eq!(pending.blocks(&[], b"l", 96), None);
@@ -329,9 +367,9 @@ mod tests {
     #[test]
     fn a_locked_read_sees_proposed_writes_in_timestamp_order_and_no_prepared_ones() {
         let mut pending = Pending::default();
-        pending.mark(1, 10, &[write("k", "a")], &[]);
-        pending.mark(2, 10, &[write("k", "b")], &[]);
-        pending.mark(3, 10, &[write("k", "c")], &[]);
+        pending.mark(1, 10, &write("k", "a"));
+        pending.mark(2, 10, &write("k", "b"));
+        pending.mark(3, 10, &write("k", "c"));
         pending.propose(3, 20, 1);
         pending.propose(1, 15, 2);
         let versions: Vec<_> = pending.unapplied(b"k").into_iter().map(|write| write.version).collect();
@@ -345,10 +383,41 @@ mod tests {
     #[test]
     fn a_table_being_emptied_blocks_reads_of_any_of_its_keys() {
         let mut pending = Pending::default();
-        pending.mark(1, 10, &[], &[7]);
+        let clears = Writes {
+            clears: vec![7],
+            ..Writes::default()
+        };
+        pending.mark(1, 10, &clears);
         assert_eq!(pending.blocks(&[7], b"k", 11), Some(1));
         assert_eq!(pending.blocks(&[8], b"k", 11), None);
         pending.propose(1, 12, 3);
         assert_eq!(pending.unapplied_clear(&[7]), Some((12, 3)));
+    }
+
+    #[test]
+    fn staged_writes_stand_for_their_tables_until_they_are_applied() {
+        let mut pending = Pending::default();
+        let staged = Writes {
+            staged: Some(crate::command::Staged {
+                transaction: 1,
+                started_ms: 0,
+                parts: 3,
+                ids: vec![7],
+            }),
+            ..Writes::default()
+        };
+        let key = mvcc::row_key(7, b"k");
+        pending.mark(1, 10, &staged);
+        assert_eq!(pending.blocks(&[7], &key, 11), Some(1));
+        assert_eq!(pending.blocks(&[7], &key, 10), None);
+        assert_eq!(pending.blocks(&[8], &key, 11), None);
+        assert!(pending.is_undecided(&key, 2), "a delta of it may lie below");
+        assert!(!pending.is_undecided(&mvcc::row_key(8, b"k"), 2));
+        pending.propose(1, 12, 1);
+        assert!(pending.unapplied(&key).is_empty(), "its locks keep others from asking");
+        assert_eq!(pending.blocks(&[7], &key, 12), Some(1));
+        pending.remove(1);
+        assert_eq!(pending.blocks(&[7], &key, 12), None);
+        pending.check_invariants().unwrap();
     }
 }

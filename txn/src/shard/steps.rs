@@ -36,6 +36,11 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// Gives back a transaction's locks; those who get them are woken with the rest.
+    pub(super) fn release(&mut self, shard: &Shard, core: &mut Core, id: TransactionId) {
+        self.wakeups.push(shard.release_locks(core, id));
+    }
+
     /// Wakes, answers and sends.
     pub(super) fn carry_out(self, shard: &Shard) {
         for wakeups in self.wakeups {
@@ -86,12 +91,7 @@ impl Shard {
                         return false;
                     };
                     sealed = of_locks;
-                    pending.mark(
-                        attempt.txn.0,
-                        self.oracle.newest(),
-                        &payload.writes.versions,
-                        &payload.writes.clears,
-                    );
+                    pending.mark(attempt.txn.0, self.oracle.newest(), &payload.writes);
                     true
                 });
                 self.perform(core, actions, payload.writes, sealed, effects);
@@ -103,8 +103,7 @@ impl Shard {
                 let actions = anchor.on_mark(attempt, parties, now_ms, || {
                     let is_sealed = stands && locks.seal(attempt.txn.0).is_ok();
                     if is_sealed {
-                        let Writes { versions, clears } = &payload.writes;
-                        pending.mark(attempt.txn.0, self.oracle.newest(), versions, clears);
+                        pending.mark(attempt.txn.0, self.oracle.newest(), &payload.writes);
                     }
                     is_sealed
                 });
@@ -243,7 +242,13 @@ impl Shard {
         effects: &mut Effects,
     ) {
         match decision {
-            Decision::Commit(timestamp) => core.pending.propose(id, timestamp, sequence),
+            Decision::Commit(timestamp) => {
+                core.pending.propose(id, timestamp, sequence);
+                if core.pending.is_staged(id) {
+                    // The cores release them when the step is applied (`pending` P3).
+                    return;
+                }
+            }
             // Nobody may decide otherwise any more: what it wrote is not there.
             Decision::Abort => core.pending.remove(id),
         }
@@ -300,7 +305,7 @@ impl Shard {
     /// Puts back what a leader before knew of a transaction that voted and was not decided.
     pub(crate) fn restore(&self, attempt: Attempt, writes: &Writes, locks: &[u8]) -> Result<(), TxnError> {
         let mut core = self.core();
-        core.pending.mark(attempt.txn.0, 0, &writes.versions, &writes.clears);
+        core.pending.mark(attempt.txn.0, 0, writes);
         core.locks.restore(attempt, locks)
     }
 }

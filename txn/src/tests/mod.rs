@@ -5,6 +5,7 @@ mod concurrency;
 mod garbage;
 mod isolation;
 mod recovery;
+mod staging;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ fn config(directory: &std::path::Path) -> NodeConfig {
         deadlock: crate::DeadlockPolicy::Detect,
         deadlock_timeout: Duration::from_secs(1),
         retention: Duration::from_secs(60),
+        ..NodeConfig::default()
     }
 }
 

@@ -7,18 +7,35 @@
 //! ```
 //!
 //! Nothing here is durable or visible to others; at COMMIT each row's writes become one version. Whole rows are kept as the
-//! bytes they will be stored as: that takes a third of the memory of their values, and COMMIT copies nothing.
+//! bytes they will be stored as: that takes a third of the memory of their values, and COMMIT copies nothing. Past
+//! [`SPILL_BYTES`] everything held so far is set aside on disk ([`spill`]); reads look at both.
 
-use std::collections::BTreeMap;
+mod drain;
+mod merge;
+mod spill;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use storage::engine::Engine;
 use storage::version::Version;
-use storage::{Action, Path, PathOp, Row, StorageError};
+use storage::{Action, Datum, Path, PathOp, Row, StorageError};
 
+use crate::command::TransactionId;
 use crate::placement::{Placement, ShardId};
 use crate::{IndexId, Key, RowWrite, TableId, TxnError};
+use merge::Merge;
+use spill::{Spill, Spilled, Writes, prefix_end};
+
+/// Bytes of writes held in memory; beyond it they are set aside.
+const SPILL_BYTES: usize = 64 << 20;
+/// What a write costs in memory beside its key and version.
+const WRITE_OVERHEAD: usize = 200;
 
 /// Number of a command in its transaction: a statement sees the writes of smaller ones.
 pub(crate) type CommandNumber = u32;
@@ -33,6 +50,13 @@ pub(crate) struct Buffer {
     journal: Vec<Undo>,
     /// Tables with a number that was added to, undone or not.
     added_to: SmallVec<[TableId; 1]>,
+    /// Bytes held in memory, roughly.
+    bytes: usize,
+    /// What was set aside, and how much of the journal went with it.
+    spill: Option<Spill>,
+    spilled: u64,
+    /// Tables it has writes to.
+    spilled_tables: BTreeSet<TableId>,
 }
 
 /// (index, value, key of the row)
@@ -53,6 +77,30 @@ enum Stored {
     Put(Bytes),
     Change(Vec<PathOp>),
     Delete,
+}
+
+impl Stored {
+    /// Bytes it takes, roughly.
+    fn size(&self) -> usize {
+        match self {
+            Stored::Put(version) => version.len(),
+            Stored::Change(operations) => operations.iter().map(operation_size).sum(),
+            Stored::Delete => 0,
+        }
+    }
+}
+
+/// Bytes an operation takes, roughly.
+fn operation_size(operation: &PathOp) -> usize {
+    let argument = match &operation.action {
+        Action::SetColumn(Datum::Jsonb(value)) | Action::Set { value, .. } | Action::Insert(value) => {
+            value.as_bytes().len()
+        }
+        Action::SetColumn(Datum::Text(text) | Datum::Json(text)) => text.len(),
+        Action::SetColumn(Datum::Bytea(bytes)) => bytes.len(),
+        Action::SetColumn(_) | Action::Remove | Action::Add(_) => 32,
+    };
+    argument + 32 * (1 + operation.path.steps.len())
 }
 
 enum Undo {
@@ -129,13 +177,6 @@ pub(crate) struct FinalRow {
     pub(crate) is_delta: bool,
 }
 
-/// Everything COMMIT writes.
-pub(crate) struct FinalWrites {
-    pub(crate) rows: Vec<FinalRow>,
-    pub(crate) entries: Vec<FinalEntry>,
-    pub(crate) clears: Vec<Clear>,
-}
-
 /// An index entry's last state, as COMMIT sends it.
 pub(crate) struct FinalEntry {
     pub(crate) table: TableId,
@@ -148,12 +189,46 @@ pub(crate) struct FinalEntry {
 
 impl Buffer {
     pub(crate) fn is_empty(&self) -> bool {
-        self.journal.is_empty()
+        self.journal.is_empty() && self.spilled == 0
     }
 
     /// Position to roll back to.
     pub(crate) fn mark(&self) -> u64 {
-        self.journal.len() as u64
+        self.spilled + self.journal.len() as u64
+    }
+
+    /// Whether so much is held in memory that it should be set aside.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes > SPILL_BYTES
+    }
+
+    /// Sets everything held in memory aside.
+    ///
+    /// # Errors
+    /// The disk is full or broken; nothing is lost.
+    pub(crate) fn set_aside(&mut self, engine: &Arc<Engine>, transaction: TransactionId) -> Result<(), TxnError> {
+        let mut spill = match self.spill.take() {
+            Some(spill) => spill,
+            None => Spill::new(engine, transaction)?,
+        };
+        let written = self.write_out(&mut spill);
+        self.spill = Some(spill);
+        written?;
+        self.spilled_tables.extend(self.rows.keys().map(|(table, _)| *table));
+        self.spilled = self.mark();
+        self.journal = Vec::new();
+        (self.rows, self.entries, self.bytes) = Default::default();
+        Ok(())
+    }
+
+    fn write_out(&self, spill: &mut Spill) -> Result<(), TxnError> {
+        for (key, writes) in &self.rows {
+            writes.iter().try_for_each(|write| spill.put(key, write))?;
+        }
+        for (key, writes) in &self.entries {
+            writes.iter().try_for_each(|write| spill.put(key, write))?;
+        }
+        spill.flush()
     }
 
     pub(crate) fn write_row(&mut self, command: CommandNumber, table: TableId, key: &Key, write: RowWrite) {
@@ -168,6 +243,7 @@ impl Buffer {
             }
             RowWrite::Delete => Stored::Delete,
         };
+        self.bytes += WRITE_OVERHEAD + key.len() + write.size();
         let writes = self.rows.entry((table, key.clone())).or_default();
         writes.push(Buffered { command, order, write });
         self.journal.push(Undo::Row(table, key.clone()));
@@ -176,6 +252,7 @@ impl Buffer {
     pub(crate) fn write_entry(&mut self, command: CommandNumber, entry: FinalEntry) {
         let order = self.mark();
         let key = (entry.index, entry.value, entry.row);
+        self.bytes += WRITE_OVERHEAD + 2 * (key.1.len() + key.2.len());
         self.entry_places.insert(entry.index, (entry.table, entry.global));
         self.entries.entry(key.clone()).or_default().push(Buffered {
             command,
@@ -196,28 +273,45 @@ impl Buffer {
     }
 
     /// Undoes everything since the mark.
-    pub(crate) fn roll_back_to(&mut self, mark: u64) {
+    pub(crate) fn roll_back_to(&mut self, mark: u64) -> Result<(), TxnError> {
         while self.mark() > mark {
-            match self.journal.pop().expect("longer than the mark: checked by the loop") {
-                Undo::Row(table, key) => pop_last(&mut self.rows, (table, key)),
-                Undo::Entry(key) => pop_last(&mut self.entries, key),
-                Undo::Clear => drop(self.clears.pop()),
+            match self.journal.pop() {
+                Some(Undo::Row(table, key)) => pop_last(&mut self.rows, (table, key)),
+                Some(Undo::Entry(key)) => pop_last(&mut self.entries, key),
+                Some(Undo::Clear) => drop(self.clears.pop()),
+                None => break,
             }
         }
+        if self.spilled > mark {
+            if let Some(spill) = &mut self.spill {
+                spill.undo(mark, self.spilled)?;
+            }
+            self.clears.retain(|clear| clear.order < mark);
+            self.spilled = mark;
+        }
+        Ok(())
     }
 
     /// What a statement of this command sees of the transaction's own writes to a row; `None` if there are none.
-    pub(crate) fn row(&self, command: CommandNumber, table: TableId, key: &Key) -> Option<Overlay> {
-        if self.journal.is_empty() {
-            return None;
+    pub(crate) fn row(
+        &self,
+        command: CommandNumber,
+        table: TableId,
+        key: &Key,
+    ) -> Result<Option<Overlay>, TxnError> {
+        if self.is_empty() {
+            return Ok(None);
         }
         let cleared = self.cleared_rows(command, table);
-        match self.rows.get(&(table, key.clone())) {
-            Some(writes) => overlay(writes, command, cleared),
-            None => cleared.map(|_| Overlay {
-                hides_base: true,
-                ..Overlay::default()
-            }),
+        let key = (table, key.clone());
+        let in_memory = self.rows.get(&key).map(SmallVec::as_slice).unwrap_or_default();
+        match &self.spill {
+            None => Ok(overlay(in_memory, command, cleared)),
+            Some(spill) => {
+                let mut writes: Writes<Stored> = spill.get(&key)?;
+                writes.extend(in_memory.iter().cloned());
+                Ok(overlay(&writes, command, cleared))
+            }
         }
     }
 
@@ -230,32 +324,19 @@ impl Buffer {
         to: Bound<&Key>,
         reverse: bool,
         count_max: usize,
-    ) -> Vec<(Key, Overlay)> {
+    ) -> Result<Vec<(Key, Overlay)>, TxnError> {
         let cleared = self.cleared_rows(command, table);
-        let from = from.map(|key| (table, key.clone()));
-        let to = to.map(|key| (table, key.clone()));
-        let from = if from == Bound::Unbounded {
-            Bound::Included((table, Key::new()))
-        } else {
-            from
+        let from = match from {
+            Bound::Unbounded => Bound::Included((table, Key::new())),
+            other => other.map(|key| (table, key.clone())),
         };
-        let to = if to == Bound::Unbounded {
-            Bound::Excluded((table + 1, Key::new()))
-        } else {
-            to
+        let to = match to {
+            Bound::Unbounded => Bound::Excluded((table + 1, Key::new())),
+            other => other.map(|key| (table, key.clone())),
         };
-        if is_empty_range(&from, &to) {
-            return Vec::new();
-        }
-        let visible = |((_, key), writes): (&(TableId, Key), &SmallVec<[Buffered<Stored>; 1]>)| {
+        self.between(&self.rows, (from, to), reverse, count_max, |(_, key), writes| {
             overlay(writes, command, cleared).map(|overlay| (key.clone(), overlay))
-        };
-        let range = self.rows.range((from, to));
-        if reverse {
-            range.rev().filter_map(visible).take(count_max).collect()
-        } else {
-            range.filter_map(visible).take(count_max).collect()
-        }
+        })
     }
 
     /// Index entries of a range of values written by this transaction: (value, row, present), in order.
@@ -267,10 +348,7 @@ impl Buffer {
         to: Bound<&(Key, Key)>,
         reverse: bool,
         count_max: usize,
-    ) -> Vec<(Key, Key, bool)> {
-        if self.entries.is_empty() {
-            return Vec::new();
-        }
+    ) -> Result<Vec<(Key, Key, bool)>, TxnError> {
         let cleared = self.cleared_entries(command, index);
         let from = match from {
             Bound::Unbounded => Bound::Included((index, Key::new(), Key::new())),
@@ -280,20 +358,67 @@ impl Buffer {
             Bound::Unbounded => Bound::Excluded((index + 1, Key::new(), Key::new())),
             other => other.map(|(value, row)| (index, value.clone(), row.clone())),
         };
-        if is_empty_range(&from, &to) {
-            return Vec::new();
-        }
-        let visible = |((_, value, row), writes): (&EntryKey, &SmallVec<[Buffered<bool>; 1]>)| {
+        self.between(&self.entries, (from, to), reverse, count_max, |(_, value, row), writes| {
             let newest = writes.iter().rev().find(|buffered| buffered.command < command)?;
             let present = newest.write && cleared.is_none_or(|order| newest.order > order);
             Some((value.clone(), row.clone(), present))
-        };
-        let range = self.entries.range((from, to));
-        if reverse {
-            range.rev().filter_map(visible).take(count_max).collect()
+        })
+    }
+
+    /// Index entries of one value written by this transaction: (row, present).
+    pub(crate) fn entries_of(
+        &self,
+        command: CommandNumber,
+        index: IndexId,
+        value: &Key,
+    ) -> Result<Vec<(Key, bool)>, TxnError> {
+        // Values are encoded so that none is the beginning of another: the next one differs within its length.
+        let (from, to) = ((value.clone(), Key::new()), (Key::from(prefix_end(value)), Key::new()));
+        let to = if to.0.is_empty() {
+            Bound::Unbounded
         } else {
-            range.filter_map(visible).take(count_max).collect()
+            Bound::Excluded(&to)
+        };
+        let found = self.entries_between(command, index, Bound::Included(&from), to, false, usize::MAX)?;
+        Ok(found.into_iter().map(|(_, row, present)| (row, present)).collect())
+    }
+
+    /// What `visible` makes of the writes to the keys of a range, in order.
+    fn between<W: Spilled, T>(
+        &self,
+        map: &BTreeMap<W::Key, Writes<W>>,
+        (from, to): (Bound<W::Key>, Bound<W::Key>),
+        reverse: bool,
+        count_max: usize,
+        visible: impl Fn(&W::Key, &[Buffered<W>]) -> Option<T>,
+    ) -> Result<Vec<T>, TxnError> {
+        if is_empty_range(&from, &to) || (map.is_empty() && self.spill.is_none()) {
+            return Ok(Vec::new());
         }
+        let pages = self.spill.as_ref().map(|spill| {
+            let edge = |bound: &Bound<W::Key>, is_start: bool| match bound {
+                Bound::Included(key) if is_start => spill.key(&W::encode_bound(key)),
+                Bound::Included(key) => prefix_end(&spill.key(&W::encode_key(key))),
+                Bound::Excluded(key) if is_start => prefix_end(&spill.key(&W::encode_key(key))),
+                Bound::Excluded(key) => spill.key(&W::encode_bound(key)),
+                Bound::Unbounded => spill.key(if is_start { &[] } else { &[u8::MAX] }),
+            };
+            spill.pages(edge(&from, true), edge(&to, false), reverse)
+        });
+        let range = map.range((from, to)).map(|(key, writes)| (key.clone(), writes.clone()));
+        let mut found = Vec::new();
+        let mut take = |(key, writes): (W::Key, Writes<W>)| {
+            found.extend(visible(&key, &writes));
+            found.len() < count_max
+        };
+        if reverse {
+            let mut merge = Merge::new(pages, range.rev(), true);
+            while merge.next()?.is_some_and(&mut take) {}
+        } else {
+            let mut merge = Merge::new(pages, range, false);
+            while merge.next()?.is_some_and(&mut take) {}
+        }
+        Ok(found)
     }
 
     /// Whether this statement sees the table's committed rows at all, or its own transaction emptied it.
@@ -318,31 +443,26 @@ impl Buffer {
     }
 
     /// Numbers of a table that were added to and not written otherwise since.
-    pub(crate) fn additions(&self, table: TableId) -> Vec<(Key, Path)> {
-        let mut found = Vec::new();
-        for ((_, key), writes) in self.rows.range((table, Key::new())..(table + 1, Key::new())) {
-            let mut open: Vec<&Path> = Vec::new();
-            for write in writes {
-                match &write.write {
-                    Stored::Put(_) | Stored::Delete => open.clear(),
-                    Stored::Change(operations) => {
-                        for operation in operations {
-                            open.retain(|path| !operation.path.covers(path));
-                            if is_addition(operation) {
-                                open.push(&operation.path);
-                            }
-                        }
-                    }
-                }
-            }
-            found.extend(open.into_iter().map(|path| (key.clone(), path.clone())));
-        }
-        found
+    pub(crate) fn additions(&self, table: TableId) -> Result<Vec<(Key, Path)>, TxnError> {
+        let range = (
+            Bound::Included((table, Key::new())),
+            Bound::Excluded((table + 1, Key::new())),
+        );
+        let of_rows = self.between(&self.rows, range, false, usize::MAX, |(_, key), writes| {
+            let open = open_additions(writes);
+            (!open.is_empty()).then(|| (key.clone(), open))
+        })?;
+        let flat = of_rows
+            .into_iter()
+            .flat_map(|(key, open)| open.into_iter().map(move |path| (key.clone(), path)));
+        Ok(flat.collect())
     }
 
     /// Shards with something to write, in no order, repeated.
     pub(crate) fn shards(&self, placement: &Placement) -> Vec<ShardId> {
-        let mut shards: Vec<ShardId> = Vec::new();
+        // What was set aside is so much that it is everywhere.
+        let spilled = self.spilled_tables.iter().flat_map(|table| placement.table(*table));
+        let mut shards: Vec<ShardId> = spilled.collect();
         shards.extend(self.rows.keys().map(|(table, key)| placement.row(*table, key)));
         for (index, value, row) in self.entries.keys() {
             let (table, global) = self.entry_places[index];
@@ -356,62 +476,13 @@ impl Buffer {
     }
 
     /// Whether it wrote anything to the row, visible or not.
-    pub(crate) fn has_row(&self, table: TableId, key: &Key) -> bool {
-        self.rows.contains_key(&(table, key.clone()))
-    }
-
-    /// Takes everything COMMIT writes: the newest state of each row and entry, and what is emptied.
-    ///
-    /// # Errors
-    /// When a path operation cannot be applied to the row this transaction put (the planner checked that it can).
-    pub(crate) fn finish(&mut self) -> Result<FinalWrites, TxnError> {
-        let end = CommandNumber::MAX;
-        self.journal = Vec::new();
-        let mut rows = Vec::with_capacity(self.rows.len());
-        for ((table, key), writes) in std::mem::take(&mut self.rows) {
-            let cleared = self.cleared_rows(end, table);
-            let Some(overlay) = overlay(&writes, end, cleared) else {
-                continue;
-            };
-            let is_delta = !overlay.hides_base;
-            let version = match (overlay.hides_base, &overlay.put) {
-                (true, None) if cleared.is_some() => continue,
-                (true, None) => Version::encode_tombstone().into(),
-                (true, Some(put)) if overlay.operations.is_empty() => put.clone(),
-                (true, Some(_)) => match overlay.over(None)? {
-                    Some(row) => Version::encode_full(&row).into(),
-                    None => Version::encode_tombstone().into(),
-                },
-                (false, _) => Version::encode_delta(&overlay.operations).into(),
-            };
-            rows.push(FinalRow {
-                table,
-                key,
-                version,
-                is_delta,
-            });
-        }
-        let mut entries = Vec::with_capacity(self.entries.len());
-        for ((index, value, row), writes) in std::mem::take(&mut self.entries) {
-            let Some(newest) = writes.last() else { continue };
-            let (table, global) = self.entry_places[&index];
-            if self
-                .cleared_entries(end, index)
-                .is_some_and(|order| newest.order < order)
-            {
-                continue;
-            }
-            entries.push(FinalEntry {
-                table,
-                index,
-                global,
-                value,
-                row,
-                present: newest.write,
-            });
-        }
-        let clears = self.clears.drain(..).map(|clear| clear.write).collect();
-        Ok(FinalWrites { rows, entries, clears })
+    pub(crate) fn has_row(&self, table: TableId, key: &Key) -> Result<bool, TxnError> {
+        let key = (table, key.clone());
+        Ok(self.rows.contains_key(&key)
+            || match &self.spill {
+                Some(spill) => !spill.get::<Stored>(&key)?.is_empty(),
+                None => false,
+            })
     }
 
     /// Order of the newest visible emptying of the table's rows.
@@ -431,6 +502,25 @@ impl Buffer {
         };
         self.clears.iter().rev().find(of_index).map(|clear| clear.order)
     }
+}
+
+/// Paths of a row that were added to and not written otherwise since.
+fn open_additions(writes: &[Buffered<Stored>]) -> Vec<Path> {
+    let mut open: Vec<Path> = Vec::new();
+    for write in writes {
+        match &write.write {
+            Stored::Put(_) | Stored::Delete => open.clear(),
+            Stored::Change(operations) => {
+                for operation in operations {
+                    open.retain(|path| !operation.path.covers(path));
+                    if is_addition(operation) {
+                        open.push(operation.path.clone());
+                    }
+                }
+            }
+        }
+    }
+    open
 }
 
 fn is_addition(operation: &PathOp) -> bool {
