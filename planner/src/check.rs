@@ -55,7 +55,11 @@ impl Planner {
     pub async fn check_tables(&self) -> SqlResult<Checked> {
         let catalog = self.catalog().await?;
         let mut checked = Checked::default();
-        for table in catalog.relations.values().filter(|table| table.kind == RelationKind::Table) {
+        for table in catalog
+            .relations
+            .values()
+            .filter(|table| table.kind == RelationKind::Table)
+        {
             let transaction = self.node.begin(TransactionOptions {
                 read_only: true,
                 ..TransactionOptions::default()
@@ -84,7 +88,10 @@ async fn check_table(transaction: &Transaction, program: &TableProgram, checked:
             program.complete(&mut row);
             checked.rows += 1;
             if !program.primary_key.is_empty() && primary_key(program, &row)? != key {
-                return Err(broken(format!("a row of table \"{}\" is not under its key", table.name)));
+                return Err(broken(format!(
+                    "a row of table \"{}\" is not under its key",
+                    table.name
+                )));
             }
             for (entries, index) in expected.iter_mut().zip(&program.indexes) {
                 if let Some(entry) = index::entry(index, &row, &context)? {

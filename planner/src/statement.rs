@@ -559,6 +559,7 @@ impl Planner {
     /// The compiled programs of a table.
     pub(crate) fn program(&self, context: &StatementContext, table: u32) -> SqlResult<Arc<TableProgram>> {
         let relation = self.relation(context, table)?;
+        context.transaction.expect_table(table, relation.version);
         if let Some(program) = self.programs.lock().get(&table)
             && Arc::ptr_eq(&program.table, &relation)
         {

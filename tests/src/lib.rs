@@ -1,5 +1,6 @@
 //! End-to-end tests of the real binary: a server process per test, on a free port and a data directory of its own.
 
+pub mod fuzz;
 pub mod interleaving;
 pub mod postgres;
 
@@ -22,10 +23,27 @@ impl Server {
     /// # Errors
     /// If it does not become ready; its log is in the message.
     pub fn start(data: &Path) -> Result<Server> {
+        Self::start_with(data, &[])
+    }
+
+    /// As [`start`](Self::start), with more options of `cambium start`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(data: &Path, options: &[&str]) -> Result<Server> {
+        Self::start_by(Command::new(binary()?), data, options)
+    }
+
+    /// As [`start_with`](Self::start_with), by a command that ends in the binary: another environment, another name space.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_by(mut command: Command, data: &Path, options: &[&str]) -> Result<Server> {
         let log = data.with_extension("log");
-        let mut process = Command::new(binary()?)
+        let mut process = command
             .args(["start", "--sql", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"])
             .arg(data)
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(std::fs::OpenOptions::new().create(true).append(true).open(&log)?)
             .spawn()?;
@@ -67,6 +85,38 @@ impl Server {
         Ok(client)
     }
 
+    /// Port of the server, for other clients.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Number of the server's process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A line of `/proc/PID/FILE` of the server, as a number of bytes (`kB` is a unit there).
+    ///
+    /// # Errors
+    /// If there is no such line.
+    pub fn measure(&self, file: &str, line: &str) -> Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.pid()))?;
+        let found = text
+            .lines()
+            .find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));
+        let found = found.with_context(|| format!("{file} has no line {line}"))?;
+        let number: u64 = found.split_whitespace().next().unwrap_or_default().parse()?;
+        Ok(if found.ends_with("kB") { number << 10 } else { number })
+    }
+
+    /// Waits until the process has ended by itself; tells whether that was without an error.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn wait(mut self) -> Result<bool> {
+        Ok(self.process.wait()?.success())
+    }
+
     /// Kills the process with SIGKILL and waits until it is gone.
     ///
     /// # Errors
@@ -93,6 +143,18 @@ impl Server {
     }
 }
 
+/// Runs `cambium check` on a data directory that no server uses.
+///
+/// # Errors
+/// With what it found.
+pub fn check(data: &Path) -> Result<String> {
+    let output = Command::new(binary()?).args(["check", "--data"]).arg(data).output()?;
+    if !output.status.success() {
+        bail!("cambium check: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -101,7 +163,10 @@ impl Drop for Server {
 }
 
 /// The `cambium` binary of this build: tests run from `target/PROFILE/deps`.
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// If it was not built.
+pub fn binary() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let profile = test
         .parent()

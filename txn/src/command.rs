@@ -145,7 +145,14 @@ pub(crate) struct Writes {
     pub(crate) clears: Vec<u32>,
     /// Versions that went ahead, in parts of their own; they come before `versions`.
     pub(crate) staged: Option<Staged>,
+    /// Versions of the tables that the writes were made for. Apply refuses them once a table has a newer one (DESIGN C8).
+    pub(crate) expects: TableVersions,
+    /// Versions that tables have from here on.
+    pub(crate) changes: TableVersions,
 }
+
+/// Versions of tables, by table.
+pub(crate) type TableVersions = SmallVec<[(u32, u64); 1]>;
 
 /// What a transaction staged on a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,7 +178,7 @@ pub(crate) struct Write {
 
 impl Writes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.versions.is_empty() && self.clears.is_empty() && self.staged.is_none()
+        self.versions.is_empty() && self.clears.is_empty() && self.staged.is_none() && self.changes.is_empty()
     }
 }
 

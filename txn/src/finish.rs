@@ -78,7 +78,7 @@ fn end(inner: &Inner) {
 /// Takes what is to be committed out of the transaction; from here on it can do nothing else.
 fn take_writes(inner: &Inner) -> Result<Option<(Buffer, Chains)>, TxnError> {
     let mut state = inner.usable()?;
-    if state.buffer.is_empty() {
+    if state.buffer.is_empty() && state.changes.is_empty() {
         state.phase = Phase::Committing;
         return Ok(None);
     }
@@ -89,7 +89,10 @@ fn take_writes(inner: &Inner) -> Result<Option<(Buffer, Chains)>, TxnError> {
         return Err(TxnError::DiskFull);
     }
     state.phase = Phase::Committing;
-    Ok(Some((std::mem::take(&mut state.buffer), std::mem::take(&mut state.chains))))
+    Ok(Some((
+        std::mem::take(&mut state.buffer),
+        std::mem::take(&mut state.chains),
+    )))
 }
 
 /// How the rows that were read under locks are kept.

@@ -423,7 +423,7 @@ impl NodeInner {
     /// Where tests stop a coordinator as if its process had died.
     pub(crate) async fn crash_point(&self, name: &'static str) {
         #[cfg(test)]
-        if *self.crash_at.lock() == Some(name) {
+        if self.crash_at.lock().take_if(|point| *point == name).is_some() {
             std::future::pending::<()>().await;
         }
         #[cfg(not(test))]

@@ -42,7 +42,11 @@ pub(crate) async fn recover(node: &Arc<NodeInner>, dead: Incarnation) -> Result<
     for shard in node.shards() {
         // Whoever staged them is dead, and what voted has finished.
         for (transaction, _) in staged::all(&shard.group.family())? {
-            tracing::info!(shard = shard.id, transaction, "staged writes of a dead coordinator are forgotten");
+            tracing::info!(
+                shard = shard.id,
+                transaction,
+                "staged writes of a dead coordinator are forgotten"
+            );
             shard.unstage(transaction);
         }
         shard.settle().await;

@@ -19,7 +19,7 @@ use storage::mvcc;
 use storage::version::{Chain, Consolidation, consolidation};
 
 use crate::buffer::{Buffer, Clear, FinalEntry, FinalRow};
-use crate::command::{Epoch, Staged, TransactionId, Write, Writes};
+use crate::command::{Epoch, Staged, TableVersions, TransactionId, Write, Writes};
 use crate::commit::Attempt;
 use crate::locks::TxnId;
 use crate::machine::staged::size_of;
@@ -141,6 +141,13 @@ pub(crate) async fn gather(
     for clear in drain.clears() {
         gathering.clear(clear);
     }
+    let (expects, changes) = {
+        let mut state = inner.state.lock();
+        (std::mem::take(&mut state.expects), std::mem::take(&mut state.changes))
+    };
+    for (table, version) in changes {
+        gathering.change(table, version);
+    }
     while let Some(row) = drain.next_row()? {
         let shard = inner.node.placement.row(row.table, &row.key);
         let write = gathering.row(row)?;
@@ -150,7 +157,7 @@ pub(crate) async fn gather(
         let (shard, write) = gathering.entry(&entry);
         gathering.push(shard, write).await?;
     }
-    gathering.finish().await
+    gathering.finish(expects).await
 }
 
 impl Gathering<'_> {
@@ -164,6 +171,18 @@ impl Gathering<'_> {
             if !clears.contains(&id) {
                 clears.push(id);
             }
+        }
+    }
+
+    /// A changed table has its new version on every shard that holds part of it.
+    fn change(&mut self, table: TableId, version: u64) {
+        for shard in self.inner.node.placement.table(table) {
+            self.parts
+                .entry(shard)
+                .or_default()
+                .writes
+                .changes
+                .push((table, version));
         }
     }
 
@@ -222,7 +241,11 @@ impl Gathering<'_> {
             guard.shards.push(shard);
         }
         let (id, started_ms): (TransactionId, u64) = (self.inner.id, guard.attempt.started_ms);
-        let epoch: Option<Epoch> = self.shards.iter().find(|used| used.shard == shard).map(|used| used.epoch);
+        let epoch: Option<Epoch> = self
+            .shards
+            .iter()
+            .find(|used| used.shard == shard)
+            .map(|used| used.epoch);
         let leader = self.inner.node.shard(shard)?;
         let part = self.parts.entry(shard).or_default();
         let versions = std::mem::take(&mut part.writes.versions);
@@ -253,7 +276,7 @@ impl Gathering<'_> {
     }
 
     /// Waits for what was sent ahead.
-    async fn finish(mut self) -> Result<Gathered, TxnError> {
+    async fn finish(mut self, expects: TableVersions) -> Result<Gathered, TxnError> {
         for part in self.parts.values_mut() {
             for awaited in part.in_flight.drain(..) {
                 awaited.applied().await?;
@@ -262,7 +285,10 @@ impl Gathering<'_> {
         if self.guard.is_some() {
             self.inner.node.crash_point("staged").await;
         }
-        let parts = self.parts.into_iter().map(|(shard, part)| (shard, part.writes));
+        let parts = self.parts.into_iter().map(|(shard, part)| {
+            let expects = expects.clone();
+            (shard, Writes { expects, ..part.writes })
+        });
         Ok(Gathered {
             parts: parts.filter(|(_, writes)| !writes.is_empty()).collect(),
             guard: self.guard,
@@ -276,7 +302,10 @@ fn chunks(versions: Vec<Write>) -> Vec<Vec<Write>> {
     let mut bytes = usize::MAX;
     for write in versions {
         let size = size_of(&write.key, &write.version);
-        match chunks.last_mut().filter(|_| bytes.saturating_add(size) <= STAGE_BYTES_MAX) {
+        match chunks
+            .last_mut()
+            .filter(|_| bytes.saturating_add(size) <= STAGE_BYTES_MAX)
+        {
             Some(chunk) => {
                 bytes += size;
                 chunk.push(write);

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use storage::version::Chain;
 
 use crate::buffer::{Buffer, CommandNumber};
-use crate::command::{Epoch, Timestamp};
+use crate::command::{Epoch, TableVersions, Timestamp};
 use crate::placement::ShardId;
 use crate::{Key, SavepointMark, TableId, TxnError};
 
@@ -31,6 +31,7 @@ pub(crate) struct ShardUse {
 struct Savepoint {
     id: u64,
     journal: u64,
+    changes: TableVersions,
 }
 
 /// What a coordinator remembers about its transaction.
@@ -46,6 +47,9 @@ pub(crate) struct State {
     pub(crate) shards: SmallVec<[ShardUse; 2]>,
     /// How the rows read under locks are kept, for the decision to consolidate them at commit.
     pub(crate) chains: HashMap<(TableId, Key), Chain>,
+    /// Versions of the tables written to, as the planner knew them, and of those changed (DESIGN C8).
+    pub(crate) expects: TableVersions,
+    pub(crate) changes: TableVersions,
     savepoints: Vec<Savepoint>,
     /// Grows with every savepoint and lock request; the lock table's marks are these numbers.
     pub(crate) clock: u64,
@@ -64,6 +68,8 @@ impl State {
             open_scans: 0,
             shards: SmallVec::new(),
             chains: HashMap::default(),
+            expects: TableVersions::new(),
+            changes: TableVersions::new(),
             savepoints: Vec::new(),
             clock: 0,
             rehearsal: None,
@@ -83,6 +89,7 @@ impl State {
         self.savepoints.push(Savepoint {
             id,
             journal: self.buffer.mark(),
+            changes: self.changes.clone(),
         });
         SavepointMark(id)
     }
@@ -92,8 +99,17 @@ impl State {
         let place = self.savepoints.partition_point(|savepoint| savepoint.id < mark.0);
         if let Some(savepoint) = self.savepoints.get(place) {
             self.buffer.roll_back_to(savepoint.journal)?;
+            self.changes.clone_from(&savepoint.changes);
             self.savepoints.truncate(place + 1);
         }
         Ok(())
+    }
+}
+
+/// Notes a table's version; of several the newest counts.
+pub(crate) fn note_version(versions: &mut TableVersions, table: TableId, version: u64) {
+    match versions.iter_mut().find(|(noted, _)| *noted == table) {
+        Some((_, noted)) => *noted = version.max(*noted),
+        None => versions.push((table, version)),
     }
 }

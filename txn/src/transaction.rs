@@ -27,7 +27,7 @@ use crate::buffer::{Clear, FinalEntry};
 use crate::command::{Timestamp, TransactionId};
 use crate::interrupt::Interrupt;
 use crate::node::NodeInner;
-use crate::state::{Phase, State};
+use crate::state::{self, Phase, State};
 use crate::{IndexId, Key, LockRequest, TableId, TxnError, finish, locking, reading, scan};
 
 /// Isolation levels; READ UNCOMMITTED is READ COMMITTED.
@@ -287,6 +287,22 @@ impl Transaction {
         value: &Key,
     ) -> Result<Vec<Key>, TxnError> {
         reading::read_index_locked(&self.inner, table, index, global, value)
+    }
+
+    /// Says for which version of a table the writes to it are made. When the table has a newer one by the time they are
+    /// applied, the commit is refused with [`TxnError::Serialization`] (DESIGN C8).
+    pub fn expect_table(&self, table: TableId, version: u64) {
+        state::note_version(&mut self.inner.state.lock().expects, table, version);
+    }
+
+    /// Gives a table a new version at commit: its definition is changed. Needs ACCESS EXCLUSIVE.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn change_table(&self, table: TableId, version: u64) -> Result<(), TxnError> {
+        let mut state = self.inner.writable()?;
+        state::note_version(&mut state.changes, table, version);
+        Ok(())
     }
 
     /// Buffers a write.

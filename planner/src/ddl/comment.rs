@@ -69,7 +69,7 @@ impl Ddl<'_> {
             ));
         }
         relation.comment = comment;
-        self.put_relation(&relation)
+        self.put_remark(&relation)
     }
 
     fn comment_column(&self, name: &ObjectName, comment: Option<String>) -> SqlResult<()> {
@@ -91,7 +91,7 @@ impl Ddl<'_> {
             )
         })?;
         found.comment = comment;
-        self.put_relation(&relation)
+        self.put_remark(&relation)
     }
 
     fn comment_constraint(&self, name: &ObjectName, comment: Option<String>) -> SqlResult<()> {
@@ -128,6 +128,6 @@ impl Ddl<'_> {
         for index in relation.indexes.iter_mut().filter(|index| index.id == id) {
             index.comment.clone_from(&comment);
         }
-        self.put_relation(&relation)
+        self.put_remark(&relation)
     }
 }

@@ -33,11 +33,12 @@ use txn::{LockName, LockRequest, Mode};
 use crate::bind::{Binder, OverRelation, Purpose};
 use crate::bound::Query;
 use crate::catalog::registry::{self, Object};
-use crate::catalog::{Catalog, Relation};
+use crate::catalog::{Catalog, Relation, RelationKind};
 use crate::parse::statements;
 use crate::statement::{Parsed, Planner, StatementContext, Tag};
 use crate::{Severity, SqlError, SqlResult, SqlState, Type, stored};
 
+pub(crate) use create_index::expression_label;
 pub(crate) use names::fold;
 
 /// Whether a statement is DDL (and not a session command, a query or DML).
@@ -187,9 +188,19 @@ impl<'a> Ddl<'a> {
         registry::put(&self.context.transaction, &object)
     }
 
+    /// Changes what nobody's plan depends on: the table keeps its version on the shards, and writers go on.
+    fn put_remark(&self, relation: &Relation) -> SqlResult<()> {
+        self.put(Object::Relation(Box::new(relation.clone())))
+    }
+
     fn put_relation(&self, relation: &Relation) -> SqlResult<()> {
         let mut relation = relation.clone();
+        // A table that is not in the catalog yet is new: nobody can have planned for an older version of it.
+        let is_known = self.catalog().relations.contains_key(&relation.id);
         relation.version += 1;
+        if is_known && relation.kind == RelationKind::Table {
+            self.context.transaction.change_table(relation.id, relation.version)?;
+        }
         self.put(Object::Relation(Box::new(relation)))
     }
 

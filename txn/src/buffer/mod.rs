@@ -293,12 +293,7 @@ impl Buffer {
     }
 
     /// What a statement of this command sees of the transaction's own writes to a row; `None` if there are none.
-    pub(crate) fn row(
-        &self,
-        command: CommandNumber,
-        table: TableId,
-        key: &Key,
-    ) -> Result<Option<Overlay>, TxnError> {
+    pub(crate) fn row(&self, command: CommandNumber, table: TableId, key: &Key) -> Result<Option<Overlay>, TxnError> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -358,11 +353,17 @@ impl Buffer {
             Bound::Unbounded => Bound::Excluded((index + 1, Key::new(), Key::new())),
             other => other.map(|(value, row)| (index, value.clone(), row.clone())),
         };
-        self.between(&self.entries, (from, to), reverse, count_max, |(_, value, row), writes| {
-            let newest = writes.iter().rev().find(|buffered| buffered.command < command)?;
-            let present = newest.write && cleared.is_none_or(|order| newest.order > order);
-            Some((value.clone(), row.clone(), present))
-        })
+        self.between(
+            &self.entries,
+            (from, to),
+            reverse,
+            count_max,
+            |(_, value, row), writes| {
+                let newest = writes.iter().rev().find(|buffered| buffered.command < command)?;
+                let present = newest.write && cleared.is_none_or(|order| newest.order > order);
+                Some((value.clone(), row.clone(), present))
+            },
+        )
     }
 
     /// Index entries of one value written by this transaction: (row, present).

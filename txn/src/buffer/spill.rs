@@ -57,7 +57,10 @@ impl Spilled for Stored {
     }
 
     fn decode_key(bytes: &[u8]) -> Option<(TableId, Key)> {
-        Some((mvcc::id_of(bytes)?, Bytes::copy_from_slice(bytes.get(mvcc::HEADER_SIZE..)?)))
+        Some((
+            mvcc::id_of(bytes)?,
+            Bytes::copy_from_slice(bytes.get(mvcc::HEADER_SIZE..)?),
+        ))
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -145,9 +148,15 @@ impl Spill {
         let encoded = W::encode_key(key);
         let mut value = write.command.to_le_bytes().to_vec();
         write.write.encode(&mut value);
-        self.batch.put(&self.family, &self.ordered(&encoded, write.order), &value);
-        self.batch.put(&self.family, &self.ordered(&[JOURNAL], write.order), &encoded);
-        if self.batch.bytes() >= PAGE_BYTES { self.flush() } else { Ok(()) }
+        self.batch
+            .put(&self.family, &self.ordered(&encoded, write.order), &value);
+        self.batch
+            .put(&self.family, &self.ordered(&[JOURNAL], write.order), &encoded);
+        if self.batch.bytes() >= PAGE_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     /// Makes everything set aside readable.

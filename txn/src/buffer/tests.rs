@@ -62,7 +62,10 @@ fn seen(buffer: &Buffer, command: CommandNumber) -> String {
     for number in 0..13 {
         let own = buffer.row(command, TABLE, &key(number)).unwrap();
         let folded = own.map(|overlay| overlay.over(Some(row(-1))).unwrap());
-        text += &format!("{number}: {folded:?} {}\n", buffer.has_row(TABLE, &key(number)).unwrap());
+        text += &format!(
+            "{number}: {folded:?} {}\n",
+            buffer.has_row(TABLE, &key(number)).unwrap()
+        );
         text += &format!("{:?}\n", buffer.entries_of(command, INDEX, &key(number)).unwrap());
     }
     for reverse in [false, true] {

@@ -15,7 +15,8 @@ use super::records::{self, Record};
 use super::staged;
 use crate::TxnError;
 use crate::command::{
-    Body, Decision, DecisionRecord, Outcome, PreparedRecord, Step, Timestamp, TransactionId, Writes, encode,
+    Body, Decision, DecisionRecord, Outcome, PreparedRecord, Step, TableVersions, Timestamp, TransactionId, Writes,
+    encode,
 };
 use crate::commit::record::{Known, OnDecide, OnFinish, OnPrepare};
 use crate::commit::{Attempt, Logged, Parties};
@@ -36,6 +37,17 @@ pub(super) struct Apply<'a> {
     registry_before: Timestamp,
     registry: Option<Timestamp>,
     clears: Vec<(u32, Timestamp)>,
+    changes: TableVersions,
+}
+
+/// What the machine remembers in memory once a command's batch is written.
+pub(super) struct Remembered {
+    /// Timestamp of a registry change.
+    pub(super) registry: Option<Timestamp>,
+    /// Tables and indexes emptied.
+    pub(super) clears: Vec<(u32, Timestamp)>,
+    /// Tables changed.
+    pub(super) changes: TableVersions,
 }
 
 impl<'a> Apply<'a> {
@@ -59,12 +71,16 @@ impl<'a> Apply<'a> {
             registry_before,
             registry: None,
             clears,
+            changes: TableVersions::new(),
         }
     }
 
-    /// What the machine remembers in memory once the batch is written: the registry change, and what was emptied.
-    pub(super) fn finish(self) -> (Option<Timestamp>, Vec<(u32, Timestamp)>) {
-        (self.registry, self.clears)
+    pub(super) fn finish(self) -> Remembered {
+        Remembered {
+            registry: self.registry,
+            clears: self.clears,
+            changes: self.changes,
+        }
     }
 
     pub(super) fn body(&mut self, body: Body) -> Result<Outcome, TxnError> {
@@ -103,6 +119,11 @@ impl<'a> Apply<'a> {
             self.batch.put(self.family, &records::clear(*id, timestamp), &[]);
             self.clears.push((*id, timestamp));
         }
+        for (table, version) in &writes.changes {
+            let key = records::table_version(*table);
+            self.batch.put(self.family, &key, &version.to_be_bytes());
+            self.changes.push((*table, *version));
+        }
         if let Some(staged) = &writes.staged {
             staged::write((self.engine, self.family), self.facts, self.batch, staged, timestamp)?;
         }
@@ -129,6 +150,12 @@ impl<'a> Apply<'a> {
             self.put_number(Record::Registry, newest);
         }
         Ok(())
+    }
+
+    /// Whether a commit's writes can be made: they are for the tables as they are (C8), and all that was staged is there; if
+    /// some of that was lost with a leader, or forgotten, nothing may be half there (P1).
+    fn may_write(&self, writes: &Writes) -> Result<bool, TxnError> {
+        may_write(self.facts, self.family, writes)
     }
 
     fn consolidate(&mut self, key: &Bytes) -> Result<(), TxnError> {
@@ -215,11 +242,7 @@ impl<'a> Apply<'a> {
     ) -> Result<Outcome, TxnError> {
         let id = attempt.txn.0;
         let mut verdict = self.known(id)?.0.on_prepare(attempt.started_ms, self.horizon_ms());
-        if verdict == OnPrepare::Write
-            && let Some(staged) = &writes.staged
-            && !staged::is_complete(self.family, staged)?
-        {
-            // What it staged was lost with a leader, or forgotten: nothing may be half there (P1).
+        if verdict == OnPrepare::Write && !self.may_write(&writes)? {
             verdict = OnPrepare::Refuse;
         }
         if verdict == OnPrepare::Write {
@@ -246,12 +269,10 @@ impl<'a> Apply<'a> {
         writes: &Writes,
     ) -> Result<Outcome, TxnError> {
         let id = attempt.txn.0;
-        let is_complete = match (decision, &writes.staged) {
-            (Decision::Commit(_), Some(staged)) => staged::is_complete(self.family, staged)?,
-            _ => true,
+        let decision = match decision {
+            Decision::Commit(timestamp) if self.may_write(writes)? => Decision::Commit(timestamp),
+            Decision::Commit(_) | Decision::Abort => Decision::Abort,
         };
-        // What it staged was lost with a leader, or forgotten: nothing may be half there (P1).
-        let decision = if is_complete { decision } else { Decision::Abort };
         let verdict = self
             .known(id)?
             .0
@@ -333,5 +354,20 @@ impl<'a> Apply<'a> {
     fn delete(&mut self, record: Record, transaction: TransactionId) {
         self.batch
             .delete(self.family, &records::by_transaction(record, transaction));
+    }
+}
+
+/// See [`Apply::may_write`].
+pub(super) fn may_write(facts: &Facts, family: &Family, writes: &Writes) -> Result<bool, TxnError> {
+    if !writes.expects.is_empty() {
+        let versions = facts.table_versions.read();
+        let is_newer = |(table, version): &(u32, u64)| versions.get(table).is_some_and(|newest| newest > version);
+        if writes.expects.iter().any(is_newer) {
+            return Ok(false);
+        }
+    }
+    match &writes.staged {
+        Some(staged) => staged::is_complete(family, staged),
+        None => Ok(true),
     }
 }

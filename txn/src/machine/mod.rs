@@ -13,6 +13,7 @@
 //! What a step of a commit does given what was logged before is decided by [`crate::commit::record`].
 //!
 //! Invariants
+//!  C8  A commit planned for an older version of a table than the one recorded here is refused.
 //!  T4  A command is refused unless its term is its entry's and its sequence follows the last applied one.
 
 mod apply;
@@ -30,10 +31,10 @@ use storage::engine::{Batch, Engine, Family};
 use tokio::sync::watch;
 
 use crate::TxnError;
-use crate::command::{Body, Command, Epoch, Outcome, Timestamp, encode};
+use crate::command::{Body, Command, Epoch, Outcome, encode};
 use crate::placement::ShardId;
 use crate::shard::{Facts, Shard};
-use apply::Apply;
+use apply::{Apply, Remembered};
 use records::{Position, Record};
 
 /// Reply to a proposer whose command was applied.
@@ -61,10 +62,7 @@ struct Applied {
     sequence: u64,
     /// Of each body; `None` if the command was refused.
     outcomes: Option<Vec<Outcome>>,
-    /// Timestamp of a registry change.
-    registry: Option<Timestamp>,
-    /// Tables and indexes emptied.
-    clears: Vec<(u32, Timestamp)>,
+    remembered: Option<Remembered>,
 }
 
 impl Machine {
@@ -108,6 +106,13 @@ impl Machine {
                 .clears
                 .add(u32::from_be_bytes(*id), u64::from_be_bytes(*timestamp));
         }
+        for (rest, version) in records::all(&view, Record::TableVersion)? {
+            let (Ok(table), Ok(version)) = (<[u8; 4]>::try_from(&*rest), <[u8; 8]>::try_from(&*version)) else {
+                return Err(TxnError::Corrupted("the record of a table's version is damaged".into()));
+            };
+            let mut versions = self.facts.table_versions.write();
+            versions.insert(u32::from_be_bytes(table), u64::from_be_bytes(version));
+        }
         self.facts
             .safe_point
             .store(records::number(&view, Record::SafePoint)?, Ordering::Release);
@@ -133,7 +138,7 @@ impl Machine {
         } = command;
         let mut position = self.position.lock();
         let follows = epoch.term == term && position.is_followed_by(epoch, sequence);
-        if !follows || self.lacks(family, &bodies)? {
+        if !follows || self.refuses(family, &bodies)? {
             tracing::warn!(
                 shard = self.id,
                 ?epoch,
@@ -146,8 +151,7 @@ impl Machine {
                 epoch,
                 sequence,
                 outcomes: None,
-                registry: None,
-                clears: Vec::new(),
+                remembered: None,
             });
         }
         *position = Position { epoch, sequence };
@@ -159,23 +163,20 @@ impl Machine {
             .into_iter()
             .map(|body| apply.body(body))
             .collect::<Result<Vec<_>, _>>()?;
-        let (registry, clears) = apply.finish();
         Ok(Applied {
             epoch,
             sequence,
             outcomes: Some(outcomes),
-            registry,
-            clears,
+            remembered: Some(apply.finish()),
         })
     }
 
-    /// Whether a commit in one phase counts on staged writes that are not there. Then the command is refused whole, as if it
-    /// had been lost (T4): who has seen its effects is told so.
-    fn lacks(&self, family: &Family, bodies: &[Body]) -> Result<bool, TxnError> {
+    /// Whether the command holds a commit in one phase that cannot be made. Then it is refused whole, as if it had been lost
+    /// (T4): who has seen its effects is told so.
+    fn refuses(&self, family: &Family, bodies: &[Body]) -> Result<bool, TxnError> {
         for body in bodies {
             if let Body::OnePhase { writes, .. } = body
-                && let Some(staged) = &writes.staged
-                && !staged::is_complete(family, staged)?
+                && !apply::may_write(&self.facts, family, writes)?
             {
                 return Ok(true);
             }
@@ -185,15 +186,20 @@ impl Machine {
 
     /// After the batch was written: readers and the leader learn of it.
     fn publish(&self, applied: Applied) {
-        for (id, timestamp) in applied.clears {
-            self.facts.clears.add(id, timestamp);
-        }
-        if let Some(timestamp) = applied.registry {
-            self.registry.send_if_modified(|version| {
-                let is_newer = timestamp > *version;
-                *version = timestamp.max(*version);
-                is_newer
-            });
+        if let Some(remembered) = applied.remembered {
+            for (id, timestamp) in remembered.clears {
+                self.facts.clears.add(id, timestamp);
+            }
+            if !remembered.changes.is_empty() {
+                self.facts.table_versions.write().extend(remembered.changes);
+            }
+            if let Some(timestamp) = remembered.registry {
+                self.registry.send_if_modified(|version| {
+                    let is_newer = timestamp > *version;
+                    *version = timestamp.max(*version);
+                    is_newer
+                });
+            }
         }
         if let Some(leader) = self.leader.get().and_then(Weak::upgrade) {
             leader.on_applied(applied.epoch, applied.sequence, applied.outcomes);

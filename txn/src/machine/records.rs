@@ -37,6 +37,8 @@ pub(crate) enum Record {
     Horizon = 10,
     /// A part of what a transaction staged, by transaction and number.
     Staged = 11,
+    /// Version of a table whose definition was changed, by table.
+    TableVersion = 12,
 }
 
 /// Key of a record that is there once.
@@ -62,6 +64,13 @@ pub(crate) fn staged(transaction: TransactionId, part: u32) -> [u8; 14] {
     let mut key = [SPACE; 14];
     key[..10].copy_from_slice(&by_transaction(Record::Staged, transaction));
     key[10..].copy_from_slice(&part.to_be_bytes());
+    key
+}
+
+/// Key of a table's version.
+pub(crate) fn table_version(table: u32) -> [u8; 6] {
+    let mut key = sequence(table);
+    key[1] = Record::TableVersion as u8;
     key
 }
 

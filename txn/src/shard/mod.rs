@@ -27,8 +27,9 @@ pub(crate) mod steps;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ahash::HashMap;
 use consensus::{Group, Proposal};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use storage::mvcc::Clears;
 use tokio::sync::oneshot;
 
@@ -59,6 +60,8 @@ pub(crate) struct Facts {
     pub(crate) safe_point: AtomicU64,
     /// Attempts to commit that began before are refused.
     pub(crate) horizon_ms: AtomicU64,
+    /// Versions of tables whose definition was changed (DESIGN C8).
+    pub(crate) table_versions: RwLock<HashMap<u32, u64>>,
     pub(crate) garbage: garbage::Garbage,
     pub(crate) long_chains: garbage::LongChains,
 }
@@ -69,6 +72,7 @@ impl Default for Facts {
             clears: Clears::default(),
             safe_point: AtomicU64::new(0),
             horizon_ms: AtomicU64::new(0),
+            table_versions: RwLock::default(),
             garbage: garbage::Garbage::needing_scan(),
             long_chains: Default::default(),
         }

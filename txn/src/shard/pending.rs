@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 use storage::mvcc::{self, Unapplied};
 use tokio::sync::oneshot;
 
-use crate::command::{Timestamp, TransactionId, Write, Writes};
+use crate::command::{Timestamp, TransactionId, Writes};
 
 /// Writes on their way.
 #[derive(Default)]
@@ -74,6 +74,7 @@ impl Pending {
             versions,
             clears,
             staged,
+            ..
         } = writes;
         let mut keys = Vec::with_capacity(versions.len());
         let mut folds = Vec::new();
@@ -333,6 +334,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Write;
 
     fn write(key: &'static str, version: &'static str) -> Writes {
         let write = Write {

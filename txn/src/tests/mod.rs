@@ -6,6 +6,7 @@ mod garbage;
 mod isolation;
 mod recovery;
 mod staging;
+mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;
