@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/cambium/target
 DATA ?= ./cambium-data
 
-.PHONY: run test bench install
+.PHONY: run test bench soak install
 
 run: install
 	cargo build --release --workspace --bins
@@ -15,6 +15,10 @@ test: install
 
 bench: install
 	scripts/bench
+
+# Long runs (an hour): crashes, fuzzing, data sets. Writes docs/soak.md.
+soak: install
+	scripts/soak
 
 install:
 	@scripts/install

@@ -152,7 +152,7 @@ pub(crate) struct Writes {
 }
 
 /// Versions of tables, by table.
-pub(crate) type TableVersions = SmallVec<[(u32, u64); 1]>;
+pub(crate) type TableVersions = Vec<(u32, u64)>;
 
 /// What a transaction staged on a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -40,6 +40,9 @@ pub(crate) fn start(node: &Arc<NodeInner>) {
         loop {
             tokio::time::sleep(TICK).await;
             let Some(node) = Weak::upgrade(&node) else { return };
+            if node.is_stopping.load(Ordering::Acquire) {
+                return;
+            }
             // An idle node leaves the disk alone: without draws there is nothing to lease ahead for.
             let drawn = node.oracle.newest();
             if std::mem::replace(&mut newest, drawn) != drawn

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ahash::HashMap;
@@ -74,6 +74,8 @@ pub(crate) struct NodeInner {
     registry: watch::Receiver<u64>,
     /// Why storage can be used no more, once that is so.
     failure: watch::Receiver<Option<String>>,
+    /// Nothing is proposed by the node itself any more.
+    pub(crate) is_stopping: AtomicBool,
     next_id: AtomicU64,
     /// This start of the node, to which its transactions' locks belong (DESIGN L9).
     pub(crate) incarnation: Incarnation,
@@ -153,6 +155,7 @@ impl Node {
             shards,
             registry: registry.expect("the meta group was opened first"),
             failure,
+            is_stopping: AtomicBool::new(false),
             next_id: AtomicU64::new(bound + 1),
             incarnation: Incarnation {
                 node: 1,
@@ -344,6 +347,7 @@ impl Node {
 
     /// Flushes and closes.
     pub async fn shutdown(&self) {
+        self.inner.is_stopping.store(true, Ordering::Release);
         for inner in self.inner.live.all() {
             inner.interrupt.doom(TxnError::Unavailable);
         }

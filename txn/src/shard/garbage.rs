@@ -7,8 +7,10 @@ use parking_lot::Mutex;
 
 use crate::command::Timestamp;
 
-/// Keys remembered at most; beyond it the whole family is scanned.
-const KEYS_MAX: usize = 100_000;
+/// Bytes of keys remembered at most; beyond it the whole family is scanned.
+const KEYS_BYTES_MAX: usize = 8 << 20;
+/// What a key costs beside its bytes.
+const KEY_OVERHEAD: usize = 64;
 
 /// Keys that probably have versions nobody will need.
 #[derive(Default)]
@@ -20,6 +22,7 @@ pub(crate) struct Garbage {
 struct Inner {
     /// In the order they were written: timestamps nearly grow.
     keys: VecDeque<(Timestamp, Bytes)>,
+    bytes: usize,
     /// Where a scan of the family goes on, if one is needed.
     scan: Option<Bytes>,
 }
@@ -30,6 +33,7 @@ impl Garbage {
         Garbage {
             inner: Mutex::new(Inner {
                 keys: VecDeque::new(),
+                bytes: 0,
                 scan: Some(Bytes::new()),
             }),
         }
@@ -38,11 +42,13 @@ impl Garbage {
     /// Remembers that a key got a version at this timestamp.
     pub(crate) fn push(&self, key: Bytes, timestamp: Timestamp) {
         let mut inner = self.inner.lock();
-        if inner.keys.len() >= KEYS_MAX {
-            inner.keys.clear();
+        if inner.bytes >= KEYS_BYTES_MAX {
+            inner.keys = VecDeque::new();
+            inner.bytes = 0;
             inner.scan = Some(Bytes::new());
             return;
         }
+        inner.bytes += key.len() + KEY_OVERHEAD;
         inner.keys.push_back((timestamp, key));
     }
 
@@ -60,7 +66,10 @@ impl Garbage {
             .front()
             .is_some_and(|(timestamp, _)| *timestamp <= safe_point)
         {
-            keys.extend(inner.keys.pop_front().map(|(_, key)| key));
+            if let Some((_, key)) = inner.keys.pop_front() {
+                inner.bytes = inner.bytes.saturating_sub(key.len() + KEY_OVERHEAD);
+                keys.push(key);
+            }
         }
         keys
     }

@@ -208,7 +208,12 @@ impl Shard {
         }
         drop(core);
         wakeups.wake(&self.live);
-        tracing::warn!(shard = self.id, %error, lost = lost.completed.len(), "a proposal was rejected: a new epoch begins");
+        if lost.completed.is_empty() && *error == TxnError::Unavailable {
+            // Leadership ended with nothing on its way: a shutdown, or another leader.
+            tracing::debug!(shard = self.id, "the epoch ends");
+        } else {
+            tracing::warn!(shard = self.id, %error, lost = lost.completed.len(), "a proposal was rejected: a new epoch begins");
+        }
         for waiter in lost.waiters {
             let _ = waiter.send(false);
         }
