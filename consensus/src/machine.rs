@@ -182,11 +182,14 @@ impl StateMachine {
         // The machine is asked once: it may remember that it was.
         let data = batch.data();
         let mut result = self.engine.write(batch, Durability::Replayed);
+        let mut is_reported = false;
         while let Err(error) = &result {
             if !error.is_retryable() {
                 return Err(error.clone());
             }
-            tracing::error!(group = %self.group, %error, "applying waits for space on the device");
+            if !std::mem::replace(&mut is_reported, true) {
+                tracing::error!(group = %self.group, %error, "applying waits for space on the device");
+            }
             std::thread::sleep(FULL_DEVICE_RETRY);
             result = self.engine.write(Batch::from_data(&data), Durability::Replayed);
         }

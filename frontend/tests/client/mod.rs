@@ -43,7 +43,10 @@ impl Node {
         arguments.extend(more);
         let Options {
             command: Command::Start(start),
-        } = Options::parse_from(arguments);
+        } = Options::parse_from(arguments)
+        else {
+            panic!("the arguments are those of `start`");
+        };
         Node {
             running: Running::start(&start).await.unwrap(),
             _directory: directory,

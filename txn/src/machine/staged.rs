@@ -86,11 +86,14 @@ pub(super) fn write(
 fn write_out(engine: &Engine, rows: Batch) -> Result<(), TxnError> {
     let data = rows.data();
     let mut result = engine.write(rows, Durability::Replayed);
+    let mut is_reported = false;
     while let Err(error) = &result {
         if !error.is_retryable() {
             return Err(error.clone().into());
         }
-        tracing::error!(%error, "applying waits for space on the device");
+        if !std::mem::replace(&mut is_reported, true) {
+            tracing::error!(%error, "applying waits for space on the device");
+        }
         std::thread::sleep(std::time::Duration::from_millis(200));
         result = engine.write(Batch::from_data(&data), Durability::Replayed);
     }
