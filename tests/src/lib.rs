@@ -85,11 +85,6 @@ impl Server {
         Ok(client)
     }
 
-    /// Port of the server, for other clients.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Number of the server's process.
     pub fn pid(&self) -> u32 {
         self.process.id()
