@@ -72,14 +72,19 @@ impl Device {
             .append(true)
             .open(self.outside().join("ballast"))?;
         let piece = vec![1; 64 << 10];
-        while self.free()? > left {
-            match ballast.write_all(&piece) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => break,
-                Err(error) => return Err(error.into()),
+        loop {
+            let free = self.free()?;
+            if free <= left {
+                return Ok(());
+            }
+            for _ in 0..(free - left).div_ceil(piece.len() as u64) {
+                match ballast.write_all(&piece) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::StorageFull => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
-        Ok(())
     }
 
     fn free(&self) -> Result<u64> {
