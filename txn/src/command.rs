@@ -102,6 +102,8 @@ impl Body {
                 Logged::Decide(..) | Logged::Finish(..) | Logged::Forget(_) => None,
             },
             Body::OnePhase { .. }
+            | Body::Stage { .. }
+            | Body::Unstage { .. }
             | Body::Fold { .. }
             | Body::Sequence { .. }
             | Body::Horizon { .. }

@@ -31,6 +31,9 @@ impl Shard {
     ) -> Result<Proposed, TxnError> {
         let mut core = self.core();
         core.check_epoch(epoch)?;
+        if self.is_outdated(&core, &writes) {
+            return Err(table_changed());
+        }
         // Drawn before the mark by somebody, hence below what this transaction will draw (P2 of `pending`).
         let above = self.oracle.newest();
         core.pending.mark(transaction, above, &writes);
@@ -109,6 +112,24 @@ impl Shard {
     pub(crate) fn release(&self, transaction: TransactionId) {
         let wakeups = self.release_locks(&mut self.core(), transaction);
         wakeups.wake(&self.live);
+    }
+}
+
+/// The writes are for a table as it was (C8).
+pub(crate) fn table_changed() -> TxnError {
+    TxnError::serialization("a table this transaction writes to was changed after its statement was planned")
+}
+
+impl Shard {
+    /// Whether writes are for an older version of a table than the one here, or one on its way here (C8). Votes are given
+    /// before apply could refuse them.
+    pub(crate) fn is_outdated(&self, core: &Core, writes: &Writes) -> bool {
+        if writes.expects.is_empty() {
+            return false;
+        }
+        let versions = self.facts.table_versions.read();
+        let is_newer = |(table, version): &(u32, u64)| versions.get(table).is_some_and(|newest| newest > version);
+        core.pending.outdates(&writes.expects) || writes.expects.iter().any(is_newer)
     }
 }
 

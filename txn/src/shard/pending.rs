@@ -35,6 +35,8 @@ pub(crate) struct Pending {
     clears: Vec<(u32, TransactionId)>,
     /// Tables and indexes that transactions with staged writes write to, by their id in keys.
     wide: Vec<(u32, TransactionId)>,
+    /// New versions of tables on their way.
+    changes: Vec<(u32, u64, TransactionId)>,
 }
 
 struct PendingWrite {
@@ -74,7 +76,8 @@ impl Pending {
             versions,
             clears,
             staged,
-            ..
+            changes,
+            expects: _,
         } = writes;
         let mut keys = Vec::with_capacity(versions.len());
         let mut folds = Vec::new();
@@ -90,6 +93,8 @@ impl Pending {
             self.keys.entry(write.key.clone()).or_default().push(pending);
         }
         self.clears.extend(clears.iter().map(|id| (*id, transaction)));
+        self.changes
+            .extend(changes.iter().map(|(table, version)| (*table, *version, transaction)));
         if let Some(staged) = staged {
             self.wide.extend(staged.ids.iter().map(|id| (*id, transaction)));
         }
@@ -135,6 +140,15 @@ impl Pending {
         self.transactions.get(&transaction).is_some_and(|entry| entry.is_staged)
     }
 
+    /// Whether a newer version of one of these tables is on its way (C8).
+    pub(crate) fn outdates(&self, expects: &[(u32, u64)]) -> bool {
+        let is_older = |(table, version): &(u32, u64)| {
+            let newer = |(changed, newest, _): &(u32, u64, TransactionId)| changed == table && newest > version;
+            self.changes.iter().any(newer)
+        };
+        !self.changes.is_empty() && expects.iter().any(is_older)
+    }
+
     /// Consolidation was asked for by what the coordinator saw under its locks; only here is known whether somebody else has
     /// a write to the row on its way.
     pub(crate) fn settle_folds(&self, transaction: TransactionId, writes: &mut Writes) {
@@ -174,6 +188,9 @@ impl Pending {
             }
         }
         self.clears.retain(|(_, other)| *other != transaction);
+        if !self.changes.is_empty() {
+            self.changes.retain(|(.., other)| *other != transaction);
+        }
         if entry.is_staged {
             self.wide.retain(|(_, other)| *other != transaction);
         }

@@ -76,7 +76,11 @@ impl Shard {
 
     fn on_message(self: &Arc<Self>, core: &mut Core, message: Message, payload: Payload, effects: &mut Effects) {
         let now_ms = clock_ms();
-        let stands = core.check_epoch(payload.epoch).is_ok();
+        let is_outdated = self.is_outdated(core, &payload.writes);
+        if is_outdated {
+            effects.refused = Some(super::commit::table_changed());
+        }
+        let stands = core.check_epoch(payload.epoch).is_ok() && !is_outdated;
         match message {
             Message::Prepare(attempt, parties) => {
                 let mut sealed = Bytes::new();
