@@ -25,7 +25,7 @@ const SEEDS_MAX: usize = 4000;
 /// Stack of the thread that runs the target: that of the server's own threads.
 const STACK_BYTES: usize = 2 << 20;
 /// An input may take this long, in a debug build on a busy machine.
-const INPUT_TIME_MAX: Duration = Duration::from_secs(20);
+const INPUT_TIME_MAX: Duration = Duration::from_secs(60);
 /// Memory the whole process may grow by.
 const MEMORY_MAX: u64 = 4 << 30;
 
