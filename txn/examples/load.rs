@@ -165,6 +165,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         deadlock: DeadlockPolicy::Detect,
         deadlock_timeout: Duration::from_secs(1),
         retention: Duration::from_secs(60),
+        ..NodeConfig::default()
     };
     let node = Node::open(config).await?;
     for chunk in 0..ROWS / 1000 {
