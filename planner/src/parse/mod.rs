@@ -7,15 +7,16 @@
 //!                                      sqlparser with CambiumDialect ──► Statement
 //! ```
 //!
-//! sqlparser's grammar is wide and forgiving; PostgreSQL's is exact. [`lexer`] follows scan.l, [`dialect`] and [`forms`]
+//! sqlparser's grammar is wide and forgiving; PostgreSQL's is exact. [`lexer`] follows scan.l, `dialect` and `forms`
 //! take over the places where users of PostgreSQL write something sqlparser reads differently or not at all, and
-//! [`errors`] turns what remains into `syntax error at or near "x"` with a position.
+//! `errors` turns what remains into `syntax error at or near "x"` with a position.
 //!
 //! Limits: nesting is bounded by [`DEPTH_MAX`] and by the stack the parser may grow to, beyond is 54001. A literal may be
 //! as long as the text.
 
 pub(crate) mod alter;
 mod columns;
+mod arrange;
 mod dialect;
 mod errors;
 pub(crate) mod forms;
@@ -142,7 +143,7 @@ fn parser<'a>(dialect: &'a CambiumDialect, tokens: Vec<TokenWithSpan>) -> Parser
 }
 
 fn parse_one(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast::Statement> {
-    let tokens = rewrite::rewrite(columns::rewrite(like::rewrite(tokens)));
+    let tokens = rewrite::rewrite(arrange::arrange(columns::rewrite(like::rewrite(tokens))));
     rewrite::check_depth(&tokens)?;
     let dialect = CambiumDialect::new();
     let mut parser = parser(&dialect, tokens);

@@ -217,7 +217,7 @@ struct Rewriter<'a> {
     update: Vec<usize>,
 }
 
-fn internal_token(name: &str, span: Span) -> TokenWithSpan {
+pub(super) fn internal_token(name: &str, span: Span) -> TokenWithSpan {
     let word = Word {
         value: name.to_owned(),
         quote_style: Some('"'),

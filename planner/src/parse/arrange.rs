@@ -1,0 +1,140 @@
+//! Arrange: clauses PostgreSQL takes in any order are put into the one order sqlparser reads.
+//!
+//! ```text
+//!   CREATE SEQUENCE s START 5 INCREMENT 2        ─►  CREATE SEQUENCE s INCREMENT 2 START 5
+//!   AS IDENTITY (START 5 INCREMENT 2)            ─►  AS IDENTITY (INCREMENT 2 START 5)
+//!   COMMENT ON CONSTRAINT c ON t IS '…'          ─►  COMMENT ON DOMAIN constraint.t.c IS '…'
+//! ```
+//! Tokens keep their places in the text, so errors still point at what the user wrote.
+
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::forms;
+use super::lexer::is_keyword;
+use super::rewrite::internal_token;
+
+/// Arranges one statement's tokens.
+pub(super) fn arrange(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is = |tokens: &[TokenWithSpan], at: usize, keyword: Keyword| {
+        tokens.get(at).is_some_and(|token| is_keyword(&token.token, keyword))
+    };
+    if is(&tokens, 0, Keyword::COMMENT) && is(&tokens, 2, Keyword::CONSTRAINT) {
+        return constraint_comment(tokens);
+    }
+    if !is(&tokens, 0, Keyword::CREATE) && !is(&tokens, 0, Keyword::ALTER) {
+        return tokens;
+    }
+    if (1..3).any(|at| is(&tokens, at, Keyword::SEQUENCE)) {
+        let end = tokens.len();
+        sort_options(&mut tokens, 2, end);
+        return tokens;
+    }
+    let mut at = 0;
+    while at < tokens.len() {
+        if is(&tokens, at, Keyword::IDENTITY) && tokens.get(at + 1).is_some_and(|next| next.token == Token::LParen) {
+            let close = tokens[at..].iter().position(|token| token.token == Token::RParen);
+            sort_options(&mut tokens, at + 2, close.map_or(at + 2, |close| at + close));
+        }
+        at += 1;
+    }
+    tokens
+}
+
+/// Place of an option in sqlparser's order, if one starts with this token.
+fn rank(token: &Token, next: Option<&Token>) -> Option<u8> {
+    let Token::Word(word) = token else { return None };
+    if word.quote_style.is_some() {
+        return None;
+    }
+    match word.value.as_str() {
+        "as" => Some(0),
+        "increment" => Some(1),
+        "minvalue" => Some(2),
+        "maxvalue" => Some(3),
+        "start" => Some(4),
+        "cache" => Some(5),
+        "cycle" => Some(6),
+        "owned" => Some(7),
+        "no" => next.and_then(|next| rank(next, None)),
+        _ => None,
+    }
+}
+
+fn sort_options(tokens: &mut [TokenWithSpan], from: usize, to: usize) {
+    let mut starts: Vec<(u8, usize)> = Vec::new();
+    let mut at = from;
+    while at < to {
+        match rank(&tokens[at].token, tokens.get(at + 1).map(|next| &next.token)) {
+            // What stands before the first option is the sequence's name.
+            Some(rank) if !starts.is_empty() || tokens[at - 1].token != Token::Period => {
+                let is_negated = is_keyword(&tokens[at].token, Keyword::NO);
+                starts.push((rank, at));
+                at += usize::from(is_negated);
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    let Some(&(_, first)) = starts.first() else { return };
+    let ends = starts.iter().skip(1).map(|(_, start)| *start).chain([to]);
+    let mut options: Vec<(u8, Vec<TokenWithSpan>)> = starts
+        .iter()
+        .zip(ends)
+        .map(|(&(rank, start), end)| (rank, tokens[start..end].to_vec()))
+        .collect();
+    options.sort_by_key(|(rank, _)| *rank);
+    for (place, token) in tokens[first..to]
+        .iter_mut()
+        .zip(options.into_iter().flat_map(|(_, option)| option))
+    {
+        *place = token;
+    }
+}
+
+/// `COMMENT ON CONSTRAINT name ON table …`: sqlparser knows no constraints here, so they are a domain of a marked name.
+fn constraint_comment(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is = tokens.iter().position(|token| is_keyword(&token.token, Keyword::IS));
+    let (Some(is), Some(Token::Word(_))) = (is, tokens.get(3).map(|token| &token.token)) else {
+        return tokens;
+    };
+    if is < 6 || !is_keyword(&tokens[4].token, Keyword::ON) || is_keyword(&tokens[5].token, Keyword::DOMAIN) {
+        return tokens;
+    }
+    let span = tokens[2].span;
+    let period = TokenWithSpan {
+        token: Token::Period,
+        span,
+    };
+    let mut name = vec![
+        TokenWithSpan {
+            token: Token::make_keyword("DOMAIN"),
+            span,
+        },
+        internal_token(forms::CONSTRAINT, span),
+        period.clone(),
+    ];
+    name.extend_from_slice(&tokens[5..is]);
+    name.push(period);
+    name.push(tokens[3].clone());
+    tokens.splice(2..is, name);
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parse::parse;
+
+    #[test]
+    fn sequence_options_stand_in_any_order() {
+        for text in [
+            "CREATE SEQUENCE s START 5 INCREMENT 2 MAXVALUE 1000 CYCLE",
+            "CREATE SEQUENCE a.start CYCLE NO MINVALUE CACHE 3 AS smallint START WITH 5 INCREMENT BY -2",
+            "CREATE TEMPORARY SEQUENCE IF NOT EXISTS s OWNED BY t.c START 1",
+            "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY (START WITH 7 NO CYCLE INCREMENT 2), b int)",
+            "COMMENT ON CONSTRAINT c ON s.t IS 'x'",
+        ] {
+            assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
+        }
+    }
+}
