@@ -7,6 +7,7 @@ use std::pin::pin;
 
 use futures::FutureExt;
 use planner::{SqlError, SqlState};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
 use super::client::Reader;
@@ -25,12 +26,14 @@ pub async fn guard<T>(
 ) -> Work<T> {
     *shared.deadline.lock() = deadline;
     let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+    // The watchers do not count against the task's budget: work that uses it up at every poll would keep them from
+    // being asked at all.
     let reason = tokio::select! {
         biased;
         result = &mut work => return result.unwrap_or_else(|panic| Err(Stopped::Error(panicked(&*panic)))),
-        stop = shared.stopped() => stopped(stop),
-        () = timeout(deadline) => Stopped::Error(timed_out()),
-        () = reader.lost() => Stopped::Lost,
+        stop = unconstrained(shared.stopped()) => stopped(stop),
+        () = unconstrained(timeout(deadline)) => Stopped::Error(timed_out()),
+        () = unconstrained(reader.lost()) => Stopped::Lost,
     };
     // Dropping the work stops what it does itself; tasks it has started are told.
     shared.cancel.lock().cancel();
@@ -116,6 +119,18 @@ mod tests {
         let (mut reader, _far, shared) = parts();
         let work = async { if shared.is_terminated() { Ok(()) } else { panic!("boom") } };
         assert_eq!(code(guard(&mut reader, &shared, None, work).await), "XX000");
+    }
+
+    #[tokio::test]
+    async fn busy_work_is_timed_out() {
+        let (mut reader, _far, shared) = parts();
+        let busy = async {
+            loop {
+                tokio::task::consume_budget().await;
+            }
+        };
+        let deadline = Some(Instant::now() + std::time::Duration::from_millis(10));
+        assert_eq!(code(guard::<()>(&mut reader, &shared, deadline, busy).await), "57014");
     }
 
     #[tokio::test]

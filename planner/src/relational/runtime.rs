@@ -1,7 +1,8 @@
 //! Runtime: what the operators of one statement share; Frame: what changes between runs of a subplan.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use ahash::AHashMap;
 use async_trait::async_trait;
@@ -43,6 +44,9 @@ impl ModifyHook for NoModify {
     }
 }
 
+/// Longest time a statement computes without letting others of its task look at it.
+const BREATH_MILLISECONDS: u64 = 10;
+
 /// What the operators of one statement share.
 pub struct Runtime {
     /// Where scans read.
@@ -53,6 +57,10 @@ pub struct Runtime {
     pub parameters: Arc<[Datum]>,
     /// Cancels the statement.
     pub cancel: CancellationToken,
+    /// When it began.
+    pub started: Instant,
+    /// When it last let others run, in milliseconds since then.
+    pub(crate) breath: AtomicU64,
     /// Memory of the statement.
     pub budget: Arc<Budget>,
     /// Runs data-modifying statements.
@@ -89,8 +97,17 @@ impl Runtime {
     }
 
     /// Called between batches and in long loops: fails if cancelled, and lets other tasks of the thread run.
+    ///
+    /// Batches may be slow, so what counts is time: whoever watches the statement (its timeout, its client) is asked
+    /// every `BREATH_MILLISECONDS`.
     pub async fn breathe(&self) -> SqlResult<()> {
-        tokio::task::consume_budget().await;
+        let now = self.started.elapsed().as_millis() as u64;
+        if now >= self.breath.load(Ordering::Relaxed) + BREATH_MILLISECONDS {
+            self.breath.store(now, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        } else {
+            tokio::task::consume_budget().await;
+        }
         self.check()
     }
 

@@ -1,6 +1,8 @@
 //! Entry points: planning a query, running it, and evaluating expressions row by row outside of a query.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use ahash::AHashMap;
 use futures::stream;
@@ -121,6 +123,8 @@ impl QueryScope {
             session,
             parameters,
             cancel,
+            started: Instant::now(),
+            breath: AtomicU64::new(0),
             budget,
             modify,
             observer: None,

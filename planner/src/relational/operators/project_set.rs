@@ -184,6 +184,8 @@ impl Operator for ProjectSet {
         let plan = self.plan.clone();
         let mut out = Batch::new(plan.layout.width());
         let mut values: Vec<Datum> = Vec::with_capacity(plan.layout.width());
+        // One set may be longer than anybody waits: it is left for a moment after each batch.
+        self.evaluator.runtime.breathe().await?;
         loop {
             if let Some(expansion) = &mut self.current {
                 let mut is_done = false;

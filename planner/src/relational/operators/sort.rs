@@ -98,6 +98,9 @@ impl Plan for SortPlan {
     }
 }
 
+/// Most rows sorted without looking up whether the statement was cancelled.
+const RUN_ROWS_MAX: usize = 16 * 1024;
+
 /// A row behind its keys.
 struct KeyedRow {
     keys: Box<[Datum]>,
@@ -170,7 +173,8 @@ impl SortOperator {
             }
             self.evaluator.runtime.breathe().await?;
         }
-        sort_rows(&mut rows, &plan.keys);
+        let runtime = self.evaluator.runtime.clone();
+        let mut rows = sort_all(rows, &plan.keys, &runtime).await?;
         if let Some(keep) = keep {
             rows.truncate(keep);
         }
@@ -184,6 +188,59 @@ impl SortOperator {
         }
         Ok(rows)
     }
+}
+
+/// Sorts any number of rows: short runs at once, and then merges them two by two, so that the statement can be
+/// stopped between the steps.
+async fn sort_all(mut rows: Vec<KeyedRow>, keys: &[KeyProgram], runtime: &Runtime) -> SqlResult<Vec<KeyedRow>> {
+    if rows.len() <= RUN_ROWS_MAX {
+        sort_rows(&mut rows, keys);
+        return Ok(rows);
+    }
+    let mut runs = Vec::with_capacity(rows.len() / RUN_ROWS_MAX + 1);
+    let mut rest = rows.into_iter();
+    loop {
+        let mut run: Vec<KeyedRow> = rest.by_ref().take(RUN_ROWS_MAX).collect();
+        if run.is_empty() {
+            break;
+        }
+        sort_rows(&mut run, keys);
+        runs.push(run);
+        runtime.breathe().await?;
+    }
+    while runs.len() > 1 {
+        let mut merged = Vec::with_capacity(runs.len().div_ceil(2));
+        let mut pairs = runs.into_iter();
+        while let Some(left) = pairs.next() {
+            merged.push(match pairs.next() {
+                Some(right) => merge(left, right, keys, runtime).await?,
+                None => left,
+            });
+        }
+        runs = merged;
+    }
+    Ok(runs.pop().unwrap_or_default())
+}
+
+/// Merges two sorted runs; of equal rows those of the left one come first.
+async fn merge(
+    left: Vec<KeyedRow>,
+    right: Vec<KeyedRow>,
+    keys: &[KeyProgram],
+    runtime: &Runtime,
+) -> SqlResult<Vec<KeyedRow>> {
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(first), Some(second)) = (left.peek(), right.peek()) {
+        let is_left = compare_keys(&first.keys, &second.keys, keys).is_le();
+        merged.extend(if is_left { left.next() } else { right.next() });
+        if merged.len().is_multiple_of(RUN_ROWS_MAX) {
+            runtime.breathe().await?;
+        }
+    }
+    merged.extend(left);
+    merged.extend(right);
+    Ok(merged)
 }
 
 fn sort_rows(rows: &mut [KeyedRow], keys: &[KeyProgram]) {
