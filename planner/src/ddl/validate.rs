@@ -14,7 +14,7 @@ use crate::bind::Purpose;
 use crate::catalog::{ConstraintKind, Index, Relation};
 use crate::eval::EvalContext;
 use crate::modify::program::{TableProgram, row_program};
-use crate::modify::violation::describe_values;
+use crate::modify::violation::{describe_values, name_table};
 use crate::modify::{derive, index};
 use crate::{SqlError, SqlResult, SqlState, Type, stored, types};
 
@@ -104,7 +104,7 @@ impl Ddl<'_> {
                 )
                 .detail(format!("Key ({})=({values}) is duplicated.", columns.join(", ")))
                 .object(|object| {
-                    object.table = Some(table.name.clone());
+                    name_table(object, table, &*self.context.session);
                     object.constraint = Some(index.name.clone());
                 }));
             }
@@ -165,7 +165,7 @@ impl Ddl<'_> {
                         ),
                     )
                     .object(|object| {
-                        object.table = Some(table.name.clone());
+                        name_table(object, table, &*self.context.session);
                         object.constraint = Some(constraint.name.clone());
                     })),
                     _ => Ok(()),
@@ -208,7 +208,7 @@ impl Ddl<'_> {
                 ),
             )
             .object(|object| {
-                object.table = Some(table.name.clone());
+                name_table(object, table, &*self.context.session);
                 object.column = Some(column.clone());
             }))
         })

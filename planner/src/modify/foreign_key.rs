@@ -14,7 +14,7 @@ use txn::{Key, KeyRange, LockName, LockRequest, Mode, RowPart};
 
 use super::index;
 use super::program::TableProgram;
-use super::violation::describe_values;
+use super::violation::{describe_values, name_table};
 use super::writer::{Change, Writer, primary_key, row_lock};
 use crate::catalog::{Constraint, ConstraintKind, Index, IndexSource, ReferentialAction, Relation};
 use crate::statement::StatementContext;
@@ -198,7 +198,7 @@ impl Writer<'_> {
             ),
         )
         .object(|object| {
-            object.table = Some(program.table.name.clone());
+            name_table(object, &program.table, &*self.context.session);
             object.constraint = Some(constraint.name.clone());
         });
         if has_null {
@@ -394,7 +394,7 @@ impl Writer<'_> {
             child.name
         ))
         .object(|object| {
-            object.table = Some(child.name.clone());
+            name_table(object, child, &*self.context.session);
             object.constraint = Some(constraint.name.clone());
         })
     }

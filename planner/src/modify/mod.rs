@@ -6,8 +6,8 @@
 //!               ─► buffer path operations ─► at the end of the statement: foreign keys
 //! ```
 //!
-//! [`derive`] turns bound expressions into read and write paths ([`add`]: into additions), `target` locks them row by row,
-//! [`program`] compiles what a table demands of its rows and [`plan`] what a statement evaluates, [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`run`] drives a statement.
+//! [`mod@derive`] turns bound expressions into read and write paths ([`add`]: into additions), `target` locks them row by row,
+//! [`program`] compiles what a table demands of its rows and [`plan`] what a statement evaluates, [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`mod@run`] drives a statement.
 
 pub mod add;
 pub mod derive;

@@ -3,7 +3,8 @@
 use storage::Datum;
 
 use crate::catalog::Relation;
-use crate::eval::EvalContext;
+use crate::error::ObjectNames;
+use crate::eval::{EvalContext, SessionView};
 use crate::{SqlError, SqlState, Type, types};
 
 /// Longest rendering of one value in a message, as in PostgreSQL's ExecBuildSlotValueDescription.
@@ -35,6 +36,14 @@ fn print(ty: Type, datum: &Datum, context: &EvalContext<'_>, text: &mut String) 
     let _ = types::output(ty, datum, context.session, text);
 }
 
+/// Names the table and its schema.
+pub fn name_table(object: &mut ObjectNames, table: &Relation, session: &dyn SessionView) {
+    let catalog = session.catalog();
+    let schema = catalog.as_ref().and_then(|catalog| catalog.schemas.get(&table.schema));
+    object.schema = schema.map(|schema| schema.name.clone());
+    object.table = Some(table.name.clone());
+}
+
 /// 23502
 pub fn not_null(table: &Relation, at: u16, row: &[Datum], context: &EvalContext<'_>) -> SqlError {
     let column = &table.columns[at as usize].name;
@@ -47,7 +56,7 @@ pub fn not_null(table: &Relation, at: u16, row: &[Datum], context: &EvalContext<
     )
     .detail(format!("Failing row contains {}.", describe_row(table, row, context)))
     .object(|object| {
-        object.table = Some(table.name.clone());
+        name_table(object, table, context.session);
         object.column = Some(column.clone());
     })
 }
@@ -63,20 +72,20 @@ pub fn check(table: &Relation, name: &str, row: &[Datum], context: &EvalContext<
     )
     .detail(format!("Failing row contains {}.", describe_row(table, row, context)))
     .object(|object| {
-        object.table = Some(table.name.clone());
+        name_table(object, table, context.session);
         object.constraint = Some(name.to_string());
     })
 }
 
 /// 23505. `columns` and `values` describe the key: `(a, b)=(1, x)`.
-pub fn unique(table: &Relation, name: &str, columns: &str, values: &str) -> SqlError {
+pub fn unique(table: &Relation, name: &str, columns: &str, values: &str, context: &EvalContext<'_>) -> SqlError {
     SqlError::new(
         SqlState::UNIQUE_VIOLATION,
         format!("duplicate key value violates unique constraint \"{name}\""),
     )
     .detail(format!("Key ({columns})=({values}) already exists."))
     .object(|object| {
-        object.table = Some(table.name.clone());
+        name_table(object, table, context.session);
         object.constraint = Some(name.to_string());
     })
 }

@@ -364,7 +364,7 @@ impl<'a> Writer<'a> {
         let columns: Vec<String> = index.keys.iter().map(|key| key.describe(table)).collect();
         let types = index.keys.iter().map(|key| key.ty);
         let values = violation::describe_values(values.into_iter().zip(types), &self.eval_context());
-        violation::unique(table, &index.name, &columns.join(", "), &values)
+        violation::unique(table, &index.name, &columns.join(", "), &values, &self.eval_context())
     }
 }
 
