@@ -62,6 +62,7 @@ impl Ddl<'_> {
             index
                 .include
                 .push(found.ok_or_else(|| missing_column(&name).at(ident_position(ident)))?);
+            labels.push(name);
         }
         if let Some(predicate) = &create.predicate {
             let text = predicate.to_string();
@@ -109,10 +110,7 @@ impl Ddl<'_> {
                         "functions in index expression must be marked IMMUTABLE",
                     ));
                 }
-                let label = match expression {
-                    Expr::Function(function) => function.name.to_string().to_lowercase(),
-                    _ => "expr".to_string(),
-                };
+                let label = expression_label(expression);
                 (IndexSource::Expression(text), bound.expr.ty, label)
             }
         };
@@ -156,6 +154,19 @@ impl Ddl<'_> {
         }
         self.put_relation(&changed)?;
         Ok(Tag::Text("ALTER INDEX"))
+    }
+}
+
+/// What an index calls a key that is an expression: the function's name, or `expr`.
+pub(crate) fn expression_label(expression: &Expr) -> String {
+    match expression {
+        Expr::Nested(inner) => expression_label(inner),
+        Expr::Function(function) => match function.name.0.last().and_then(|part| part.as_ident()) {
+            Some(name) => fold(name),
+            None => "expr".to_string(),
+        },
+        Expr::Case { .. } => "case".to_string(),
+        _ => "expr".to_string(),
     }
 }
 

@@ -23,6 +23,22 @@ pub(crate) struct Deparser<'a> {
     pub(crate) own: Option<&'a [ColumnId]>,
     /// At the aggregation itself: aggregates stand as they are.
     pub(crate) at_aggregate: bool,
+    /// Only the parentheses a reader needs, as `pg_get_expr(…, true)` prints them.
+    pub(crate) pretty: bool,
+}
+
+/// What an expression is an operand of.
+#[derive(Clone, Copy, PartialEq)]
+enum Parent {
+    /// An operator; whether the operand is its left one.
+    Operator(&'static str, bool),
+    And,
+    Or,
+    Not,
+    /// IS NULL and the like.
+    Test,
+    /// A cast.
+    Cast,
 }
 
 impl<'a> Deparser<'a> {
@@ -33,6 +49,7 @@ impl<'a> Deparser<'a> {
             session,
             own: None,
             at_aggregate: false,
+            pretty: false,
         }
     }
 
@@ -132,11 +149,16 @@ impl<'a> Deparser<'a> {
             }
             ExprKind::Column(column) => self.write_column(*column, out),
             ExprKind::Call { function, args } => self.write_call(function, args, expr.ty, out),
-            ExprKind::And(operands) => self.joined(operands, " AND ", out),
-            ExprKind::Or(operands) => self.joined(operands, " OR ", out),
-            ExprKind::Not(operand) => self.wrapped("(NOT ", operand, ")", out),
-            ExprKind::IsNull(operand) => self.wrapped("(", operand, " IS NULL)", out),
-            ExprKind::IsNotNull(operand) => self.wrapped("(", operand, " IS NOT NULL)", out),
+            ExprKind::And(operands) => self.joined(operands, " AND ", Parent::And, out),
+            ExprKind::Or(operands) => self.joined(operands, " OR ", Parent::Or, out),
+            ExprKind::Not(operand) => {
+                self.open(out);
+                out.push_str("NOT ");
+                self.operand_of(Parent::Not, operand, out);
+                self.close(out);
+            }
+            ExprKind::IsNull(operand) => self.test(operand, " IS NULL", out),
+            ExprKind::IsNotNull(operand) => self.test(operand, " IS NOT NULL", out),
             ExprKind::IsTruth {
                 operand,
                 value,
@@ -148,7 +170,7 @@ impl<'a> Deparser<'a> {
                     None => "UNKNOWN",
                 };
                 let not = if *negated { "NOT " } else { "" };
-                self.wrapped("(", operand, &format!(" IS {not}{word})"), out);
+                self.test(operand, &format!(" IS {not}{word}"), out);
             }
             ExprKind::IsDistinct {
                 left, right, negated, ..
@@ -184,9 +206,12 @@ impl<'a> Deparser<'a> {
                 left,
                 array,
             } => {
-                self.wrapped("(", left, " ", out);
-                out.push_str(symbol(operator, 2).unwrap_or(operator.name));
-                self.wrapped(if *all { " ALL (" } else { " ANY (" }, array, "))", out);
+                let symbol = symbol(operator, 2).unwrap_or(operator.name);
+                self.open(out);
+                self.operand_of(Parent::Operator(symbol, true), left, out);
+                let _ = write!(out, " {symbol}");
+                self.wrapped(if *all { " ALL (" } else { " ANY (" }, array, ")", out);
+                self.close(out);
             }
             ExprKind::Array { elements, .. } => {
                 out.push_str("ARRAY[");
@@ -237,16 +262,70 @@ impl<'a> Deparser<'a> {
     }
 
     fn infix(&self, left: &Expr, symbol: &str, right: &Expr, out: &mut String) {
-        self.wrapped("(", left, symbol, out);
-        self.wrapped("", right, ")", out);
+        self.open(out);
+        self.operand_of(Parent::Test, left, out);
+        out.push_str(symbol);
+        self.operand_of(Parent::Test, right, out);
+        self.close(out);
     }
 
-    fn joined(&self, operands: &[Expr], word: &str, out: &mut String) {
-        out.push('(');
+    fn joined(&self, operands: &[Expr], word: &str, parent: Parent, out: &mut String) {
+        self.open(out);
         for (number, operand) in operands.iter().enumerate() {
-            self.wrapped(if number > 0 { word } else { "" }, operand, "", out);
+            out.push_str(if number > 0 { word } else { "" });
+            self.operand_of(parent, operand, out);
         }
-        out.push(')');
+        self.close(out);
+    }
+
+    fn test(&self, operand: &Expr, test: &str, out: &mut String) {
+        self.open(out);
+        self.operand_of(Parent::Test, operand, out);
+        out.push_str(test);
+        self.close(out);
+    }
+
+    /// Parentheses around every operator, unless they are left to [`Self::operand_of`].
+    fn open(&self, out: &mut String) {
+        if !self.pretty {
+            out.push('(');
+        }
+    }
+
+    fn close(&self, out: &mut String) {
+        if !self.pretty {
+            out.push(')');
+        }
+    }
+
+    /// An operand, in parentheses if it would be read differently (or less easily) without.
+    fn operand_of(&self, parent: Parent, operand: &Expr, out: &mut String) {
+        if self.pretty && !self.is_simple(operand, parent) {
+            self.wrapped("(", operand, ")", out);
+        } else {
+            self.write(operand, out);
+        }
+    }
+
+    /// PostgreSQL's isSimpleNode: whether an operand goes without parentheses.
+    fn is_simple(&self, operand: &Expr, parent: Parent) -> bool {
+        match &operand.kind {
+            ExprKind::And(_) => matches!(parent, Parent::And | Parent::Or),
+            ExprKind::Or(_) => parent == Parent::Or,
+            ExprKind::Not(_) | ExprKind::ArrayCompare { .. } | ExprKind::RowCompare { .. } => false,
+            ExprKind::IsNull(_) | ExprKind::IsNotNull(_) | ExprKind::IsTruth { .. } | ExprKind::IsDistinct { .. } => {
+                matches!(parent, Parent::And | Parent::Or | Parent::Not)
+            }
+            ExprKind::Call { function, args } => match (symbol(function, args.len()), parent) {
+                (None, _) | (Some(_), Parent::And | Parent::Or | Parent::Not) => true,
+                (Some(own), Parent::Operator(outer, is_left)) if args.len() == 2 => match (rank(own), rank(outer)) {
+                    (Some(own), Some(outer)) => own > outer || (own == outer && is_left),
+                    _ => false,
+                },
+                (Some(_), _) => false,
+            },
+            _ => true,
+        }
     }
 
     fn list<'e>(&self, exprs: impl IntoIterator<Item = &'e Expr>, out: &mut String) {
@@ -262,30 +341,38 @@ impl<'a> Deparser<'a> {
     }
 
     fn write_cast(&self, base: &Expr, ty: Type, out: &mut String) {
-        self.wrapped("(", base, &format!(")::{}", format_type(ty)), out);
+        self.open(out);
+        self.operand_of(Parent::Cast, base, out);
+        self.close(out);
+        let _ = write!(out, "::{}", format_type(ty));
     }
 
     fn write_call(&self, function: &Function, args: &[Expr], ty: Type, out: &mut String) {
         match (symbol(function, args.len()), args) {
             (Some(symbol), [left, right]) => {
-                out.push('(');
-                self.operand(function, 0, left, out);
+                self.open(out);
+                self.operand(function, symbol, 0, left, out);
                 let _ = write!(out, " {symbol} ");
-                self.operand(function, 1, right, out);
-                out.push(')');
+                self.operand(function, symbol, 1, right, out);
+                self.close(out);
             }
-            (Some(symbol), [operand]) => self.wrapped(&format!("({symbol} "), operand, ")", out),
+            (Some(symbol), [operand]) => {
+                self.open(out);
+                let _ = write!(out, "{symbol} ");
+                self.operand_of(Parent::Operator(symbol, false), operand, out);
+                self.close(out);
+            }
             (_, [base, ..]) if is_cast(function, base.ty, ty) => self.write_cast(base, ty, out),
             _ => self.call(&quote_ident(function.name), args, out),
         }
     }
 
     /// An operand; varchar is text to operators, which PostgreSQL says.
-    fn operand(&self, function: &Function, at: usize, operand: &Expr, out: &mut String) {
+    fn operand(&self, function: &Function, symbol: &'static str, at: usize, operand: &Expr, out: &mut String) {
         let wants_text = function.args.get(at) == Some(&oid::TEXT);
         match wants_text && operand.ty.oid == oid::VARCHAR && !matches!(operand.kind, ExprKind::Literal(_)) {
             true => self.write_cast(operand, Type::TEXT, out),
-            false => self.write(operand, out),
+            false => self.operand_of(Parent::Operator(symbol, at == 0), operand, out),
         }
     }
 
@@ -361,6 +448,15 @@ impl<'a> Deparser<'a> {
                 let _ = write!(out, "{escape}'{text}'::{}", format_type(ty));
             }
         }
+    }
+}
+
+/// How tightly an arithmetic operator binds; the others are never left without parentheses.
+fn rank(symbol: &str) -> Option<u8> {
+    match symbol {
+        "+" | "-" => Some(1),
+        "*" | "/" | "%" => Some(2),
+        _ => None,
     }
 }
 

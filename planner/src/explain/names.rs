@@ -70,6 +70,16 @@ impl Names {
         names
     }
 
+    /// Names of one table's columns, for an expression over its row.
+    pub(crate) fn of_row(columns: impl IntoIterator<Item = (ColumnId, String)>) -> Names {
+        let mut names = Names::default();
+        for (id, column) in columns {
+            let table = String::new();
+            names.columns.insert(id, Name::Column { table, column });
+        }
+        names
+    }
+
     /// Adds the names that a relation gives; returns how many relations of FROM it is.
     fn add(&mut self, rel: &Rel) -> usize {
         match rel {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use storage::Datum;
 
-use super::deparse;
+use super::{deparse, expression};
+use crate::bind::Purpose;
 use crate::catalog::{Catalog, Index, Relation, RelationKind};
 use crate::eval::SessionView;
 use crate::functions::{self, FunctionKind};
@@ -31,7 +32,7 @@ impl Calls<'_> {
     pub fn call(&self, function: &str, args: &[Datum]) -> Option<SqlResult<Datum>> {
         Some(match function {
             "pg_get_constraintdef" => Ok(self.constraint_definition(args)),
-            "pg_get_expr" => Ok(args.first().cloned().unwrap_or(Datum::Null)),
+            "pg_get_expr" => Ok(self.expression(args)),
             "pg_get_indexdef" => Ok(self.index_definition(args)),
             "pg_get_viewdef" => self.view_definition(args),
             "pg_get_serial_sequence" => self.serial_sequence(args),
@@ -106,13 +107,27 @@ impl Calls<'_> {
                 .map(|constraint| (relation, constraint))
         });
         found.map_or(Datum::Null, |(relation, constraint)| {
-            let text = deparse::constraint(self.catalog, self.session, relation, constraint);
-            // Pretty-printing leaves out the parentheses the grammar does not need.
-            let pretty = text.strip_prefix("CHECK ((").and_then(|rest| rest.strip_suffix("))"));
-            match pretty.filter(|_| is_pretty) {
-                Some(inner) => Datum::text(format!("CHECK ({inner})")),
-                None => Datum::text(text),
-            }
+            Datum::text(deparse::constraint(
+                self.catalog,
+                self.session,
+                relation,
+                constraint,
+                is_pretty,
+            ))
+        })
+    }
+
+    /// `pg_get_expr(text, table [, pretty])`: catalogs hold expressions as text, which is written again for readers.
+    fn expression(&self, args: &[Datum]) -> Datum {
+        let Some(expression) = text(args, 0) else {
+            return Datum::Null;
+        };
+        let table = self
+            .relation_at(args, 1)
+            .filter(|_| flag(args, 2) && !expression.starts_with("nextval("));
+        Datum::text(match table {
+            Some(table) => expression::over(self.catalog, self.session, table, &expression, Purpose::Using, true),
+            None => expression.to_string(),
         })
     }
 
@@ -125,7 +140,14 @@ impl Calls<'_> {
                 let column = *column as usize - 1;
                 match index.include.get(column.wrapping_sub(index.keys.len())) {
                     Some(included) => Datum::text(deparse::quote_ident(&relation.columns[*included as usize].name)),
-                    None => Datum::text(deparse::index_key(relation, index, column)),
+                    None => Datum::text(deparse::index_key(
+                        self.catalog,
+                        self.session,
+                        relation,
+                        index,
+                        column,
+                        flag(args, 2),
+                    )),
                 }
             }
             _ => Datum::text(deparse::index(
@@ -133,7 +155,7 @@ impl Calls<'_> {
                 self.session,
                 relation,
                 index,
-                !flag(args, 2),
+                flag(args, 2),
             )),
         }
     }

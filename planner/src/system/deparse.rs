@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::catalog::{Catalog, Constraint, ConstraintKind, Index, IndexSource, ReferentialAction, Relation};
+use super::expression;
+use crate::bind::Purpose;
+use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, Index, IndexSource, ReferentialAction, Relation};
 use crate::eval::SessionView;
 
 /// An identifier, quoted if it must be.
@@ -35,7 +37,8 @@ fn qualified(catalog: &Catalog, relation: &Relation, with_schema: bool) -> Strin
 }
 
 /// A default as PostgreSQL shows it: sequences by name (they are stored by OID, so that a rename does not break them).
-pub fn default(catalog: &Catalog, session: &dyn SessionView, text: &str) -> String {
+pub fn default(catalog: &Catalog, session: &dyn SessionView, table: &Relation, column: &Column) -> String {
+    let text = column.default.as_deref().unwrap_or_default();
     let sequence = text
         .strip_prefix("nextval('")
         .and_then(|rest| rest.strip_suffix("'::regclass)"))
@@ -48,7 +51,8 @@ pub fn default(catalog: &Catalog, session: &dyn SessionView, text: &str) -> Stri
                 relation_name(catalog, session, sequence).replace('\'', "''")
             )
         }
-        None => text.to_string(),
+        None if column.generated => expression::over(catalog, session, table, text, Purpose::Generated, false),
+        None => expression::default(catalog, session, text, column.ty, false),
     }
 }
 
@@ -58,13 +62,13 @@ pub fn index(
     session: &dyn SessionView,
     relation: &Relation,
     index: &Index,
-    with_schema: bool,
+    is_pretty: bool,
 ) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
-    let table = if with_schema {
-        qualified(catalog, relation, true)
-    } else {
+    let table = if is_pretty {
         relation_name(catalog, session, relation)
+    } else {
+        qualified(catalog, relation, true)
     };
     let mut text = format!(
         "CREATE {unique}INDEX {} ON {table} USING btree (",
@@ -74,7 +78,7 @@ pub fn index(
         if i > 0 {
             text.push_str(", ");
         }
-        text.push_str(&index_key(relation, index, i));
+        text.push_str(&index_key(catalog, session, relation, index, i, is_pretty));
         let key = &index.keys[i];
         text.push_str(match (key.descending, key.nulls_first) {
             (false, false) => "",
@@ -91,17 +95,34 @@ pub fn index(
         text.push_str(" NULLS NOT DISTINCT");
     }
     if let Some(predicate) = &index.predicate {
-        let _ = write!(text, " WHERE {}", parenthesized(predicate));
+        let predicate = expression::over(
+            catalog,
+            session,
+            relation,
+            predicate,
+            Purpose::IndexPredicate,
+            is_pretty,
+        );
+        let _ = write!(text, " WHERE {predicate}");
     }
     text
 }
 
 /// One key of an index: a column, a function call, or an expression in parentheses.
-pub fn index_key(relation: &Relation, index: &Index, key: usize) -> String {
+pub fn index_key(
+    catalog: &Catalog,
+    session: &dyn SessionView,
+    relation: &Relation,
+    index: &Index,
+    key: usize,
+    is_pretty: bool,
+) -> String {
     match index.keys.get(key).map(|key| &key.source) {
         Some(IndexSource::Column(position)) => quote_ident(&relation.columns[*position as usize].name),
-        Some(IndexSource::Expression(text)) if is_call(text) => text.clone(),
-        Some(IndexSource::Expression(text)) => parenthesized(text),
+        Some(IndexSource::Expression(text)) => {
+            let text = expression::over(catalog, session, relation, text, Purpose::Index, is_pretty);
+            if is_call(&text) { text } else { parenthesized(&text) }
+        }
         None => String::new(),
     }
 }
@@ -137,12 +158,13 @@ pub fn constraint(
     session: &dyn SessionView,
     relation: &Relation,
     constraint: &Constraint,
+    is_pretty: bool,
 ) -> String {
     let keys = |id: u32| {
         let index = relation.indexes.iter().find(|index| index.id == id);
         let keys = index.map(|index| {
             (0..index.keys.len())
-                .map(|i| index_key(relation, index, i))
+                .map(|i| index_key(catalog, session, relation, index, i, is_pretty))
                 .collect::<Vec<_>>()
         });
         let mut text = format!("({})", keys.unwrap_or_default().join(", "));
@@ -160,7 +182,10 @@ pub fn constraint(
                 if nulls_not_distinct { "NULLS NOT DISTINCT " } else { "" }
             )
         }
-        ConstraintKind::Check { expression } => format!("CHECK {}", parenthesized(&parenthesized(expression))),
+        ConstraintKind::Check { expression } => {
+            let text = expression::over(catalog, session, relation, expression, Purpose::Check, is_pretty);
+            format!("CHECK {}", parenthesized(&text))
+        }
         ConstraintKind::Foreign {
             columns: own,
             table,

@@ -128,20 +128,15 @@ fn columns(rows: &mut Builder, context: &SystemContext<'_>) {
                 _ => types::format_type(crate::Type::new(column.ty.oid)),
             };
             let [length, octets, precision, radix, scale, datetime] = measures(column);
-            let default = column
-                .default
-                .as_ref()
-                .filter(|_| !column.generated && column.identity.is_none());
+            let has_default = column.default.is_some() && !column.generated && column.identity.is_none();
+            let default = || deparse::default(context.catalog, context.session, relation, column);
             rows.row([
                 ("table_catalog", database(context)),
                 ("table_schema", schema_name(context, relation.schema)),
                 ("table_name", text(&relation.name)),
                 ("column_name", text(&column.name)),
                 ("ordinal_position", Datum::Int4(i32::from(position) + 1)),
-                (
-                    "column_default",
-                    maybe(default.map(|text| deparse::default(context.catalog, context.session, text))),
-                ),
+                ("column_default", maybe(has_default.then(default))),
                 ("is_nullable", yes_no(!column.not_null)),
                 ("data_type", text(data_type)),
                 ("character_maximum_length", length),
@@ -358,12 +353,13 @@ fn referential_constraints(rows: &mut Builder, context: &SystemContext<'_>) {
 fn check_constraints(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in visible(context) {
         for constraint in &relation.constraints {
-            if let ConstraintKind::Check { expression } = &constraint.kind {
+            if matches!(constraint.kind, ConstraintKind::Check { .. }) {
+                let definition = deparse::constraint(context.catalog, context.session, relation, constraint, false);
                 rows.row([
                     ("constraint_catalog", database(context)),
                     ("constraint_schema", schema_name(context, relation.schema)),
                     ("constraint_name", text(&constraint.name)),
-                    ("check_clause", text(format!("({expression})"))),
+                    ("check_clause", text(definition.trim_start_matches("CHECK "))),
                 ]);
             }
         }

@@ -13,6 +13,7 @@ mod builder;
 pub mod calls;
 mod definitions;
 pub mod deparse;
+mod expression;
 mod information_schema;
 mod objects;
 mod routines;

@@ -8,6 +8,8 @@ use crate::catalog::{BOOTSTRAP_ROLE, Role};
 
 /// OID of the tablespace `pg_default`.
 const PG_DEFAULT: u32 = 1663;
+/// OID of the tablespace `pg_global`.
+const PG_GLOBAL: u32 = 1664;
 /// PostgreSQL's number of the encoding UTF8.
 const UTF8: i32 = 6;
 
@@ -20,11 +22,13 @@ pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) 
         "pg_user" | "pg_shadow" => users(rows, context),
         "pg_auth_members" => members(rows, context),
         "pg_tablespace" => {
-            rows.row([
-                ("oid", id(PG_DEFAULT)),
-                ("spcname", text("pg_default")),
-                ("spcowner", id(BOOTSTRAP_ROLE)),
-            ]);
+            for (number, name) in [(PG_DEFAULT, "pg_default"), (PG_GLOBAL, "pg_global")] {
+                rows.row([
+                    ("oid", id(number)),
+                    ("spcname", text(name)),
+                    ("spcowner", id(BOOTSTRAP_ROLE)),
+                ]);
+            }
         }
         _ => return false,
     }
@@ -70,6 +74,7 @@ fn authorizations(rows: &mut Builder, context: &SystemContext<'_>) {
             ("rolcreaterole", Datum::Bool(role.create_role)),
             ("rolcreatedb", Datum::Bool(role.create_database)),
             ("rolcanlogin", Datum::Bool(role.login)),
+            ("rolbypassrls", Datum::Bool(role.superuser)),
             ("rolconnlimit", Datum::Int4(-1)),
             ("rolpassword", password(role, context)),
         ]);
@@ -85,6 +90,7 @@ fn roles(rows: &mut Builder, context: &SystemContext<'_>) {
             ("rolcreaterole", Datum::Bool(role.create_role)),
             ("rolcreatedb", Datum::Bool(role.create_database)),
             ("rolcanlogin", Datum::Bool(role.login)),
+            ("rolbypassrls", Datum::Bool(role.superuser)),
             ("rolconnlimit", Datum::Int4(-1)),
             ("rolpassword", text("********")),
             ("oid", id(role.id)),

@@ -189,7 +189,9 @@ fn io_function(name: &str, direction: &str) -> u32 {
     candidates
         .iter()
         .find_map(|candidate| functions::by_name(candidate).first())
-        .map_or(0, |function| function.oid)
+        .map(|function| function.oid)
+        .or_else(|| functions::io_function_oid(&candidates[0]))
+        .unwrap_or(0)
 }
 
 fn oids(values: &[u32]) -> Datum {

@@ -7,7 +7,7 @@ use super::{SystemContext, deparse};
 use crate::catalog::{
     Column, ConstraintKind, Identity, Index, IndexSource, ReferentialAction, Relation, RelationKind, Schema,
 };
-use crate::types;
+use crate::{ddl, parse, types};
 
 /// OID of the access method `heap`; psql shows tables by it.
 const HEAP: u32 = 2;
@@ -215,28 +215,49 @@ fn attributes(rows: &mut Builder, context: &SystemContext<'_>) {
             attribute(rows, relation.id, i as i16 + 1, column);
         }
         for index in &relation.indexes {
-            for (i, key) in index.keys.iter().enumerate() {
-                let name = match &key.source {
-                    IndexSource::Column(position) => relation.columns[*position as usize].name.clone(),
-                    IndexSource::Expression(_) => "expr".to_string(),
-                };
+            for (i, (name, key)) in key_names(relation, index).into_iter().zip(&index.keys).enumerate() {
                 attribute(rows, index.id, i as i16 + 1, &Column::new(name, key.ty));
+            }
+            for (i, position) in index.include.iter().enumerate() {
+                let column = &relation.columns[*position as usize];
+                let number = (index.keys.len() + i) as i16 + 1;
+                attribute(rows, index.id, number, &Column::new(column.name.clone(), column.ty));
             }
         }
     }
 }
 
+/// Names of an index's keys, made different from each other as PostgreSQL does: `expr`, `expr1`, ….
+fn key_names(relation: &Relation, index: &Index) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for key in &index.keys {
+        let base = match &key.source {
+            IndexSource::Column(position) => relation.columns[*position as usize].name.clone(),
+            IndexSource::Expression(text) => parse::parse_expression(text)
+                .map_or_else(|_| "expr".to_string(), |expression| ddl::expression_label(&expression)),
+        };
+        let mut name = base.clone();
+        let mut number = 0;
+        while names.contains(&name) {
+            number += 1;
+            name = format!("{base}{number}");
+        }
+        names.push(name);
+    }
+    names
+}
+
 fn defaults(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in user(context) {
         for (position, column) in relation.live_columns().filter(|(_, column)| column.identity.is_none()) {
-            if let Some(default) = &column.default {
+            if column.default.is_some() {
                 rows.row([
                     ("oid", id(relation.id)),
                     ("adrelid", id(relation.id)),
                     ("adnum", Datum::Int2(position as i16 + 1)),
                     (
                         "adbin",
-                        text(deparse::default(context.catalog, context.session, default)),
+                        text(deparse::default(context.catalog, context.session, relation, column)),
                     ),
                 ]);
             }
@@ -305,6 +326,16 @@ fn action(action: ReferentialAction) -> Datum {
     })
 }
 
+/// The unique index of a parent that its foreign keys are looked up in.
+fn supporting_index(parent: &Relation, referenced: &[u16]) -> u32 {
+    let is_over = |index: &&Index| {
+        index.unique
+            && index.keys.len() == referenced.len()
+            && referenced.iter().all(|column| index.uses_column(*column))
+    };
+    parent.indexes.iter().find(is_over).map_or(0, |index| index.id)
+}
+
 fn constraints(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in user(context) {
         for constraint in &relation.constraints {
@@ -321,9 +352,18 @@ fn constraints(rows: &mut Builder, context: &SystemContext<'_>) {
                     index_of(*index).map(|index| index_attributes(index).collect()),
                 ),
                 ConstraintKind::Check { .. } => ("c", 0, None),
-                ConstraintKind::Foreign { columns, .. } => (
+                ConstraintKind::Foreign {
+                    columns,
+                    table,
+                    referenced,
+                    ..
+                } => (
                     "f",
-                    0,
+                    context
+                        .catalog
+                        .relations
+                        .get(table)
+                        .map_or(0, |parent| supporting_index(parent, referenced)),
                     Some(
                         columns
                             .iter()
@@ -457,13 +497,17 @@ fn dependencies(rows: &mut Builder, context: &SystemContext<'_>) {
     let class = id(catalog_oid("pg_class"));
     for relation in user(context) {
         if let Some((table, column)) = relation.sequence.as_ref().and_then(|sequence| sequence.owned_by) {
+            let owner = context.catalog.relations.get(&table);
+            let owner = owner.and_then(|owner| owner.columns.get(column as usize));
+            // An identity column's sequence is part of it, a serial one's only goes with it.
+            let is_identity = owner.is_some_and(|owner| owner.identity.is_some());
             rows.row([
                 ("classid", class.clone()),
                 ("objid", id(relation.id)),
                 ("refclassid", class.clone()),
                 ("refobjid", id(table)),
                 ("refobjsubid", Datum::Int4(i32::from(column) + 1)),
-                ("deptype", text("a")),
+                ("deptype", text(if is_identity { "i" } else { "a" })),
             ]);
         }
     }
@@ -503,7 +547,7 @@ fn index_definitions(rows: &mut Builder, context: &SystemContext<'_>) {
                 ("indexname", text(&index.name)),
                 (
                     "indexdef",
-                    text(deparse::index(context.catalog, context.session, relation, index, true)),
+                    text(deparse::index(context.catalog, context.session, relation, index, false)),
                 ),
             ]);
         }
