@@ -20,7 +20,7 @@
 //! type, else OR; NATURAL and USING are an ON and merged columns.
 //!
 //! Positions: a bound expression carries the position of its leftmost token; where PostgreSQL points at an operator or a
-//! cast, the place is looked up in the text when the error is made (see [`position`]), because sqlparser does not keep it.
+//! cast, the place is looked up in the text when the error is made (see `position`), because sqlparser does not keep it.
 
 mod alias;
 mod binder;

@@ -43,7 +43,8 @@ pub use convert::{convert, equality_between};
 pub(crate) use define::domain_check;
 pub use operator::Operator;
 pub use registry::{
-    all, all_casts, all_operators, by_name, by_oid, cast, equality, less, operator_by_oid, operators, prefix_operators,
+    all, all_casts, all_operators, by_name, by_oid, cast, equality, io_function_name, io_function_oid, less,
+    operator_by_oid, operators, prefix_operators,
 };
 pub use text::format::quote_identifier;
 

@@ -168,3 +168,24 @@ pub fn equality(type_oid: u32) -> Option<&'static Function> {
 pub fn less(type_oid: u32) -> Option<&'static Function> {
     REGISTRY.orders.get(&order_type(type_oid)).map(|(_, less)| *less)
 }
+
+/// Text and binary functions of array types: arrays are read and written by the types' own code, but tools compare
+/// `pg_type.typinput` with `array_in`.
+const ARRAY_IO: [(&str, u32); 4] = [
+    ("array_in", 750),
+    ("array_out", 751),
+    ("array_recv", 2400),
+    ("array_send", 2401),
+];
+
+/// Number of a type's input or output function that is no function of the registry.
+pub fn io_function_oid(name: &str) -> Option<u32> {
+    let found = ARRAY_IO.iter().find(|(candidate, _)| *candidate == name);
+    found.map(|(_, oid)| *oid)
+}
+
+/// Name of a function that [`io_function_oid`] numbers.
+pub fn io_function_name(oid: u32) -> Option<&'static str> {
+    let found = ARRAY_IO.iter().find(|(_, candidate)| *candidate == oid);
+    found.map(|(name, _)| *name)
+}

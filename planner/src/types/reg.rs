@@ -62,7 +62,8 @@ pub fn find(type_oid: u32, body: &str, session: &dyn SessionView) -> SqlResult<O
                     format!("more than one function named \"{body}\""),
                 ));
             }
-            found.first().map(|function| function.oid)
+            let found = found.first().map(|function| function.oid);
+            found.or_else(|| functions::io_function_oid(unqualified(body)))
         }
         oid::REGPROCEDURE => procedure(body)?,
         oid::REGOPER => {
@@ -170,7 +171,10 @@ pub fn write(type_oid: u32, value: u32, session: &dyn SessionView, out: &mut Str
         oid::REGTYPE if super::user::is_array(value) => super::element_of(value)
             .and_then(|element| session.object_name(oid::REGTYPE, element))
             .map(|name| format!("{name}[]")),
-        oid::REGPROC => functions::by_oid(value).map(|function| function.name.to_owned()),
+        oid::REGPROC => functions::by_oid(value)
+            .map(|function| function.name)
+            .or_else(|| functions::io_function_name(value))
+            .map(str::to_owned),
         oid::REGPROCEDURE => functions::by_oid(value).map(|function| {
             let args: Vec<String> = function.args.iter().map(|&arg| format_type(Type::new(arg))).collect();
             format!("{}({})", function.name, args.join(","))

@@ -51,7 +51,7 @@ impl Binder<'_> {
             .and_then(|ident| self.at(ident.span))
     }
 
-    /// The name of a call; a schema other than pg_catalog has no functions.
+    /// The name of a call; schemas other than pg_catalog have no functions, but for one.
     pub(in crate::bind) fn call_name(&self, function: &sql::Function) -> SqlResult<CallName> {
         let position = self.call_position(function);
         let parts: Vec<&sql::Ident> = function.name.0.iter().filter_map(|part| part.as_ident()).collect();
@@ -60,10 +60,16 @@ impl Binder<'_> {
                 name: name.value.clone(),
                 position,
             }),
-            [schema, name] if schema.value == "pg_catalog" => Ok(CallName {
-                name: name.value.clone(),
-                position,
-            }),
+            // The one function of information_schema that clients call.
+            [schema, name]
+                if schema.value == "pg_catalog"
+                    || (schema.value == "information_schema" && name.value == "_pg_expandarray") =>
+            {
+                Ok(CallName {
+                    name: name.value.clone(),
+                    position,
+                })
+            }
             [schema, _] => {
                 if self.catalog.schema_of(self.session, &schema.value).is_none() {
                     return Err(SqlError::new(

@@ -53,6 +53,15 @@ pub fn unnest(_context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<RowIt
     ))
 }
 
+/// `_pg_expandarray(vector)`: elements and their numbers from 1.
+pub fn expand(_context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<RowIterator> {
+    let array: &Arc<Array> = argument(args, 0)?;
+    let array = array.clone();
+    Ok(Box::new((0..array.elements.len()).map(move |index| {
+        Ok(vec![array.elements[index].clone(), Datum::Int4(index as i32 + 1)])
+    })))
+}
+
 /// `generate_subscripts(array, dimension [, reverse])`
 pub fn subscripts(_context: &mut CallContext<'_>, args: &[Datum]) -> SqlResult<RowIterator> {
     let array: &Array = argument(args, 0)?;

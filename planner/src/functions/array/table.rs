@@ -32,6 +32,8 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(748, "array_ndims", &[ANYARRAY], INT4, |_, a| unary(shape::dimension_count, a)),
     scalar(747, "array_dims", &[ANYARRAY], TEXT, |_, a| unary(shape::dimensions, a)),
     scalar(3179, "cardinality", &[ANYARRAY], INT4, |_, a| unary(|x: &Array| x.elements.len() as i32, a)),
+    // PostgreSQL has this one in information_schema, where drivers call it; its number there is not fixed.
+    rows(13200, "_pg_expandarray", &[INT2VECTOR], RECORD, shape::expand).columns(&[("x", INT2), ("n", INT4)]),
     rows(2331, "unnest", &[ANYARRAY], ANYELEMENT, shape::unnest),
     rows(1191, "generate_subscripts", &[ANYARRAY, INT4, BOOL], INT4, shape::subscripts),
     rows(1192, "generate_subscripts", &[ANYARRAY, INT4], INT4, shape::subscripts),
