@@ -75,22 +75,28 @@ async fn send(set: RowSet, options: CopyOptions, outbox: &mut Outbox, shared: &A
         .output
         .copy_response(b'H', options.format == Format::Binary, columns.len());
     let described: Vec<(String, Type)> = columns.iter().map(|column| (column.name.clone(), column.ty)).collect();
+    let is_text = options.format != Format::Binary;
     let mut encoder = Encoder::new(options, described, force_quote);
     let session: &dyn SessionView = &**shared;
     let mut start = bytes::BytesMut::new();
     encoder.start(&mut start);
-    if !start.is_empty() {
-        outbox.output.message(b'd', |buffer| buffer.extend_from_slice(&start));
+    // The binary signature travels with the first row, as clients that read a row a message expect; a header line is a
+    // message of its own.
+    if is_text && !start.is_empty() {
+        let header = start.split();
+        outbox.output.message(b'd', |buffer| buffer.extend_from_slice(&header));
     }
     let mut count = 0;
     while let Some(row) = rows.next().await? {
-        outbox
-            .output
-            .try_message(b'd', |buffer| encoder.row(&row, session, buffer))?;
+        let signature = start.split();
+        outbox.output.try_message(b'd', |buffer| {
+            buffer.extend_from_slice(&signature);
+            encoder.row(&row, session, buffer)
+        })?;
         count += 1;
         outbox.relieve().await?;
     }
-    let mut end = bytes::BytesMut::new();
+    let mut end = start;
     encoder.end(&mut end);
     if !end.is_empty() {
         outbox.output.message(b'd', |buffer| buffer.extend_from_slice(&end));
