@@ -49,7 +49,7 @@ pub enum ExprKind {
     IsNull(Box<Expr>),
     /// IS NOT NULL, row-wise for records.
     IsNotNull(Box<Expr>),
-    /// IS [NOT] TRUE / FALSE / UNKNOWN: the value tested for (`None` is UNKNOWN) and whether negated.
+    /// IS (NOT) TRUE / FALSE / UNKNOWN: the value tested for (`None` is UNKNOWN) and whether negated.
     IsTruth {
         /// Operand, boolean.
         operand: Box<Expr>,
@@ -58,7 +58,7 @@ pub enum ExprKind {
         /// IS NOT …
         negated: bool,
     },
-    /// IS [NOT] DISTINCT FROM through the types' equality function.
+    /// IS (NOT) DISTINCT FROM through the types' equality function.
     IsDistinct {
         /// Equality function of the common type.
         equal: &'static Function,

@@ -7,7 +7,7 @@
 //!
 //! A key begins with the [`Meaning`] of the session (database, role, search path, settings) and, for statements of the
 //! extended protocol, has the declared types of the parameters. A plan knows the catalog version it was bound against and is
-//! no plan for any other. The first time a shape is seen only that is noted; the second time [`lift`] finds out which
+//! no plan for any other. The first time a shape is seen only that is noted; the second time `lift` finds out which
 //! literals may vary, which costs as much as binding the statement several times.
 //!
 //! Invariants
