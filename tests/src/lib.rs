@@ -73,6 +73,21 @@ impl Server {
         self.port
     }
 
+    /// A command of a libpq program or driver: its environment says where the server is.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", self.port.to_string())
+            .env("PGUSER", "cambium")
+            .env("PGDATABASE", "cambium")
+            .env("PGCLIENTENCODING", "UTF8")
+            .env("PGTZ", "UTC")
+            .env_remove("PGOPTIONS")
+            .env_remove("PGPASSWORD");
+        command
+    }
+
     /// Connects as the superuser.
     ///
     /// # Errors
