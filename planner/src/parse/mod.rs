@@ -15,8 +15,8 @@
 //! as long as the text.
 
 pub(crate) mod alter;
-mod columns;
 mod arrange;
+mod columns;
 mod dialect;
 mod errors;
 pub(crate) mod forms;

@@ -29,6 +29,7 @@ pub mod rewrite;
 pub mod runtime;
 pub mod scope;
 pub mod source;
+pub mod spill;
 
 pub use keyed::KeyedPlan;
 pub use runtime::{ModifyHook, NoModify, RowBatches, Runtime};

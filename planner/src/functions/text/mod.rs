@@ -43,6 +43,14 @@ pub fn text_of(context: &CallContext<'_>, index: usize, datum: &Datum) -> SqlRes
     Ok(out)
 }
 
+/// A value as its cast to text gives it, which says `true` where the output function says `t`.
+fn cast_of(context: &CallContext<'_>, index: usize, datum: &Datum) -> SqlResult<String> {
+    match datum {
+        Datum::Bool(value) => Ok(value.to_string()),
+        other => text_of(context, index, other),
+    }
+}
+
 fn concatenate(a: &str, b: &str) -> Arc<str> {
     let mut out = String::with_capacity(a.len() + b.len());
     out.push_str(a);

@@ -1,8 +1,8 @@
 //! Functions of text and bytea.
 
 use super::{
-    bytea, capitals, char_to_text, character, character_count, concatenate, encode, fit, format, left, like, normal,
-    overlay, pad, position, repeat, replace, right, split, substring, text_of, translate, trim,
+    bytea, capitals, cast_of, char_to_text, character, character_count, concatenate, encode, fit, format, left, like,
+    normal, overlay, pad, position, repeat, replace, right, split, substring, text_of, translate, trim,
 };
 use crate::SqlError;
 use crate::functions::CallContext;
@@ -19,8 +19,8 @@ use storage::{Array, Datum};
 #[rustfmt::skip]
 pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(1258, "textcat", &[TEXT, TEXT], TEXT, |_, a| binary(concatenate, a)),
-    scalar(2003, "textanycat", &[TEXT, ANYNONARRAY], TEXT, |c, a| binary_with(|c: &mut CallContext<'_>, x: &str, y: &Datum| Ok::<_, SqlError>(concatenate(x, &text_of(c, 1, y)?)), c, a)).stable(),
-    scalar(2004, "anytextcat", &[ANYNONARRAY, TEXT], TEXT, |c, a| binary_with(|c: &mut CallContext<'_>, x: &Datum, y: &str| Ok::<_, SqlError>(concatenate(&text_of(c, 0, x)?, y)), c, a)).stable(),
+    scalar(2003, "textanycat", &[TEXT, ANYNONARRAY], TEXT, |c, a| binary_with(|c: &mut CallContext<'_>, x: &str, y: &Datum| Ok::<_, SqlError>(concatenate(x, &cast_of(c, 1, y)?)), c, a)).stable(),
+    scalar(2004, "anytextcat", &[ANYNONARRAY, TEXT], TEXT, |c, a| binary_with(|c: &mut CallContext<'_>, x: &Datum, y: &str| Ok::<_, SqlError>(concatenate(&cast_of(c, 0, x)?, y)), c, a)).stable(),
     scalar(1257, "textlen", &[TEXT], INT4, |_, a| unary(character_count, a)),
     scalar(1317, "length", &[TEXT], INT4, |_, a| unary(character_count, a)),
     scalar(1369, "character_length", &[TEXT], INT4, |_, a| unary(character_count, a)),

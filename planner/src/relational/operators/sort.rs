@@ -1,4 +1,6 @@
 //! Sort: ORDER BY, and the first rows of it when a LIMIT stands above.
+//!
+//! Rows beyond what a statement may hold are written out in sorted runs, which are merged when they are read.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use crate::relational::evaluator::{Evaluator, SubPlans};
 use crate::relational::operators::limit::row_count;
 use crate::relational::plan::{Operator, Plan};
 use crate::relational::runtime::{Frame, Reservation, Runtime};
+use crate::relational::spill::{RunReader, RunWriter, WORK_BYTES};
 
 /// A compiled sort key.
 #[derive(Clone, Debug)]
@@ -85,6 +88,7 @@ impl Plan for SortPlan {
             input: Some(input),
             evaluator,
             sorted: Vec::new().into_iter(),
+            runs: Vec::new(),
             reservation,
         }))
     }
@@ -112,7 +116,29 @@ struct SortOperator {
     input: Option<Box<dyn Operator>>,
     evaluator: Evaluator,
     sorted: std::vec::IntoIter<KeyedRow>,
+    /// Runs on disk, each with its next row; the rows in memory are the last run.
+    runs: Vec<Run>,
     reservation: Reservation,
+}
+
+/// A sorted run on disk.
+struct Run {
+    reader: RunReader,
+    head: Option<KeyedRow>,
+    key_count: usize,
+}
+
+impl Run {
+    fn advance(&mut self) -> SqlResult<Option<KeyedRow>> {
+        let next = self.reader.next()?.map(|mut keys| {
+            let row = keys.split_off(self.key_count);
+            KeyedRow {
+                keys: keys.into(),
+                row: row.into(),
+            }
+        });
+        Ok(std::mem::replace(&mut self.head, next))
+    }
 }
 
 #[async_trait]
@@ -122,6 +148,9 @@ impl Operator for SortOperator {
             self.sorted = self.sort(input).await?.into_iter();
         }
         self.evaluator.runtime.check()?;
+        if !self.runs.is_empty() {
+            return self.merge(rows_max);
+        }
         let count = self.sorted.len().min(rows_max);
         if count == 0 {
             return Ok(None);
@@ -151,6 +180,7 @@ impl SortOperator {
             return Ok(Vec::new());
         }
         let mut rows: Vec<KeyedRow> = Vec::new();
+        let (mut held, mut written) = (0, 0);
         while let Some(batch) = input.next(BATCH_ROWS).await? {
             for row in batch.rows() {
                 let mut keys = Vec::with_capacity(plan.keys.len());
@@ -169,7 +199,15 @@ impl SortOperator {
                     rows.truncate(keep);
                 }
                 Some(_) => {}
-                None => self.reservation.grow(batch.size() * 2)?,
+                None => {
+                    let bytes = batch.size() * 2;
+                    held += bytes;
+                    self.reservation.grow(bytes)?;
+                    if held > WORK_BYTES {
+                        written += self.write_run(&mut rows)?;
+                        held = 0;
+                    }
+                }
             }
             self.evaluator.runtime.breathe().await?;
         }
@@ -184,7 +222,7 @@ impl SortOperator {
                 .flat_map(|row| row.keys.iter().chain(&row.row))
                 .map(datum_size)
                 .sum();
-            measure.hold(bytes, 0);
+            measure.hold(bytes, written);
         }
         Ok(rows)
     }
@@ -241,6 +279,59 @@ async fn merge(
     merged.extend(left);
     merged.extend(right);
     Ok(merged)
+}
+
+impl SortOperator {
+    /// Writes rows out, sorted; gives the bytes written.
+    fn write_run(&mut self, rows: &mut Vec<KeyedRow>) -> SqlResult<u64> {
+        sort_rows(rows, &self.plan.keys);
+        let mut run = RunWriter::create()?;
+        let mut values = Vec::new();
+        for keyed in rows.drain(..) {
+            values.clear();
+            values.extend(keyed.keys);
+            values.extend(keyed.row);
+            run.push(&values)?;
+        }
+        let (reader, bytes) = run.finish()?;
+        let mut run = Run {
+            reader,
+            head: None,
+            key_count: self.plan.keys.len(),
+        };
+        run.advance()?;
+        self.runs.push(run);
+        self.reservation.release();
+        Ok(bytes)
+    }
+
+    /// The next rows of all runs. Of equal rows those of the earlier run come first, so that the sort is stable.
+    fn merge(&mut self, rows_max: usize) -> SqlResult<Option<Batch>> {
+        let mut batch = Batch::with_capacity(self.plan.layout().width(), rows_max.min(BATCH_ROWS));
+        while batch.len() < rows_max.min(BATCH_ROWS) {
+            let mut least: Option<(&[Datum], Option<usize>)> = None;
+            let heads = self.runs.iter().enumerate();
+            let heads = heads.filter_map(|(number, run)| Some((&*run.head.as_ref()?.keys, Some(number))));
+            let memory = self.sorted.as_slice().first().map(|row| (&*row.keys, None));
+            for (keys, number) in heads.chain(memory) {
+                let is_less = least
+                    .as_ref()
+                    .is_none_or(|(known, _)| compare_keys(keys, known, &self.plan.keys) == Ordering::Less);
+                if is_less {
+                    least = Some((keys, number));
+                }
+            }
+            let next = match least.map(|(_, number)| number) {
+                None => break,
+                Some(Some(number)) => self.runs[number].advance()?,
+                Some(None) => self.sorted.next(),
+            };
+            if let Some(keyed) = next {
+                batch.push(keyed.row.into_vec());
+            }
+        }
+        Ok((!batch.is_empty()).then_some(batch))
+    }
 }
 
 fn sort_rows(rows: &mut [KeyedRow], keys: &[KeyProgram]) {

@@ -435,3 +435,22 @@ async fn a_lateral_join_runs_its_right_side_for_each_row() {
         "ann rex, bob ∅, cid ∅, dan kit"
     );
 }
+
+#[tokio::test]
+async fn a_sort_of_more_rows_than_fit_is_merged_from_runs_and_stays_stable() -> SqlResult<()> {
+    let fixture = fixture();
+    let count = 5_000;
+    let values = (0..count)
+        .map(|number| vec![int(number * 7 % 50), int(number)])
+        .collect();
+    let values = Rel::Values {
+        rows: values,
+        columns: vec![output(1, Type::INT4), output(2, Type::INT4)],
+    };
+    let mut expected: Vec<(i32, i32)> = (0..count).map(|number| (number * 7 % 50, number)).collect();
+    expected.sort();
+    let expected: Vec<String> = expected.iter().map(|(key, number)| format!("{key} {number}")).collect();
+    let sorted = rows(&fixture, &sort(values, 1, Type::INT4), &[1, 2]).await?;
+    assert_eq!(sorted, expected.join(", "));
+    Ok(())
+}
