@@ -304,8 +304,8 @@ impl Ddl<'_> {
                 format!("permission denied for schema {name}"),
             ));
         }
-        let names = table.indexes.iter().map(|index| &index.name).chain([&table.name]);
-        for taken in names.filter(|taken| self.is_taken(target.id, taken)) {
+        let mut names = table.indexes.iter().map(|index| &index.name).chain([&table.name]);
+        if let Some(taken) = names.find(|taken| self.is_taken(target.id, taken)) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_TABLE,
                 format!("relation \"{taken}\" already exists in schema \"{name}\""),

@@ -7,7 +7,6 @@ use super::names::parts;
 use crate::catalog::registry::Object;
 use crate::catalog::{Relation, RelationKind};
 use crate::parse::alter;
-use crate::parse::forms;
 use crate::statement::Tag;
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -26,7 +25,6 @@ impl Ddl<'_> {
             CommentObject::View => self.comment_relation(name, RelationKind::View, "view", comment)?,
             CommentObject::Sequence => self.comment_relation(name, RelationKind::Sequence, "sequence", comment)?,
             CommentObject::Column => self.comment_column(name, comment)?,
-            CommentObject::Domain if is_constraint(name) => self.comment_constraint(name, comment)?,
             CommentObject::Index => self.comment_index(name, comment)?,
             CommentObject::Schema => {
                 let name = parts(name)?.pop().unwrap_or_default();
@@ -111,7 +109,7 @@ impl Ddl<'_> {
             )
         })?;
         found.comment = comment;
-        self.put_relation(&relation)
+        self.put_remark(&relation)
     }
 
     fn comment_index(&self, name: &ObjectName, comment: Option<String>) -> SqlResult<()> {
@@ -132,29 +130,4 @@ impl Ddl<'_> {
         }
         self.put_remark(&relation)
     }
-
-    /// The name is a mark, the table's name, and the constraint's (see [`forms::CONSTRAINT`]).
-    fn comment_constraint(&self, name: &ObjectName, comment: Option<String>) -> SqlResult<()> {
-        let constraint = parts(name)?.pop().unwrap_or_default();
-        let table = ObjectName(name.0[1..name.0.len() - 1].to_vec());
-        let mut relation = Relation::clone(self.find(&table)?);
-        let table_name = relation.name.clone();
-        let found = relation
-            .constraints
-            .iter_mut()
-            .find(|candidate| candidate.name == constraint);
-        let found = found.ok_or_else(|| {
-            SqlError::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("constraint \"{constraint}\" for table \"{table_name}\" does not exist"),
-            )
-        })?;
-        found.comment = comment;
-        self.put_relation(&relation)
-    }
-}
-
-fn is_constraint(name: &ObjectName) -> bool {
-    let first = name.0.first().and_then(ObjectNamePart::as_ident);
-    name.0.len() > 2 && first.is_some_and(|ident| ident.value == forms::CONSTRAINT)
 }

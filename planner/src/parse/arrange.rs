@@ -3,25 +3,19 @@
 //! ```text
 //!   CREATE SEQUENCE s START 5 INCREMENT 2        ─►  CREATE SEQUENCE s INCREMENT 2 START 5
 //!   AS IDENTITY (START 5 INCREMENT 2)            ─►  AS IDENTITY (INCREMENT 2 START 5)
-//!   COMMENT ON CONSTRAINT c ON t IS '…'          ─►  COMMENT ON DOMAIN constraint.t.c IS '…'
 //! ```
 //! Tokens keep their places in the text, so errors still point at what the user wrote.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::forms;
 use super::lexer::is_keyword;
-use super::rewrite::internal_token;
 
 /// Arranges one statement's tokens.
 pub(super) fn arrange(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let is = |tokens: &[TokenWithSpan], at: usize, keyword: Keyword| {
         tokens.get(at).is_some_and(|token| is_keyword(&token.token, keyword))
     };
-    if is(&tokens, 0, Keyword::COMMENT) && is(&tokens, 2, Keyword::CONSTRAINT) {
-        return constraint_comment(tokens);
-    }
     if !is(&tokens, 0, Keyword::CREATE) && !is(&tokens, 0, Keyword::ALTER) {
         return tokens;
     }
@@ -92,35 +86,6 @@ fn sort_options(tokens: &mut [TokenWithSpan], from: usize, to: usize) {
     }
 }
 
-/// `COMMENT ON CONSTRAINT name ON table …`: sqlparser knows no constraints here, so they are a domain of a marked name.
-fn constraint_comment(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let is = tokens.iter().position(|token| is_keyword(&token.token, Keyword::IS));
-    let (Some(is), Some(Token::Word(_))) = (is, tokens.get(3).map(|token| &token.token)) else {
-        return tokens;
-    };
-    if is < 6 || !is_keyword(&tokens[4].token, Keyword::ON) || is_keyword(&tokens[5].token, Keyword::DOMAIN) {
-        return tokens;
-    }
-    let span = tokens[2].span;
-    let period = TokenWithSpan {
-        token: Token::Period,
-        span,
-    };
-    let mut name = vec![
-        TokenWithSpan {
-            token: Token::make_keyword("DOMAIN"),
-            span,
-        },
-        internal_token(forms::CONSTRAINT, span),
-        period.clone(),
-    ];
-    name.extend_from_slice(&tokens[5..is]);
-    name.push(period);
-    name.push(tokens[3].clone());
-    tokens.splice(2..is, name);
-    tokens
-}
-
 #[cfg(test)]
 mod tests {
     use crate::parse::parse;
@@ -132,7 +97,6 @@ mod tests {
             "CREATE SEQUENCE a.start CYCLE NO MINVALUE CACHE 3 AS smallint START WITH 5 INCREMENT BY -2",
             "CREATE TEMPORARY SEQUENCE IF NOT EXISTS s OWNED BY t.c START 1",
             "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY (START WITH 7 NO CYCLE INCREMENT 2), b int)",
-            "COMMENT ON CONSTRAINT c ON s.t IS 'x'",
         ] {
             assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
         }

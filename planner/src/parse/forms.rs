@@ -30,8 +30,6 @@ use super::lexer::internal_name;
 
 type Parse<T> = Result<T, ParserError>;
 
-/// Stands in front of table and name in COMMENT ON CONSTRAINT.
-pub(crate) const CONSTRAINT: &str = "cambium constraint";
 /// Name of the subscript part of an assignment's target.
 pub(crate) const SUBSCRIPT: &str = "\u{1}subscript";
 /// Name of a slice inside [`SUBSCRIPT`].

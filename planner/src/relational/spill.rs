@@ -86,7 +86,7 @@ impl RunReader {
     ///
     /// # Errors
     /// 58030 for what the system reports, XX001 for a file that is not what was written.
-    pub fn next(&mut self) -> SqlResult<Option<Row>> {
+    pub fn next_row(&mut self) -> SqlResult<Option<Row>> {
         if self.left == 0 {
             return Ok(None);
         }

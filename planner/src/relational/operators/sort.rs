@@ -130,7 +130,7 @@ struct Run {
 
 impl Run {
     fn advance(&mut self) -> SqlResult<Option<KeyedRow>> {
-        let next = self.reader.next()?.map(|mut keys| {
+        let next = self.reader.next_row()?.map(|mut keys| {
             let row = keys.split_off(self.key_count);
             KeyedRow {
                 keys: keys.into(),
