@@ -131,9 +131,9 @@ mod tests {
         let (mut run, bytes) = run.finish()?;
         assert!(bytes > 100_000);
         for row in &rows {
-            assert_eq!(format!("{:?}", run.next()?), format!("{:?}", Some(row)));
+            assert_eq!(format!("{:?}", run.next_row()?), format!("{:?}", Some(row)));
         }
-        assert!(run.next()?.is_none());
+        assert!(run.next_row()?.is_none());
         Ok(())
     }
 }
