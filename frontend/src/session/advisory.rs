@@ -111,7 +111,7 @@ impl Lock {
             .map(|holder| holder.session);
         let ahead = self
             .ahead_of(session)
-            .filter(|waiter| !self.is_held_by(session) && !(waiter.is_shared && is_shared))
+            .filter(|waiter| !(self.is_held_by(session) || waiter.is_shared && is_shared))
             .map(|waiter| waiter.session);
         holders.chain(ahead).collect()
     }
