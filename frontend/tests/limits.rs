@@ -28,7 +28,7 @@ async fn until_busy(watcher: &mut Client, pid: i32) {
 }
 
 fn pid(client: &Client) -> i32 {
-    i32::from_be_bytes(client.key[..4].try_into().unwrap())
+    i32::from_be_bytes([client.key[0], client.key[1], client.key[2], client.key[3]])
 }
 
 #[tokio::test(flavor = "multi_thread")]
