@@ -305,7 +305,12 @@ fn collect_writes<'e>(
         ("jsonb_delete", [key]) => match constant(key, target.parameters)? {
             Datum::Text(key) => push(vec![key.to_string()], PathWriteKind::Member)?,
             keys @ Datum::Array(_) => {
-                for key in text_array(&keys)? {
+                let keys = text_array(&keys)?;
+                // Without a key nothing is written, but what kind of value this is asked of decides whether that is an error.
+                if keys.is_empty() {
+                    return None;
+                }
+                for key in keys {
                     push(vec![key], PathWriteKind::Member)?;
                 }
             }
@@ -315,7 +320,8 @@ fn collect_writes<'e>(
             let Datum::Jsonb(object) = constant(object, target.parameters)? else {
                 return None;
             };
-            if !object.view().is_object() {
+            // The empty object names no member under whose lock it would be seen that an array takes it as an element.
+            if !object.view().is_object() || object.view().is_empty() {
                 return None;
             }
             for (key, _) in object.view().members() {
