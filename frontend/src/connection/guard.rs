@@ -30,7 +30,15 @@ pub async fn guard<T>(
     // being asked at all.
     let reason = tokio::select! {
         biased;
-        result = &mut work => return result.unwrap_or_else(|panic| Err(Stopped::Error(panicked(&*panic)))),
+        result = &mut work => {
+            return match result.unwrap_or_else(|panic| Err(Stopped::Error(panicked(&*panic)))) {
+                // Work that looks out for a stop itself (a sleep) cannot tell which kind it was.
+                Err(Stopped::Error(error)) if error.code() == SqlState::QUERY_CANCELED && shared.is_terminated() => {
+                    Err(Stopped::Fatal(terminated()))
+                }
+                result => result,
+            };
+        }
         stop = unconstrained(shared.stopped()) => stopped(stop),
         () = unconstrained(timeout(deadline)) => Stopped::Error(timed_out()),
         () = unconstrained(reader.lost()) => Stopped::Lost,

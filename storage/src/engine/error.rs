@@ -14,7 +14,7 @@ pub enum EngineError {
         pid: Option<u32>,
     },
     /// The directory was written by a newer version. Run that version.
-    #[error("data directory {path:?} has format {found}, this version reads up to format {supported}")]
+    #[error("data directory {path:?} has format {found} of a newer version; this one reads up to format {supported}")]
     NewerFormat {
         /// The directory.
         path: PathBuf,
