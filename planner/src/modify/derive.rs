@@ -40,6 +40,20 @@ pub enum PathWriteKind {
     Member,
 }
 
+impl PathWrite {
+    /// A path that covers whatever the write may change, whatever the document holds: where a step may be a position, or what
+    /// follows may shift, the container.
+    pub fn reach(&self, column: u16) -> Path {
+        let moves_others = matches!(self.kind, PathWriteKind::Shift | PathWriteKind::Member);
+        let steps = &self.steps[..self.steps.len() - usize::from(moves_others)];
+        let names = steps.iter().take_while(|step| step.parse::<i64>().is_err());
+        Path {
+            column,
+            steps: names.map(|step| Step::Member(step.as_str().into())).collect(),
+        }
+    }
+}
+
 /// Facts a derivation needs beside the expression.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
@@ -385,6 +399,22 @@ mod tests {
     fn a_path_below_another_is_dropped() {
         let paths = vec![path(0, &["a", "b"]), path(1, &[]), path(0, &["a"]), path(1, &["x"])];
         assert_eq!(minimal(paths), vec![path(0, &["a"]), path(1, &[])]);
+    }
+
+    #[test]
+    fn a_write_reaches_as_far_as_the_document_may_make_it() {
+        let write = |steps: &[&str], kind| PathWrite {
+            steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+            kind,
+        };
+        assert_eq!(write(&["a", "b"], PathWriteKind::Set).reach(2), path(2, &["a", "b"]));
+        assert_eq!(
+            write(&["a", "0", "b"], PathWriteKind::SetWithParents).reach(2),
+            path(2, &["a"])
+        );
+        assert_eq!(write(&["-1"], PathWriteKind::Set).reach(2), path(2, &[]));
+        assert_eq!(write(&["a", "b"], PathWriteKind::Shift).reach(2), path(2, &["a"]));
+        assert_eq!(write(&["a"], PathWriteKind::Member).reach(2), path(2, &[]));
     }
 
     #[test]

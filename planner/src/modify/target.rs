@@ -26,6 +26,19 @@ pub(super) struct Derived<'e> {
     pub addition: Option<(usize, Addition<'e>)>,
 }
 
+impl Derived<'_> {
+    /// Whether the assignment may change what lies at a path.
+    fn touches(&self, path: &Path) -> bool {
+        if self.column != path.column {
+            return false;
+        }
+        if let Some((_, addition)) = &self.addition {
+            return addition.path.overlaps(path);
+        }
+        self.paths.is_empty() || self.paths.iter().any(|write| write.reach(self.column).overlaps(path))
+    }
+}
+
 /// A row under its locks.
 pub(super) struct LockedTarget {
     /// The newest row.
@@ -70,9 +83,10 @@ impl Runner<'_> {
                 addition: addition.map(|addition| (0, addition)),
             });
         }
-        let assigned: Vec<u16> = derived.iter().map(|derived| derived.column).collect();
+        let assigned = derived.len();
         for (at, generated) in &self.program.generated {
-            if generated.reads.iter().any(|path| assigned.contains(&path.column)) {
+            let is_touched = |path: &Path| derived[..assigned].iter().any(|derived| derived.touches(path));
+            if generated.reads.iter().any(is_touched) {
                 read.extend(generated.reads.iter().cloned());
                 derived.push(Derived {
                     column: *at,
