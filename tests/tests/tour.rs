@@ -26,6 +26,8 @@ impl Psql {
             .args(["-p", &server.port().to_string()])
             .current_dir(folder)
             .env("PGCLIENTENCODING", "UTF8")
+            // A session that waits where the README says it does not fails, and does not hang.
+            .env("PGOPTIONS", "-c statement_timeout=30s")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -31,7 +31,7 @@ impl std::fmt::Debug for Planned {
 }
 
 impl Session {
-    /// Looks for the plan of a simple query; what has none yet is remembered for [`Self::learn`].
+    /// Looks for the plan of a simple query; what has none yet is remembered for `learn`.
     pub fn find_plan(&mut self, text: &str) -> Option<Planned> {
         self.unlearned = None;
         // A failed block refuses, and a transaction that changed the catalog has one of its own.
