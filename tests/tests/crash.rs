@@ -2,7 +2,7 @@
 //! different shards and append to paths of shared documents. Every acknowledged change is there once, no transaction is half
 //! there, the sum is constant, and `cambium check` finds rows, index entries and records in order after every kill.
 //!
-//! `CAMBIUM_CRASH_CYCLES` is the number of kills: few by default, 25 and more in soak runs (`make soak`).
+//! `CAMBIUM_CRASH_CYCLES` is the number of kills, 25 by default.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -21,7 +21,7 @@ const CLIENTS: usize = 8;
 
 fn cycles() -> u32 {
     let cycles = std::env::var("CAMBIUM_CRASH_CYCLES").ok();
-    cycles.and_then(|text| text.parse().ok()).unwrap_or(6)
+    cycles.and_then(|text| text.parse().ok()).unwrap_or(25)
 }
 
 /// What the server has acknowledged.
