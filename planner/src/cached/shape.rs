@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use storage::Datum;
 
 use crate::eval::SessionView;
+use crate::parse::lexer::{is_name_start, is_operator};
 use crate::types::{self, oid};
 use crate::{SqlResult, Type};
 
@@ -329,32 +330,6 @@ fn is_before_operand(word: &[u8]) -> bool {
     ]
     .iter()
     .any(|known| word.eq_ignore_ascii_case(known))
-}
-
-fn is_name_start(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
-}
-
-fn is_operator(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'+' | b'-'
-            | b'*'
-            | b'/'
-            | b'<'
-            | b'>'
-            | b'='
-            | b'~'
-            | b'!'
-            | b'@'
-            | b'#'
-            | b'%'
-            | b'^'
-            | b'&'
-            | b'|'
-            | b'`'
-            | b'?'
-    )
 }
 
 fn skip_while(bytes: &[u8], from: usize, skips: impl Fn(u8) -> bool) -> usize {

@@ -57,7 +57,7 @@ pub(crate) fn tokenize(sql: &str) -> SqlResult<Vec<Lexeme>> {
 }
 
 /// Whether a byte may be part of an operator.
-fn is_operator(byte: u8) -> bool {
+pub(crate) fn is_operator(byte: u8) -> bool {
     matches!(
         byte,
         b'+' | b'-'
@@ -80,7 +80,7 @@ fn is_operator(byte: u8) -> bool {
 }
 
 /// Whether a byte may start a name.
-fn is_name_start(byte: u8) -> bool {
+pub(crate) fn is_name_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
