@@ -181,14 +181,15 @@ impl PathOp {
     }
 
     /// What the operation may change in any document: its path, or the array around it when elements move. Creating parents
-    /// may start at the column; who knows the document sets the topmost missing place instead, and touches only that.
+    /// may start at the column, which may be NULL; who knows the document sets the topmost missing place instead, and
+    /// touches only that.
     pub fn footprint(&self) -> Path {
         match self.action {
             Action::Insert(_) => self.path.parent(),
             Action::Remove if self.path.steps.last().is_some_and(|step| step.element().is_some()) => self.path.parent(),
             Action::Set {
                 create_parents: true, ..
-            } if self.path.steps.len() > 1 => Path::column(self.path.column),
+            } => Path::column(self.path.column),
             Action::Remove | Action::SetColumn(_) | Action::Set { .. } | Action::Add(_) => self.path.clone(),
         }
     }

@@ -104,6 +104,21 @@ fn a_digit_step_is_one_name() {
 }
 
 #[test]
+fn creating_parents_may_begin_at_a_column_that_is_null() {
+    let creating = op(
+        "a",
+        Action::Set {
+            value: j("0"),
+            create_parents: true,
+        },
+    );
+    let beside = set("1", "0");
+    let row: Row = vec![Datum::Null];
+    assert_ne!(result(&row, &[&creating, &beside]), result(&row, &[&beside, &creating]));
+    assert!(!creating.commutes_with(&beside));
+}
+
+#[test]
 fn additions_to_columns_keep_their_type() {
     let mut row: Row = vec![Datum::Int4(5), Datum::Numeric(Numeric::parse("1.0").expect("number"))];
     for column in 0..2 {
