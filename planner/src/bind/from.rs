@@ -6,7 +6,7 @@ use sqlparser::ast as sql;
 use sqlparser::ast::{FunctionArg, FunctionArguments, Spanned, TableFactor};
 
 use crate::bound::shape::record_type;
-use crate::bound::{ExprKind, FunctionCall, OutputColumn, Rel, Scan, walk};
+use crate::bound::{ExprKind, FunctionCall, OutputColumn, Rel, Scan, visit};
 use crate::catalog::{Relation, RelationKind};
 use crate::functions::FunctionKind;
 use crate::parse::forms;
@@ -70,7 +70,7 @@ impl Binder<'_> {
     pub(super) fn refers_before(&self, rel: &Rel, first_new: u32) -> bool {
         let level = self.level();
         let mut found = false;
-        walk::walk_rel(rel, &mut |expr| {
+        visit::walk_rel(rel, &mut |expr| {
             if let ExprKind::Column(id) = expr.kind {
                 found |= id.0 < first_new && self.facts(id).level == level;
             }

@@ -166,7 +166,7 @@ impl Binder<'_> {
         let scope = self.scope();
         let mut aggregate = false;
         let mut window = false;
-        crate::bound::walk::walk_expr(expr, &mut |part| {
+        crate::bound::visit::walk_expr(expr, &mut |part| {
             if let ExprKind::Column(id) = part.kind {
                 aggregate |= scope.aggregates.iter().any(|(column, _)| column.id == id);
                 window |= scope.windows.iter().any(|(column, _)| column.id == id);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::bound::{ColumnId, Expr, ExprKind, Modify, ModifyKind, Query, Rel, SubqueryKind, walk};
+use crate::bound::{ColumnId, Expr, ExprKind, Modify, ModifyKind, Query, Rel, SubqueryKind, visit};
 
 /// Removes unused columns, row keys and table oids from every scan of a query.
 pub(super) fn prune(query: &mut Query) {
@@ -26,11 +26,11 @@ fn collect_expr(expr: &Expr, used: &mut HashSet<ColumnId>) {
         }
         _ => {}
     }
-    walk::children(expr, &mut |child| collect_expr(child, used));
+    visit::for_each_child(expr, &mut |child| collect_expr(child, used));
 }
 
 fn collect(rel: &Rel, used: &mut HashSet<ColumnId>) {
-    walk::expressions(rel, &mut |expr| collect_expr(expr, used));
+    visit::for_each_own_expr(rel, &mut |expr| collect_expr(expr, used));
     match rel {
         Rel::SetOperation {
             left_columns,
@@ -50,7 +50,7 @@ fn collect(rel: &Rel, used: &mut HashSet<ColumnId>) {
         Rel::Modify(modify) => collect_modify(modify, used),
         _ => {}
     }
-    walk::inputs(rel, &mut |input| collect(input, used));
+    visit::for_each_input(rel, &mut |input| collect(input, used));
 }
 
 fn collect_modify(modify: &Modify, used: &mut HashSet<ColumnId>) {
@@ -77,13 +77,13 @@ fn remove(rel: &mut Rel, used: &HashSet<ColumnId>) {
         }
         _ => {}
     }
-    walk::expressions_mut(rel, &mut |expr| remove_in_expr(expr, used));
-    walk::inputs_mut(rel, &mut |input| remove(input, used));
+    visit::for_each_own_expr_mut(rel, &mut |expr| remove_in_expr(expr, used));
+    visit::for_each_input_mut(rel, &mut |input| remove(input, used));
 }
 
 fn remove_in_expr(expr: &mut Expr, used: &HashSet<ColumnId>) {
     if let ExprKind::Subquery(subquery) = &mut expr.kind {
         remove(&mut subquery.rel, used);
     }
-    walk::children_mut(expr, &mut |child| remove_in_expr(child, used));
+    visit::for_each_child_mut(expr, &mut |child| remove_in_expr(child, used));
 }

@@ -281,7 +281,7 @@ impl Binder<'_> {
         let bound = self.coerce_to_named(bound, Type::INT8, name)?;
         let level = self.level();
         let mut variable = None;
-        crate::bound::walk::walk_expr(&bound, &mut |part| {
+        crate::bound::visit::walk_expr(&bound, &mut |part| {
             if let ExprKind::Column(id) = part.kind
                 && self.facts(id).level == level
             {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::bound::{Expr, ExprKind, FunctionCall, OutputColumn, Rel, walk};
+use crate::bound::{Expr, ExprKind, FunctionCall, OutputColumn, Rel, visit};
 use crate::functions::Function;
 use crate::{SqlError, SqlResult, SqlState, Type};
 
@@ -28,7 +28,7 @@ impl Binder<'_> {
                 depth = depth.max(inner + 1);
             }
         };
-        args.iter().for_each(|arg| walk::walk_expr(arg, &mut look));
+        args.iter().for_each(|arg| visit::walk_expr(arg, &mut look));
         let column = self.new_column(function.name, ty);
         let call = FunctionCall { function, args, ty };
         self.scope().sets.push((depth, call, column.clone()));

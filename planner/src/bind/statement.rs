@@ -223,7 +223,7 @@ impl Binder<'_> {
     /// 0A000 for columns in a default.
     fn reject_columns(&self, expr: &Expr) -> SqlResult<()> {
         let mut found = None;
-        crate::bound::walk::walk_expr(expr, &mut |part| {
+        crate::bound::visit::walk_expr(expr, &mut |part| {
             if matches!(part.kind, crate::bound::ExprKind::Column(_)) {
                 found = found.or(Some(part.position));
             }

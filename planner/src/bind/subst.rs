@@ -3,7 +3,7 @@
 //! Every part of an expression that is written like a group expression becomes that group's column. A column of the input
 //! that is left over is an error, unless the grouped table's primary key determines it.
 
-use crate::bound::{Expr, ExprKind, OutputColumn, Rel, walk};
+use crate::bound::{Expr, ExprKind, OutputColumn, Rel, visit};
 use crate::{SqlError, SqlResult, SqlState};
 
 use super::Binder;
@@ -58,7 +58,7 @@ impl Binder<'_> {
             ExprKind::Subquery(subquery) => {
                 self.substitute_rel(&mut subquery.rel, grouping)?;
                 let mut result = Ok(());
-                walk::children_mut(expr, &mut |child| {
+                visit::for_each_child_mut(expr, &mut |child| {
                     if result.is_ok() {
                         result = self.substitute_at(child, grouping, true);
                     }
@@ -67,7 +67,7 @@ impl Binder<'_> {
             }
             _ => {
                 let mut result = Ok(());
-                walk::children_mut(expr, &mut |child| {
+                visit::for_each_child_mut(expr, &mut |child| {
                     if result.is_ok() {
                         result = self.substitute_at(child, grouping, inside);
                     }
@@ -80,12 +80,12 @@ impl Binder<'_> {
     /// Outer references of a subquery are substituted too.
     fn substitute_rel(&mut self, rel: &mut Rel, grouping: &mut Grouping) -> SqlResult<()> {
         let mut result = Ok(());
-        walk::expressions_mut(rel, &mut |expr| {
+        visit::for_each_own_expr_mut(rel, &mut |expr| {
             if result.is_ok() {
                 result = self.substitute_at(expr, grouping, true);
             }
         });
-        walk::inputs_mut(rel, &mut |input| {
+        visit::for_each_input_mut(rel, &mut |input| {
             if result.is_ok() {
                 result = self.substitute_rel(input, grouping);
             }

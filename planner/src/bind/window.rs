@@ -259,7 +259,7 @@ impl Binder<'_> {
             FrameUnits::Range => ("RANGE", self.range_offset_type(order, expr.position)?),
         };
         let mut variable = false;
-        crate::bound::walk::walk_expr(&expr, &mut |part| {
+        crate::bound::visit::walk_expr(&expr, &mut |part| {
             variable |= matches!(part.kind, ExprKind::Column(id) if self.facts(id).level == self.level());
         });
         if variable {

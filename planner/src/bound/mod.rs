@@ -10,12 +10,12 @@
 //!                                               └─ Scan t  [c1 := a, c2 := b]
 //! ```
 
+pub mod columns;
 pub mod expr;
 pub mod modify;
 pub mod rel;
 pub mod shape;
 pub mod visit;
-pub mod walk;
 
 pub use expr::*;
 pub use modify::*;

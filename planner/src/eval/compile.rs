@@ -426,7 +426,7 @@ fn member_operands<'e>(test: &'e Expr, columns: &[ColumnId]) -> Option<Vec<&'e E
 
 fn mentions(expr: &Expr, columns: &[ColumnId]) -> bool {
     let mut found = false;
-    crate::bound::visit::for_each_column(expr, &mut |column| found |= columns.contains(&column));
+    crate::bound::columns::for_each_column(expr, &mut |column| found |= columns.contains(&column));
     found
 }
 

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use super::program::{TableProgram, row_layout};
 use super::target::Derived;
 use crate::SqlResult;
-use crate::bound::visit::for_each_column;
+use crate::bound::columns::for_each_column;
 use crate::bound::{Assignment, ColumnId, ConflictUpdate, Expr, Modify, ModifyKind, OnConflict, Query, Rel};
 use crate::eval::Layout;
 use crate::relational::{CompiledExprs, QueryPlan, QueryScope};

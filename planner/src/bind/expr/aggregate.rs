@@ -11,7 +11,7 @@ use super::function::{CallArgs, FunctionChoice};
 use crate::bind::Binder;
 use crate::bind::context::Context;
 use crate::bind::same::same_call;
-use crate::bound::walk;
+use crate::bound::visit;
 use crate::bound::{AggregateCall, Expr, ExprKind, SortKey};
 use crate::functions::{self, FunctionKind};
 use crate::{SqlError, SqlResult, SqlState, Type};
@@ -197,7 +197,7 @@ impl Binder<'_> {
             .chain(&call.filter)
             .chain(call.order.iter().map(|key| &key.expr))
         {
-            walk::walk_expr(expr, &mut look);
+            visit::walk_expr(expr, &mut look);
         }
         level.unwrap_or(current)
     }
@@ -225,7 +225,7 @@ impl Binder<'_> {
             .chain(&call.filter)
             .chain(call.order.iter().map(|key| &key.expr))
         {
-            walk::walk_expr(expr, &mut look);
+            visit::walk_expr(expr, &mut look);
         }
         let _ = marks;
         if nested {

@@ -244,7 +244,7 @@ impl Binder<'_> {
 /// Whether an expression mentions a column: IN keeps such items out of its array.
 fn mentions_column(expr: &Expr) -> bool {
     let mut found = matches!(expr.kind, ExprKind::Column(_) | ExprKind::Subquery(_));
-    crate::bound::walk::children(expr, &mut |child| found |= mentions_column(child));
+    crate::bound::visit::for_each_child(expr, &mut |child| found |= mentions_column(child));
     found
 }
 

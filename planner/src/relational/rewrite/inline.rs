@@ -2,9 +2,9 @@
 
 use ahash::{AHashMap, AHashSet};
 
+use crate::bound::columns::for_each_column_of_rel;
 use crate::bound::visit::{
-    for_each_child_mut, for_each_column_of_rel, for_each_expr, for_each_input, for_each_input_mut, for_each_own_expr,
-    for_each_own_expr_mut,
+    for_each_child_mut, for_each_expr, for_each_input, for_each_input_mut, for_each_own_expr, for_each_own_expr_mut,
 };
 use crate::bound::{ColumnId, Cte, CteId, Expr, ExprKind, OutputColumn, Rel};
 
