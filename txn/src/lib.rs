@@ -42,6 +42,7 @@ pub use error::TxnError;
 pub use live::NameLocks;
 pub use name::{AddIncrement, IndexId, Key, LockName, LockRequest, Mode, RowPart, TableId};
 pub use node::{Node, NodeConfig};
+pub use reading::Seen;
 pub use rehearsal::{CommitPlan, RehearsedLock};
 pub use transaction::{
     DeadlockPolicy, Isolation, KeyRange, LockWait, LockedRow, RowWrite, SavepointMark, Transaction, TransactionOptions,

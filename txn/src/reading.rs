@@ -5,6 +5,8 @@ use storage::mvcc::{Asked, Changes};
 use storage::path::overlaps;
 use storage::{Path, Row};
 
+use crate::shard::Shard;
+use crate::shard::read::{Look, NewestRow};
 use crate::state::ShardUse;
 use crate::transaction::Inner;
 use crate::{IndexId, Isolation, Key, LockedRow, TableId, TxnError, locking};
@@ -29,7 +31,17 @@ pub(crate) async fn get(inner: &Inner, table: TableId, key: &Key) -> Result<Opti
     }
     // A row younger than the snapshot was changed (ON CONFLICT DO UPDATE does that): what was changed is its newest state.
     let newest = shard.read_newest(table, key)?;
+    note(inner, shard, &newest, Look::Whole)?;
     overlay.over(newest.state.row)
+}
+
+/// Notes what an answer rests on that looked at a row (DESIGN T4).
+fn note(inner: &Inner, shard: &Shard, newest: &NewestRow, look: Look<'_>) -> Result<(), TxnError> {
+    let dependency = newest.dependency(look)?;
+    if dependency > 0 {
+        shard.note_dependency(&mut *inner.usable()?, newest.epoch, dependency);
+    }
+    Ok(())
 }
 
 /// Reads the newest state of a row under its lock (DESIGN L4). Of `added` paths only what is no addition counts as a change.
@@ -56,6 +68,12 @@ pub(crate) fn read_locked(
     let shard = inner.node.shard(inner.node.placement.row(table, key))?;
     locking::check(inner, shard)?;
     let newest = shard.read_newest(table, key)?;
+    let look = match (paths, added) {
+        ([], []) => Look::Whole,
+        (read, added) => Look::Paths { read, added },
+    };
+    // Before anything else: that something changed is an answer as well.
+    note(inner, shard, &newest, look)?;
     let changed = snapshot.is_some_and(|snapshot| newest.state.newest > snapshot);
     if changed && inner.options.isolation != Isolation::ReadCommitted {
         let since = |asked| shard.changes_since(&newest, snapshot.unwrap_or_default(), asked);
@@ -66,20 +84,8 @@ pub(crate) fn read_locked(
             ));
         }
     }
-    {
-        let mut state = inner.usable()?;
-        let mut dependency = newest.cleared_by;
-        for write in &newest.unapplied {
-            let is_seen = |paths: &[Path]| newest.write_overlaps(write, paths);
-            if (paths.is_empty() && added.is_empty()) || is_seen(paths)? || is_seen(added)? {
-                dependency = dependency.max(write.sequence);
-            }
-        }
-        if dependency > 0 {
-            shard.note_dependency(&mut state, dependency);
-        }
-        state.chains.insert((table, key.clone()), newest.state.chain);
-    }
+    let chain = newest.state.chain;
+    inner.usable()?.chains.insert((table, key.clone()), chain);
     let row = match overlay {
         Some(overlay) => overlay.over(newest.state.row)?,
         None => newest.state.row,
@@ -87,29 +93,51 @@ pub(crate) fn read_locked(
     Ok(LockedRow { row, changed })
 }
 
-/// Reads the newest state of a row, whatever the snapshot: for constraint checks, and to see what there is to lock.
-pub(crate) fn read_newest(inner: &Inner, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
+/// Reads the newest state of a row, whatever the snapshot, for constraint checks. Whoever only asks whether the row is
+/// there does not depend on changes to it.
+pub(crate) fn read_newest(inner: &Inner, table: TableId, key: &Key, look: Look<'_>) -> Result<Option<Row>, TxnError> {
+    let (row, seen) = look_newest(inner, table, key, look)?;
+    saw(inner, seen)?;
+    Ok(row)
+}
+
+/// What an answer rests on that is not noted yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen(Option<(crate::placement::ShardId, crate::command::Epoch, u64)>);
+
+/// Notes what an answer rests on.
+pub(crate) fn saw(inner: &Inner, Seen(seen): Seen) -> Result<(), TxnError> {
+    if let Some((shard, epoch, sequence)) = seen {
+        let shard = inner.node.shard(shard)?;
+        shard.note_dependency(&mut *inner.usable()?, epoch, sequence);
+    }
+    Ok(())
+}
+
+/// As [`read_newest`], but leaves it to the caller to note what the answer rests on.
+pub(crate) fn look_newest(
+    inner: &Inner,
+    table: TableId,
+    key: &Key,
+    look: Look<'_>,
+) -> Result<(Option<Row>, Seen), TxnError> {
     let overlay = {
         let state = inner.usable()?;
         state.buffer.row(state.command, table, key)?
     };
     if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
-        return overlay.map_or(Ok(None), |overlay| overlay.over(None));
+        let row = overlay.map_or(Ok(None), |overlay| overlay.over(None))?;
+        return Ok((row, Seen::default()));
     }
     let shard = inner.node.shard(inner.node.placement.row(table, key))?;
     let newest = shard.read_newest(table, key)?;
-    let dependency = newest
-        .unapplied
-        .iter()
-        .map(|write| write.sequence)
-        .fold(newest.cleared_by, u64::max);
-    if dependency > 0 {
-        shard.note_dependency(&mut *inner.usable()?, dependency);
-    }
-    match overlay {
-        Some(overlay) => overlay.over(newest.state.row),
-        None => Ok(newest.state.row),
-    }
+    let dependency = newest.dependency(look)?;
+    let seen = Seen((dependency > 0).then_some((shard.id, newest.epoch, dependency)));
+    let row = match overlay {
+        Some(overlay) => overlay.over(newest.state.row)?,
+        None => newest.state.row,
+    };
+    Ok((row, seen))
 }
 
 /// Whether any of the changes is at, above or below one of the paths (of any path, if there are none).
@@ -143,11 +171,9 @@ pub(crate) fn read_index_locked(
         for id in shards {
             let shard = inner.node.shard(id)?;
             locking::check(inner, shard)?;
-            let (found, dependency) = shard.newest_entries(table, index, value)?;
+            let (found, (epoch, dependency)) = shard.newest_entries(table, index, value)?;
             rows.extend(found);
-            if dependency > 0 {
-                shard.note_dependency(&mut *inner.usable()?, dependency);
-            }
+            shard.note_dependency(&mut *inner.usable()?, epoch, dependency);
         }
     }
     for (row, present) in own {
@@ -186,13 +212,20 @@ pub(crate) async fn settle_queued(inner: &Inner) -> Result<(), TxnError> {
 pub(crate) async fn settle(inner: &Inner) -> Result<(), TxnError> {
     loop {
         let dependency = {
-            let mut state = inner.state.lock();
-            let pending = state.shards.iter_mut().find(|used| used.dependency > 0);
-            pending.map(|used| (used.shard, used.epoch, std::mem::take(&mut used.dependency)))
+            let state = inner.state.lock();
+            let seen = state.shards.iter().find(|used| used.dependency > 0);
+            seen.map(|used| (used.shard, used.epoch, used.dependency))
         };
         let Some((shard, epoch, sequence)) = dependency else {
             return Ok(());
         };
         inner.node.shard(shard)?.wait_applied(epoch, sequence).await?;
+        // Only now: who gives up waiting (a cancelled statement) waits at the next answer.
+        let mut state = inner.state.lock();
+        if let Some(used) = state.shard_use(shard)
+            && used.dependency == sequence
+        {
+            used.dependency = 0;
+        }
     }
 }

@@ -27,6 +27,8 @@ use crate::buffer::{Clear, FinalEntry};
 use crate::command::{Timestamp, TransactionId};
 use crate::interrupt::Interrupt;
 use crate::node::NodeInner;
+use crate::reading::Seen;
+use crate::shard::read::Look;
 use crate::state::{self, Phase, State};
 use crate::{IndexId, Key, LockRequest, TableId, TxnError, finish, locking, reading, scan};
 
@@ -272,10 +274,29 @@ impl Transaction {
         reading::read_locked(&self.inner, table, key, read_paths, added)
     }
 
-    /// Reads the newest state of a row, own writes on top, whatever the snapshot. Without the row's lock the answer may be
-    /// old at once: it then only says what to lock.
+    /// Reads the newest state of a row, own writes on top, whatever the snapshot, under a lock that keeps it as it is.
     pub async fn read_newest(&self, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
-        reading::read_newest(&self.inner, table, key)
+        reading::read_newest(&self.inner, table, key, Look::Whole)
+    }
+
+    /// Whether a row is there in the newest state, own writes included, under a lock that keeps it there.
+    pub async fn exists(&self, table: TableId, key: &Key) -> Result<bool, TxnError> {
+        Ok(reading::read_newest(&self.inner, table, key, Look::Existence)?.is_some())
+    }
+
+    /// As [`read_newest`](Self::read_newest) without the row's lock: the answer may be old at once, and only says what to lock
+    /// and read again. If an answer of the statement rests on it none the less (the row is gone), it is to be told so by
+    /// [`saw`](Self::saw).
+    pub async fn look_newest(&self, table: TableId, key: &Key) -> Result<(Option<Row>, Seen), TxnError> {
+        reading::look_newest(&self.inner, table, key, Look::Whole)
+    }
+
+    /// The statement's answer rests on what [`look_newest`](Self::look_newest) gave.
+    ///
+    /// # Errors
+    /// What ended the transaction.
+    pub fn saw(&self, seen: Seen) -> Result<(), TxnError> {
+        reading::saw(&self.inner, seen)
     }
 
     /// Entries of one index value in the newest state (uniqueness and foreign key checks, under the value's lock).

@@ -6,7 +6,9 @@ use planner::catalog::{Relation, RelationKind};
 use planner::eval::SessionView;
 use planner::functions::quote_identifier;
 use planner::{SqlError, SqlResult, SqlState, Type};
+use txn::Transaction;
 
+use super::deliver::relieve;
 use super::guard::guard;
 use super::serve::Connection;
 use super::{Outbox, Work};
@@ -33,7 +35,10 @@ impl Connection {
         } = self;
         let work = Box::pin(async {
             let set = open(session, copy, statement).await?;
-            send(set, options, outbox, shared).await
+            let transaction = session.transaction();
+            let complete = send(set, options, outbox, (shared, transaction.as_deref())).await?;
+            session.settle().await?;
+            Ok(complete)
         });
         guard(reader, shared, deadline, work).await
     }
@@ -67,7 +72,12 @@ async fn open(session: &mut Session, copy: &CopyStatement, statement: &Statement
     }
 }
 
-async fn send(set: RowSet, options: CopyOptions, outbox: &mut Outbox, shared: &Arc<Shared>) -> Work<Complete> {
+async fn send(
+    set: RowSet,
+    options: CopyOptions,
+    outbox: &mut Outbox,
+    (shared, transaction): (&Arc<Shared>, Option<&Transaction>),
+) -> Work<Complete> {
     let RowSet { columns, mut rows, .. } = set;
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let force_quote = options.force_quote.flags("FORCE_QUOTE", &names, |_| None)?;
@@ -94,7 +104,7 @@ async fn send(set: RowSet, options: CopyOptions, outbox: &mut Outbox, shared: &A
             encoder.row(&row, session, buffer)
         })?;
         count += 1;
-        outbox.relieve().await?;
+        relieve(outbox, transaction).await?;
     }
     let mut end = start;
     encoder.end(&mut end);

@@ -5,6 +5,7 @@ use planner::eval::SessionView;
 use planner::statement::ResultColumn;
 use planner::{SqlError, SqlResult, SqlState, Type, types};
 use storage::Datum;
+use txn::Transaction;
 
 use super::{Outbox, Work};
 use crate::session::cursor::Cursor;
@@ -79,6 +80,19 @@ pub fn describe(columns: &[ResultColumn], formats: &Formats, outbox: &mut Outbox
     });
 }
 
+/// Writes the buffer out if it is full. What the rows in it rest on cannot be lost any more by then (DESIGN T4).
+///
+/// # Errors
+/// 40001 if it was lost.
+pub async fn relieve(outbox: &mut Outbox, transaction: Option<&Transaction>) -> Work<()> {
+    if outbox.output.is_full()
+        && let Some(transaction) = transaction
+    {
+        transaction.settle().await.map_err(SqlError::from)?;
+    }
+    Ok(outbox.relieve().await?)
+}
+
 /// Sends rows of a cursor, at most `limit` if it is not 0. Returns how many, and whether the cursor is at its end.
 ///
 /// # Errors
@@ -88,7 +102,7 @@ pub async fn send_rows(
     formats: &Formats,
     limit: usize,
     outbox: &mut Outbox,
-    session: &dyn SessionView,
+    (session, transaction): (&dyn SessionView, Option<&Transaction>),
 ) -> Work<(u64, bool)> {
     let columns = cursor.columns.clone();
     let mut scratch = Scratch::default();
@@ -102,7 +116,7 @@ pub async fn send_rows(
             encode_row(buffer, &row, types, formats, session, &mut scratch)
         })?;
         count += 1;
-        outbox.relieve().await?;
+        relieve(outbox, transaction).await?;
     }
     Ok((count, false))
 }

@@ -235,7 +235,7 @@ impl Connection {
                 shared,
                 ..
             } = self;
-            let work = Box::pin(run(session, portal, (row_limit, is_alone), outbox));
+            let work = Box::pin(run_settled(session, portal, (row_limit, is_alone), outbox));
             let mut result = guard(reader, shared, deadline, work).await;
             if is_alone
                 && matches!(result, Ok(Executed::Complete(_)))
@@ -267,6 +267,22 @@ fn copy_of(portal: &Portal) -> Option<Arc<PreparedStatement>> {
     }
 }
 
+/// As [`run`]; what the answer rests on cannot be lost any more (DESIGN T4). An answer that waits for a commit next leaves
+/// that to the commit.
+async fn run_settled(
+    session: &mut Session,
+    portal: &mut Portal,
+    (row_limit, is_alone): (usize, bool),
+    outbox: &mut Outbox,
+) -> Work<Executed> {
+    let result = run(session, portal, (row_limit, is_alone), outbox).await;
+    let commits_next = is_alone && matches!(result, Ok(Executed::Complete(_))) && !session.block().is_explicit();
+    if !commits_next {
+        session.settle().await?;
+    }
+    result
+}
+
 async fn run(
     session: &mut Session,
     portal: &mut Portal,
@@ -282,7 +298,9 @@ async fn run(
     match &mut portal.state {
         State::Open(cursor) => {
             let formats = Formats::new(&portal.formats, cursor.columns.len())?;
-            let (count, is_at_end) = send_rows(cursor, &formats, row_limit, outbox, &*shared).await?;
+            let transaction = session.transaction();
+            let sent = send_rows(cursor, &formats, row_limit, outbox, (&*shared, transaction.as_deref()));
+            let (count, is_at_end) = sent.await?;
             if is_at_end {
                 Ok(Executed::Complete(cursor.tag.complete(count)))
             } else {

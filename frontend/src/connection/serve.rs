@@ -197,6 +197,7 @@ impl Connection {
 
     /// Tells the client of an error, after undoing its statement.
     pub(super) async fn report(&mut self, error: SqlError) {
+        let error = self.settle_error(error).await;
         let undone = guard::protect(async {
             self.session.fail().await;
             Ok(())
@@ -208,6 +209,25 @@ impl Connection {
         let fields = error.fields();
         tracing::debug!(session = self.shared.identity.id, code = fields.code.0, message = %fields.message, "statement failed");
         self.outbox.output.report(&error, Severity::Error);
+    }
+
+    /// An error that nobody waited for yet rests on what the transaction was shown, as a row does (DESIGN T4); that a statement
+    /// was stopped rests on nothing.
+    async fn settle_error(&mut self, error: SqlError) -> SqlError {
+        if error.code() == SqlState::QUERY_CANCELED {
+            return error;
+        }
+        let Connection {
+            reader,
+            session,
+            shared,
+            ..
+        } = self;
+        let settled = Box::pin(async { Ok(session.settle().await?) });
+        match guard::guard(reader, shared, None, settled).await {
+            Ok(()) | Err(Stopped::Lost) => error,
+            Err(Stopped::Error(other) | Stopped::Fatal(other)) => other,
+        }
     }
 
     /// Sends notices raised since the last time, as far as client_min_messages asks for them.

@@ -110,7 +110,7 @@ impl Connection {
                 shared,
                 ..
             } = self;
-            let work = Box::pin(run(session, statement, place == Place::Alone, outbox));
+            let work = Box::pin(run_settled(session, statement, place, outbox));
             let mut result = guard(reader, shared, deadline, work).await;
             if let (Ok(_), true) = (&result, place != Place::Inner)
                 && let Err(stopped) = self.commit_if(true).await
@@ -171,6 +171,22 @@ pub(super) async fn pause(attempt: u32) {
     tokio::time::sleep(most.mul_f64(rand::random::<f64>())).await;
 }
 
+/// As [`run`]; what the answer rests on cannot be lost any more (DESIGN T4). An answer that waits for a commit next leaves
+/// that to the commit.
+async fn run_settled(
+    session: &mut Session,
+    statement: &Statement,
+    place: Place,
+    outbox: &mut Outbox,
+) -> Work<Complete> {
+    let result = run(session, statement, place == Place::Alone, outbox).await;
+    let commits_next = place != Place::Inner && !session.block().is_explicit();
+    if result.is_err() || !commits_next {
+        session.settle().await?;
+    }
+    result
+}
+
 /// Runs one statement and sends its rows.
 async fn run(session: &mut Session, statement: &Statement, is_alone: bool, outbox: &mut Outbox) -> Work<Complete> {
     let answer = match &statement.body {
@@ -209,7 +225,8 @@ async fn run(session: &mut Session, statement: &Statement, is_alone: bool, outbo
             describe(&set.columns, &formats, outbox);
             let mut cursor = Cursor::new(set, false);
             let shared = session.shared.clone();
-            let (count, _) = send_rows(&mut cursor, &formats, 0, outbox, &*shared).await?;
+            let transaction = session.transaction();
+            let (count, _) = send_rows(&mut cursor, &formats, 0, outbox, (&*shared, transaction.as_deref())).await?;
             Ok(cursor.tag.complete(count))
         }
     }

@@ -268,6 +268,23 @@ impl Session {
         }
     }
 
+    /// Waits until nothing the open transaction was shown can be lost: before its rows, its tags and its errors leave the
+    /// server (DESIGN T4). COMMIT includes it.
+    ///
+    /// # Errors
+    /// 40001 if something was lost.
+    pub async fn settle(&mut self) -> SqlResult<()> {
+        match &self.transaction {
+            Some(transaction) => Ok(transaction.settle().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// The open transaction, for whoever sends its rows.
+    pub fn transaction(&self) -> Option<Arc<Transaction>> {
+        self.transaction.clone()
+    }
+
     /// Commits whatever is open and leaves the block.
     async fn commit(&mut self) -> SqlResult<()> {
         let mut ended = self.hold_cursors().await;
@@ -275,8 +292,9 @@ impl Session {
             ended = self.on_commit_temporary().await;
         }
         if let Err(error) = ended {
+            let settled = self.settle().await;
             self.abort().await;
-            return Err(error);
+            return Err(settled.err().unwrap_or(error));
         }
         let transaction = self.transaction.take();
         let result = match &transaction {

@@ -239,12 +239,7 @@ impl Writer<'_> {
             let key = primary_key(parent, &row)?;
             self.lock(vec![row_lock(parent.table.id, &key, RowPart::Identity, Mode::Shared)])
                 .await?;
-            return Ok(self
-                .context
-                .transaction
-                .read_newest(parent.table.id, &key)
-                .await?
-                .is_some());
+            return Ok(self.context.transaction.exists(parent.table.id, &key).await?);
         }
         let unique = parent
             .indexes

@@ -203,12 +203,15 @@ impl Runner<'_> {
         let mut seen = if whole || moves || is_plain {
             None
         } else {
-            match self.context.transaction.read_newest(table, key).await? {
-                Some(mut row) => {
+            match self.context.transaction.look_newest(table, key).await? {
+                (Some(mut row), _) => {
                     self.program.complete(&mut row);
                     Some(row)
                 }
-                None => return Ok(None),
+                (None, seen) => {
+                    self.context.transaction.saw(seen)?;
+                    return Ok(None);
+                }
             }
         };
         let mut changed = false;

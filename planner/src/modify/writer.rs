@@ -326,7 +326,7 @@ impl<'a> Writer<'a> {
         if let Some(exists) = self.written(table, key) {
             return Ok(exists);
         }
-        Ok(self.context.transaction.read_newest(table, key).await?.is_some())
+        Ok(self.context.transaction.exists(table, key).await?)
     }
 
     /// The row that has a unique value in the newest state, this statement's writes included (its lock is held).

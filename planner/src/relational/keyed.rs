@@ -131,10 +131,16 @@ impl<'p> KeyedPlan<'p> {
             outer: &[],
         };
         let Some(key) = self.key(&eval)? else { return Ok(None) };
-        match context.transaction.read_newest(self.scan.table.id, &key).await? {
+        let (row, seen) = context.transaction.look_newest(self.scan.table.id, &key).await?;
+        let output = match row {
             Some(row) => self.output(key, row, &eval),
             None => Ok(None),
+        };
+        if !matches!(output, Ok(Some(_))) {
+            // Nothing is locked and read again then: the statement's answer rests on what was seen here.
+            context.transaction.saw(seen)?;
         }
+        output
     }
 
     /// Locks what is read, in SERIALIZABLE; makes known what this transaction has only added to.

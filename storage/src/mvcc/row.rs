@@ -113,9 +113,9 @@ pub fn changes_since(
 }
 
 /// Which paths one version changed.
-pub fn changes_of(version: &Bytes) -> Result<Changes, StorageError> {
+pub fn changes_of(version: &Bytes, asked: Asked) -> Result<Changes, StorageError> {
     let mut paths = Vec::new();
-    Ok(if add_paths(version, Asked::All, &mut paths)? {
+    Ok(if add_paths(version, asked, &mut paths)? {
         Changes::Paths(paths)
     } else {
         Changes::Everything

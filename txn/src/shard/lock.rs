@@ -294,11 +294,17 @@ impl Shard {
             locks: requests,
             wait: wait_mode,
         };
-        match self.ask(inner, Some(epoch), request, deadline).await {
+        let granted = match self.ask(inner, Some(epoch), request, deadline).await {
             Ok(exclusive) => self.check_sums(inner, requests, &exclusive).map(|()| true),
             Err(TxnError::LockNotAvailable { timeout: false, .. }) if wait == LockWait::Skip => Ok(false),
             Err(error) => Err(error),
+        };
+        if granted == Err(TxnError::AddOutOfRange) {
+            // The sums hold increments of commits that may yet be lost (T4).
+            let newest = self.core().outbox.newest().unwrap_or(0);
+            self.note_dependency(&mut inner.state.lock(), epoch, newest);
         }
+        granted
     }
 
     /// Waits until a table could be read, without holding anything: lock-free reads wait for ACCESS EXCLUSIVE so.

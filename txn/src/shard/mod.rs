@@ -294,18 +294,19 @@ impl Shard {
         }
     }
 
-    /// Notes that a transaction has seen the effects of a proposal.
-    pub(crate) fn note_dependency(&self, state: &mut State, sequence: u64) {
+    /// Notes that a transaction has seen the effects of a proposal (0: of none). If it holds locks of an older epoch it keeps
+    /// that one: they are lost, and whoever waits for the dependency is told so.
+    pub(crate) fn note_dependency(&self, state: &mut State, epoch: Epoch, sequence: u64) {
+        if sequence == 0 {
+            return;
+        }
         match state.shard_use(self.id) {
             Some(used) => used.dependency = used.dependency.max(sequence),
-            None => {
-                let epoch = self.core.lock().epoch;
-                state.shards.push(ShardUse {
-                    shard: self.id,
-                    epoch,
-                    dependency: sequence,
-                });
-            }
+            None => state.shards.push(ShardUse {
+                shard: self.id,
+                epoch,
+                dependency: sequence,
+            }),
         }
     }
 

@@ -123,8 +123,10 @@ impl Outbox {
         if sequence == self.next_sequence() && !self.waiting.is_empty() {
             return Some(&mut self.waiters);
         }
-        let command = self.in_flight.iter_mut().find(|command| command.sequence == sequence);
-        command.map(|command| &mut command.done.waiters)
+        // Sequences have no gaps.
+        let first = self.in_flight.front()?.sequence;
+        let place = usize::try_from(sequence.checked_sub(first)?).ok()?;
+        self.in_flight.get_mut(place).map(|command| &mut command.done.waiters)
     }
 }
 

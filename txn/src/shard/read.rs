@@ -11,7 +11,7 @@ use storage::version::{Consolidation, consolidation};
 use storage::{Path, Row};
 
 use super::Shard;
-use crate::command::{Timestamp, TransactionId};
+use crate::command::{Epoch, Timestamp, TransactionId};
 use crate::transaction::Inner;
 use crate::{IndexId, Key, TableId, TxnError};
 
@@ -25,17 +25,49 @@ pub(crate) struct NewestRow {
     pub(crate) unapplied: SmallVec<[Unapplied; 2]>,
     /// Proposal that emptied the table, if that is not applied yet; 0 otherwise.
     pub(crate) cleared_by: u64,
+    /// Epoch of those proposals.
+    pub(crate) epoch: Epoch,
     key: Vec<u8>,
     hidden_below: u64,
 }
 
+/// What a reader under a lock looks at in a row.
+#[derive(Clone, Copy)]
+pub(crate) enum Look<'a> {
+    /// Everything.
+    Whole,
+    /// Whether it is there.
+    Existence,
+    /// Some paths, and others that it only adds to: of those it sees what is no addition.
+    Paths { read: &'a [Path], added: &'a [Path] },
+}
+
 impl NewestRow {
-    /// Whether an unapplied commit changed something at, above or below one of the paths.
-    pub(crate) fn write_overlaps(&self, write: &Unapplied, paths: &[Path]) -> Result<bool, TxnError> {
-        match mvcc::changes_of(&write.version)? {
-            Changes::Nothing => Ok(false),
-            Changes::Everything => Ok(true),
-            Changes::Paths(changed) => Ok(overlaps(&changed, paths)),
+    /// The newest unapplied commit that shows in what was looked at; 0 if there is none (T4).
+    pub(crate) fn dependency(&self, look: Look<'_>) -> Result<u64, TxnError> {
+        let mut newest = self.cleared_by;
+        for write in &self.unapplied {
+            if write.sequence > newest && is_seen(write, look)? {
+                newest = write.sequence;
+            }
+        }
+        Ok(newest)
+    }
+}
+
+fn is_seen(write: &Unapplied, look: Look<'_>) -> Result<bool, TxnError> {
+    let touches = |asked, paths: &[Path]| {
+        Ok(match mvcc::changes_of(&write.version, asked)? {
+            Changes::Nothing => false,
+            Changes::Everything => true,
+            Changes::Paths(changed) => overlaps(&changed, paths),
+        })
+    };
+    match look {
+        Look::Whole => Ok(true),
+        Look::Existence => touches(Asked::All, &[]),
+        Look::Paths { read, added } => {
+            Ok(touches(Asked::All, read)? || (!added.is_empty() && touches(Asked::ButAdditions, added)?))
         }
     }
 }
@@ -183,9 +215,10 @@ impl Shard {
     /// The newest state of a row, unapplied commits included: for reads under a lock.
     pub(crate) fn read_newest(&self, table: TableId, row: &Key) -> Result<NewestRow, TxnError> {
         let key = mvcc::row_key(table, row);
-        let (unapplied, clear) = {
+        let (unapplied, clear, epoch) = {
             let core = self.core();
-            (core.pending.unapplied(&key), core.pending.unapplied_clear(&[table]))
+            let clear = core.pending.unapplied_clear(&[table]);
+            (core.pending.unapplied(&key), clear, core.epoch)
         };
         let applied = self.facts.clears.hidden_below(&[table], u64::MAX);
         let hidden_below = clear.map_or(applied, |(timestamp, _)| timestamp.max(applied));
@@ -198,6 +231,7 @@ impl Shard {
             state,
             unapplied,
             cleared_by,
+            epoch,
             key,
             hidden_below,
         })
@@ -220,19 +254,20 @@ impl Shard {
         Ok(mvcc::changes_since(&view, key, since, hidden, unapplied, asked)?)
     }
 
-    /// Rows of an index value in the newest state, and the newest proposal that was looked at (0 if none).
+    /// Rows of an index value in the newest state, and the newest proposal that was looked at (0 if none) with its epoch.
     pub(crate) fn newest_entries(
         &self,
         table: TableId,
         index: IndexId,
         value: &Key,
-    ) -> Result<(Vec<Key>, u64), TxnError> {
+    ) -> Result<(Vec<Key>, (Epoch, u64)), TxnError> {
         let (from, to) = mvcc::value_range(index, value);
-        let (unapplied, clear) = {
+        let (unapplied, clear, epoch) = {
             let core = self.core();
             (
                 core.pending.unapplied_between(&from, &to),
                 core.pending.unapplied_clear(&[table, index]),
+                core.epoch,
             )
         };
         let applied = self.facts.clears.hidden_below(&[table, index], u64::MAX);
@@ -246,6 +281,6 @@ impl Shard {
             .map(|(entry, writes)| (entry, writes.into_vec()))
             .collect();
         let rows = mvcc::newest_entries(&self.view(), (&from, &to), hidden_below, &unapplied)?;
-        Ok((rows, dependency))
+        Ok((rows, (epoch, dependency)))
     }
 }

@@ -3,6 +3,7 @@
 mod basics;
 mod concurrency;
 mod garbage;
+mod hand_over;
 mod isolation;
 mod recovery;
 mod staging;
