@@ -30,6 +30,7 @@ impl Ddl<'_> {
 
     pub(super) async fn create_role(&self, create: &CreateRole) -> SqlResult<Tag> {
         self.check_may_change_roles("permission denied to create role")?;
+        refuse_options(create)?;
         for name in &create.names {
             let name = parts(name)?.pop().unwrap_or_default();
             if self.catalog().role(&name).is_some() {
@@ -103,6 +104,23 @@ impl Ddl<'_> {
         }
         self.put(Object::Role(role))?;
         Ok(Tag::Text("ALTER ROLE"))
+    }
+}
+
+/// Options of CREATE ROLE that would change what the role may do and that nothing here enforces.
+fn refuse_options(create: &CreateRole) -> SqlResult<()> {
+    let asked = [
+        (create.inherit == Some(false), "NOINHERIT"),
+        (create.bypassrls == Some(true), "BYPASSRLS"),
+        (create.replication == Some(true), "REPLICATION"),
+        (create.connection_limit.is_some(), "CONNECTION LIMIT"),
+        (create.valid_until.is_some(), "VALID UNTIL"),
+        (!create.role.is_empty() || !create.user.is_empty(), "ROLE"),
+        (!create.admin.is_empty(), "ADMIN"),
+    ];
+    match asked.into_iter().find(|(is_asked, _)| *is_asked) {
+        Some((_, option)) => Err(SqlError::unsupported(format!("role option {option}"))),
+        None => Ok(()),
     }
 }
 

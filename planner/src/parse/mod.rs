@@ -9,7 +9,7 @@
 //!
 //! sqlparser's grammar is wide and forgiving; PostgreSQL's is exact. [`lexer`] follows scan.l, `dialect` and `forms`
 //! take over the places where users of PostgreSQL write something sqlparser reads differently or not at all, and
-//! `errors` turns what remains into `syntax error at or near "x"` with a position.
+//! `errors` turns what remains into `syntax error at or near "x"` with a position, `unsupported` into 0A000 what is PostgreSQL's.
 //!
 //! Limits: nesting is bounded by [`DEPTH_MAX`] and by the stack the parser may grow to, beyond is 54001. A literal may be
 //! as long as the text.
@@ -23,7 +23,9 @@ pub(crate) mod forms;
 pub mod lexer;
 pub(crate) mod like;
 mod rewrite;
+mod roles;
 pub(crate) mod statements;
+mod unsupported;
 
 use std::sync::Arc;
 
@@ -143,7 +145,16 @@ fn parser<'a>(dialect: &'a CambiumDialect, tokens: Vec<TokenWithSpan>) -> Parser
 }
 
 fn parse_one(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast::Statement> {
-    let tokens = rewrite::rewrite(arrange::arrange(columns::rewrite(like::rewrite(tokens))));
+    parse_statement(text, tokens).map_err(|error| match unsupported::named(text) {
+        Some(what) if error.code() == SqlState::SYNTAX_ERROR => crate::SqlError::unsupported(what),
+        _ => error,
+    })
+}
+
+fn parse_statement(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast::Statement> {
+    let tokens = rewrite::rewrite(arrange::arrange(columns::rewrite(like::rewrite(roles::rewrite(
+        tokens,
+    )))));
     rewrite::check_depth(&tokens)?;
     let dialect = CambiumDialect::new();
     let mut parser = parser(&dialect, tokens);

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use storage::Datum;
 
-use crate::catalog::{Relation, SystemRows};
+use crate::catalog::{INFORMATION_SCHEMA, Relation, SystemRows};
 use crate::types::oid;
 
-/// Builds rows by column name; what is not set keeps the type's neutral value.
+/// Builds rows by column name. What is not set keeps the type's neutral value; in information_schema it is NULL.
 pub struct Builder {
     positions: HashMap<String, usize>,
     neutral: Vec<Datum>,
@@ -20,7 +20,10 @@ impl Builder {
         let neutral = relation
             .columns
             .iter()
-            .map(|column| neutral(&column.name, column.ty.oid))
+            .map(|column| match relation.schema {
+                INFORMATION_SCHEMA => Datum::Null,
+                _ => neutral(&column.name, column.ty.oid),
+            })
             .collect();
         let positions = relation
             .columns

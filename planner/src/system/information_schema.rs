@@ -5,7 +5,9 @@ use storage::Datum;
 use super::builder::{Builder, maybe, text};
 use super::schema::{role_name, schema_name, visible};
 use super::{SystemContext, deparse};
-use crate::catalog::{Column, ConstraintKind, Identity, IndexSource, ReferentialAction, Relation, RelationKind};
+use crate::catalog::{
+    Column, ConstraintKind, Identity, IndexSource, ReferentialAction, Relation, RelationKind, Sequence,
+};
 use crate::types::{self, oid};
 
 /// Fills one of these views.
@@ -128,6 +130,10 @@ fn columns(rows: &mut Builder, context: &SystemContext<'_>) {
                 _ => types::format_type(crate::Type::new(column.ty.oid)),
             };
             let [length, octets, precision, radix, scale, datetime] = measures(column);
+            let sequence = column
+                .identity
+                .and_then(|_| identity_sequence(context, relation.id, position));
+            let number = |value: Option<i64>| maybe(value.map(|value| value.to_string()));
             let has_default = column.default.is_some() && !column.generated && column.identity.is_none();
             let default = || deparse::default(context.catalog, context.session, relation, column);
             rows.row([
@@ -158,6 +164,17 @@ fn columns(rows: &mut Builder, context: &SystemContext<'_>) {
                         Identity::ByDefault => "BY DEFAULT",
                     })),
                 ),
+                ("identity_start", number(sequence.map(|sequence| sequence.start))),
+                (
+                    "identity_increment",
+                    number(sequence.map(|sequence| sequence.increment)),
+                ),
+                ("identity_maximum", number(sequence.map(|sequence| sequence.max))),
+                ("identity_minimum", number(sequence.map(|sequence| sequence.min))),
+                (
+                    "identity_cycle",
+                    yes_no(sequence.is_some_and(|sequence| sequence.cycle)),
+                ),
                 ("is_generated", text(if column.generated { "ALWAYS" } else { "NEVER" })),
                 (
                     "generation_expression",
@@ -167,6 +184,13 @@ fn columns(rows: &mut Builder, context: &SystemContext<'_>) {
             ]);
         }
     }
+}
+
+/// The sequence behind an identity column.
+fn identity_sequence<'a>(context: &'a SystemContext<'_>, table: u32, position: u16) -> Option<&'a Sequence> {
+    let owned = Some((table, position));
+    let mut sequences = visible(context).filter_map(|relation| relation.sequence.as_ref());
+    sequences.find(|sequence| sequence.owned_by == owned)
 }
 
 fn views(rows: &mut Builder, context: &SystemContext<'_>) {
@@ -186,14 +210,30 @@ fn views(rows: &mut Builder, context: &SystemContext<'_>) {
     }
 }
 
+/// Sequences but for those behind identity columns.
 fn sequences(rows: &mut Builder, context: &SystemContext<'_>) {
+    let is_identity = |(table, position): (u32, u16)| {
+        let table = context.catalog.relations.get(&table);
+        table
+            .and_then(|table| table.columns.get(usize::from(position)))
+            .is_some_and(|column| column.identity.is_some())
+    };
     for relation in visible(context) {
-        if let Some(sequence) = &relation.sequence {
+        let sequence = relation.sequence.as_ref();
+        if let Some(sequence) = sequence.filter(|sequence| !sequence.owned_by.is_some_and(is_identity)) {
+            let bits = match sequence.ty.oid {
+                oid::INT2 => 16,
+                oid::INT4 => 32,
+                _ => 64,
+            };
             rows.row([
                 ("sequence_catalog", database(context)),
                 ("sequence_schema", schema_name(context, relation.schema)),
                 ("sequence_name", text(&relation.name)),
                 ("data_type", text(types::format_type(sequence.ty))),
+                ("numeric_precision", Datum::Int4(bits)),
+                ("numeric_precision_radix", Datum::Int4(2)),
+                ("numeric_scale", Datum::Int4(0)),
                 ("start_value", text(sequence.start.to_string())),
                 ("minimum_value", text(sequence.min.to_string())),
                 ("maximum_value", text(sequence.max.to_string())),

@@ -1,0 +1,162 @@
+//! Unsupported: statements and clauses of PostgreSQL that the grammar here does not know. A text that begins like one of them and does not
+//! parse is refused by name (0A000) instead of being called a syntax error, which it is not.
+
+use sqlparser::tokenizer::Token;
+
+use super::lexer;
+
+/// How statements begin, words of one space.
+const STATEMENTS: &[&str] = &[
+    "ALTER AGGREGATE",
+    "ALTER COLLATION",
+    "ALTER CONVERSION",
+    "ALTER DATABASE",
+    "ALTER DEFAULT PRIVILEGES",
+    "ALTER DOMAIN",
+    "ALTER EVENT TRIGGER",
+    "ALTER EXTENSION",
+    "ALTER FOREIGN DATA WRAPPER",
+    "ALTER FOREIGN TABLE",
+    "ALTER FUNCTION",
+    "ALTER GROUP",
+    "ALTER LANGUAGE",
+    "ALTER LARGE OBJECT",
+    "ALTER MATERIALIZED VIEW",
+    "ALTER OPERATOR",
+    "ALTER POLICY",
+    "ALTER PROCEDURE",
+    "ALTER PUBLICATION",
+    "ALTER ROUTINE",
+    "ALTER RULE",
+    "ALTER SERVER",
+    "ALTER STATISTICS",
+    "ALTER SUBSCRIPTION",
+    "ALTER SYSTEM",
+    "ALTER TABLESPACE",
+    "ALTER TEXT SEARCH",
+    "ALTER TRIGGER",
+    "ALTER USER MAPPING",
+    "CALL",
+    "CLUSTER",
+    "COMMIT PREPARED",
+    "CREATE ACCESS METHOD",
+    "CREATE AGGREGATE",
+    "CREATE CAST",
+    "CREATE COLLATION",
+    "CREATE CONSTRAINT TRIGGER",
+    "CREATE CONVERSION",
+    "CREATE EVENT TRIGGER",
+    "CREATE EXTENSION",
+    "CREATE FOREIGN DATA WRAPPER",
+    "CREATE FOREIGN TABLE",
+    "CREATE FUNCTION",
+    "CREATE LANGUAGE",
+    "CREATE MATERIALIZED VIEW",
+    "CREATE OPERATOR",
+    "CREATE POLICY",
+    "CREATE PROCEDURAL LANGUAGE",
+    "CREATE PROCEDURE",
+    "CREATE PUBLICATION",
+    "CREATE RECURSIVE VIEW",
+    "CREATE RULE",
+    "CREATE SERVER",
+    "CREATE STATISTICS",
+    "CREATE SUBSCRIPTION",
+    "CREATE TABLESPACE",
+    "CREATE TEXT SEARCH",
+    "CREATE TRANSFORM",
+    "CREATE TRIGGER",
+    "CREATE TRUSTED LANGUAGE",
+    "CREATE UNLOGGED TABLE",
+    "CREATE USER MAPPING",
+    "DO",
+    "DROP ACCESS METHOD",
+    "DROP AGGREGATE",
+    "DROP CAST",
+    "DROP COLLATION",
+    "DROP CONVERSION",
+    "DROP EVENT TRIGGER",
+    "DROP EXTENSION",
+    "DROP FOREIGN DATA WRAPPER",
+    "DROP FOREIGN TABLE",
+    "DROP FUNCTION",
+    "DROP LANGUAGE",
+    "DROP MATERIALIZED VIEW",
+    "DROP OPERATOR",
+    "DROP OWNED",
+    "DROP POLICY",
+    "DROP PROCEDURAL LANGUAGE",
+    "DROP PROCEDURE",
+    "DROP PUBLICATION",
+    "DROP ROUTINE",
+    "DROP RULE",
+    "DROP SERVER",
+    "DROP STATISTICS",
+    "DROP SUBSCRIPTION",
+    "DROP TABLESPACE",
+    "DROP TEXT SEARCH",
+    "DROP TRANSFORM",
+    "DROP TRIGGER",
+    "DROP USER MAPPING",
+    "GRANT",
+    "IMPORT FOREIGN SCHEMA",
+    "LOAD",
+    "PREPARE TRANSACTION",
+    "REASSIGN OWNED",
+    "REFRESH MATERIALIZED VIEW",
+    "REINDEX",
+    "REVOKE",
+    "ROLLBACK PREPARED",
+    "SECURITY LABEL",
+];
+
+/// What a text begins like, if it is one of those statements, or the clause in it that the grammar lacks.
+pub(super) fn named(text: &str) -> Option<&'static str> {
+    let lexemes = lexer::tokenize(text).ok()?;
+    let word = |lexeme: &lexer::Lexeme| match &lexeme.token.token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_ascii_uppercase()),
+        _ => None,
+    };
+    let mut words: Vec<String> = lexemes.iter().map_while(word).collect();
+    if words.get(1..3).is_some_and(|pair| pair == ["OR", "REPLACE"]) {
+        words.drain(1..3);
+    }
+    let statement = STATEMENTS.iter().copied().find(|statement| {
+        let mut written = words.iter();
+        statement
+            .split(' ')
+            .all(|word| written.next().is_some_and(|other| other == word))
+    });
+    let ends_with_check = || {
+        let last: Vec<_> = lexemes.iter().rev().take(2).filter_map(word).collect();
+        last == ["OPTION", "CHECK"]
+    };
+    statement.or_else(|| ends_with_check().then_some("WITH CHECK OPTION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named;
+
+    #[test]
+    fn statements_are_known_by_their_beginning() {
+        for (text, expected) in [
+            ("do $$ begin end $$", Some("DO")),
+            (
+                "create or replace rule r as on insert to t do nothing",
+                Some("CREATE RULE"),
+            ),
+            ("Alter System set work_mem = '1MB'", Some("ALTER SYSTEM")),
+            ("reindex (verbose) table t", Some("REINDEX")),
+            (
+                "create view v as select 1 with local check option",
+                Some("WITH CHECK OPTION"),
+            ),
+            ("create table do (a int", None),
+            ("\"do\"", None),
+            ("", None),
+        ] {
+            assert_eq!(named(text), expected, "{text}");
+        }
+    }
+}
