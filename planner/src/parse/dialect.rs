@@ -17,7 +17,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token};
 
-use super::forms;
+use super::{forms, infix, special};
 
 /// Precedence of unary minus: above COLLATE, below subscripts.
 const UNARY_MINUS: u8 = 125;
@@ -70,7 +70,7 @@ impl Dialect for CambiumDialect {
     }
 
     fn parse_infix(&self, parser: &mut Parser<'_>, expr: &Expr, precedence: u8) -> Option<Parse<Expr>> {
-        forms::infix(parser, expr, precedence).transpose()
+        infix::infix(parser, expr, precedence).transpose()
     }
 
     fn parse_statement(&self, parser: &mut Parser<'_>) -> Option<Parse<Statement>> {
@@ -308,16 +308,16 @@ fn prefix(parser: &mut Parser<'_>) -> Parse<Option<Expr>> {
                 }
                 _ => {}
             }
-            if let Some(expr) = forms::word_prefix(parser, keyword)? {
+            if let Some(expr) = special::word_prefix(parser, keyword)? {
                 return Ok(Some(expr));
             }
-            let plain = quoted || !forms::starts_special_form(keyword);
+            let plain = quoted || !special::starts_special_form(keyword);
             match &parser.peek_nth_token_ref(1).token {
                 Token::SingleQuotedString(_) | Token::DollarQuotedString(_) if plain => typed_string(parser).map(Some),
                 Token::LParen if plain => {
                     let name = ObjectName::from(vec![parser.parse_identifier()?]);
                     // `numeric(5, 2) '1.5'` starts like a call.
-                    forms::call_or_typed_string(parser, name).map(Some)
+                    special::call_or_typed_string(parser, name).map(Some)
                 }
                 _ if plain && !forms::is_reserved(keyword) => {
                     let Token::Word(word) = parser.next_token().token else {
@@ -332,7 +332,7 @@ fn prefix(parser: &mut Parser<'_>) -> Parse<Option<Expr>> {
                 _ => Ok(None),
             }
         }
-        Token::LParen => forms::nested_query(parser),
+        Token::LParen => special::nested_query(parser),
         Token::LBracket => Ok(None),
         other => {
             let Some(name) = forms::operator_name(other) else {

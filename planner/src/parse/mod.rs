@@ -16,14 +16,17 @@
 
 pub(crate) mod alter;
 mod arrange;
+mod balance;
 mod columns;
 mod dialect;
 mod errors;
 pub(crate) mod forms;
+mod infix;
 pub mod lexer;
 pub(crate) mod like;
 mod rewrite;
 mod roles;
+mod special;
 pub(crate) mod statements;
 mod unsupported;
 
@@ -155,7 +158,7 @@ fn parse_statement(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparse
     let tokens = rewrite::rewrite(arrange::arrange(columns::rewrite(like::rewrite(roles::rewrite(
         tokens,
     )))));
-    rewrite::check_depth(&tokens)?;
+    balance::check_depth(&tokens)?;
     let dialect = CambiumDialect::new();
     let mut parser = parser(&dialect, tokens);
     let statement = parser

@@ -1,5 +1,9 @@
 //! Evaluation of programs.
 
+mod arithmetic;
+mod composite;
+mod subquery;
+
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -7,14 +11,15 @@ use smallvec::SmallVec;
 use storage::Datum;
 
 use crate::bound::Comparison;
-use crate::eval::order::{KeyValues, compare, integer};
-use crate::eval::program::{
-    Arithmetic, Binary, Call, Node, PairNode, Program, SubqueryNode, SubqueryUse, SubscriptNode,
-};
-use crate::eval::subquery::{Members, SubqueryCall, SubqueryRows};
+use crate::eval::order::compare;
+use crate::eval::program::{Binary, Call, Node, Program};
 use crate::eval::{EvalContext, EvalState, arrays};
 use crate::functions::{CallContext, CallTypes};
 use crate::{SqlError, SqlResult, SqlState, Type};
+
+use arithmetic::{int4, int8};
+use composite::{array_compare, array_subscript, convert_array, json_subscript, row_compare};
+use subquery::membership;
 
 impl Program {
     /// Evaluates a program without subqueries.
@@ -331,111 +336,6 @@ impl Comparison {
     }
 }
 
-impl SubqueryNode {
-    fn eval(&self, env: &Env<'_>, state: &mut EvalState) -> SqlResult<Datum> {
-        let outer = self
-            .outer
-            .iter()
-            .map(|node| node.eval(env, state))
-            .collect::<SqlResult<Vec<_>>>()?;
-        let Some(rows) = state.cache(self.index).get(&outer) else {
-            let rows_wanted = match self.kind {
-                SubqueryUse::Exists => Some(1),
-                SubqueryUse::Scalar | SubqueryUse::Row { .. } => Some(2),
-                SubqueryUse::Array { .. } | SubqueryUse::Quantified { .. } | SubqueryUse::Member { .. } => None,
-            };
-            return Err(state.suspend(SubqueryCall {
-                index: self.index,
-                outer,
-                rows_wanted,
-            }));
-        };
-        match &self.kind {
-            SubqueryUse::Exists => Ok(Datum::Bool(!rows.rows.is_empty())),
-            SubqueryUse::Scalar => Ok(single_row(rows)?
-                .and_then(|row| row.first().cloned())
-                .unwrap_or(Datum::Null)),
-            SubqueryUse::Row { width } => Ok(match single_row(rows)? {
-                Some(row) => Datum::Record(row.as_slice().into()),
-                None => Datum::Record(vec![Datum::Null; *width].into()),
-            }),
-            SubqueryUse::Array { element_type } => {
-                let elements: Vec<Datum> = rows
-                    .rows
-                    .iter()
-                    .map(|row| row.first().cloned().unwrap_or(Datum::Null))
-                    .collect();
-                match elements.iter().any(|element| matches!(element, Datum::Array(_))) {
-                    true => arrays::from_arrays(*element_type, elements),
-                    false => Ok(arrays::from_elements(*element_type, elements)),
-                }
-            }
-            SubqueryUse::Quantified { all, test } => {
-                let rows = rows.rows.clone();
-                quantified(*all, test, &rows, env, state)
-            }
-            SubqueryUse::Member { left, test } => {
-                let members = rows
-                    .members
-                    .get_or_insert_with(|| Members::of(&rows.rows).into())
-                    .clone();
-                let rows = rows.rows.clone();
-                if rows.is_empty() {
-                    return Ok(Datum::Bool(false));
-                }
-                let left = left
-                    .iter()
-                    .map(|node| node.eval(env, state))
-                    .collect::<SqlResult<SmallVec<[Datum; 2]>>>()?;
-                if left.iter().any(Datum::is_null) || (members.has_null && left.len() > 1) {
-                    return quantified(false, test, &rows, env, state);
-                }
-                Ok(membership(&members, &left))
-            }
-        }
-    }
-}
-
-fn single_row(rows: &SubqueryRows) -> SqlResult<Option<&Vec<Datum>>> {
-    if rows.rows.len() > 1 {
-        return Err(SqlError::new(
-            SqlState::CARDINALITY_VIOLATION,
-            "more than one row returned by a subquery used as an expression",
-        ));
-    }
-    Ok(rows.rows.first())
-}
-
-/// `left IN members` for a left side without NULL.
-fn membership(members: &Members, left: &[Datum]) -> Datum {
-    if members.set.contains(&KeyValues::of(left)) {
-        Datum::Bool(true)
-    } else if members.has_null {
-        Datum::Null
-    } else {
-        Datum::Bool(false)
-    }
-}
-
-fn quantified(all: bool, test: &Node, rows: &[Vec<Datum>], env: &Env<'_>, state: &mut EvalState) -> SqlResult<Datum> {
-    let mut unknown = false;
-    for row in rows {
-        let inner = Env {
-            row: env.row,
-            context: env.context,
-            inner: row,
-            placeholder: env.placeholder,
-            memoize: env.memoize,
-        };
-        match test.truth(&inner, state)? {
-            Some(value) if value != all => return Ok(Datum::Bool(value)),
-            Some(_) => {}
-            None => unknown = true,
-        }
-    }
-    Ok(if unknown { Datum::Null } else { Datum::Bool(all) })
-}
-
 fn from_truth(value: Option<bool>) -> Datum {
     value.map_or(Datum::Null, Datum::Bool)
 }
@@ -487,34 +387,6 @@ pub(crate) fn trim_blanks(value: Datum) -> Datum {
     }
 }
 
-fn int4(operation: Arithmetic, left: &Datum, right: &Datum) -> SqlResult<Datum> {
-    let (Datum::Int4(left), Datum::Int4(right)) = (left, right) else {
-        return Ok(Datum::Null);
-    };
-    let value = match operation {
-        Arithmetic::Add => left.checked_add(*right),
-        Arithmetic::Subtract => left.checked_sub(*right),
-        Arithmetic::Multiply => left.checked_mul(*right),
-    };
-    value
-        .map(Datum::Int4)
-        .ok_or_else(|| SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range"))
-}
-
-fn int8(operation: Arithmetic, left: &Datum, right: &Datum) -> SqlResult<Datum> {
-    let (Datum::Int8(left), Datum::Int8(right)) = (left, right) else {
-        return Ok(Datum::Null);
-    };
-    let value = match operation {
-        Arithmetic::Add => left.checked_add(*right),
-        Arithmetic::Subtract => left.checked_sub(*right),
-        Arithmetic::Multiply => left.checked_mul(*right),
-    };
-    value
-        .map(Datum::Int8)
-        .ok_or_else(|| SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range"))
-}
-
 fn extreme(
     greatest: bool,
     blank_padded: bool,
@@ -541,173 +413,6 @@ fn extreme(
         }
     }
     Ok(best)
-}
-
-fn array_compare(operator: &Binary, all: bool, left: &Datum, array: &Datum, env: &Env<'_>) -> SqlResult<Datum> {
-    let Datum::Array(array) = array else {
-        return Ok(Datum::Null);
-    };
-    if array.elements.is_empty() {
-        return Ok(Datum::Bool(all));
-    }
-    if left.is_null() && operator.strict {
-        return Ok(Datum::Null);
-    }
-    let mut unknown = false;
-    for element in &array.elements {
-        match operator.test(left, element, env)? {
-            Some(value) if value != all => return Ok(Datum::Bool(value)),
-            Some(_) => {}
-            None => unknown = true,
-        }
-    }
-    Ok(if unknown { Datum::Null } else { Datum::Bool(all) })
-}
-
-fn row_compare(comparison: Comparison, pairs: &[PairNode], env: &Env<'_>, state: &mut EvalState) -> SqlResult<Datum> {
-    if matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
-        let mut unknown = false;
-        for pair in pairs {
-            let (left, right) = (pair.left.value(env, state)?, pair.right.value(env, state)?);
-            match pair.equal.test(&left, &right, env)? {
-                Some(true) => {}
-                Some(false) => return Ok(Datum::Bool(comparison == Comparison::NotEqual)),
-                None => unknown = true,
-            }
-        }
-        return Ok(if unknown {
-            Datum::Null
-        } else {
-            Datum::Bool(comparison == Comparison::Equal)
-        });
-    }
-    for pair in pairs {
-        let (left, right) = (pair.left.value(env, state)?, pair.right.value(env, state)?);
-        match pair.equal.test(&left, &right, env)? {
-            Some(true) => {}
-            Some(false) => {
-                let less = pair.less.test(&left, &right, env)?;
-                let wants_less = matches!(comparison, Comparison::Less | Comparison::LessOrEqual);
-                return Ok(from_truth(less.map(|less| less == wants_less)));
-            }
-            None => return Ok(Datum::Null),
-        }
-    }
-    Ok(Datum::Bool(matches!(
-        comparison,
-        Comparison::LessOrEqual | Comparison::GreaterOrEqual
-    )))
-}
-
-fn array_subscript(
-    base: &Node,
-    subscripts: &[SubscriptNode],
-    env: &Env<'_>,
-    state: &mut EvalState,
-) -> SqlResult<Datum> {
-    let base = base.value(env, state)?;
-    let Datum::Array(array) = &*base else {
-        return Ok(Datum::Null);
-    };
-    if subscripts
-        .iter()
-        .all(|subscript| matches!(subscript, SubscriptNode::Index(_)))
-    {
-        let mut positions: SmallVec<[i32; 2]> = SmallVec::new();
-        for subscript in subscripts {
-            let SubscriptNode::Index(index) = subscript else {
-                continue;
-            };
-            match integer(&*index.value(env, state)?) {
-                Some(index) => positions.push(clamp(index)),
-                None => return Ok(Datum::Null),
-            }
-        }
-        return Ok(arrays::element(array, &positions));
-    }
-    // One slice makes all of them slices: a plain `[i]` then means `[1:i]`.
-    let mut bounds = Vec::with_capacity(subscripts.len());
-    for subscript in subscripts {
-        let (from, to) = match subscript {
-            SubscriptNode::Index(to) => (Some(Some(1)), slice_bound(Some(to), env, state)?),
-            SubscriptNode::Slice(from, to) => (
-                slice_bound(from.as_ref(), env, state)?,
-                slice_bound(to.as_ref(), env, state)?,
-            ),
-        };
-        let (Some(from), Some(to)) = (from, to) else {
-            return Ok(Datum::Null);
-        };
-        bounds.push((from, to));
-    }
-    Ok(arrays::slice(array, &bounds))
-}
-
-/// A bound of a slice: `None` if it is NULL, `Some(None)` if it is left out.
-fn slice_bound(node: Option<&Node>, env: &Env<'_>, state: &mut EvalState) -> SqlResult<Option<arrays::SliceBound>> {
-    let Some(node) = node else { return Ok(Some(None)) };
-    Ok(integer(&*node.value(env, state)?).map(|value| Some(clamp(value))))
-}
-
-fn clamp(value: i64) -> i32 {
-    value.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
-}
-
-fn json_subscript(base: &Node, steps: &[Node], env: &Env<'_>, state: &mut EvalState) -> SqlResult<Datum> {
-    let base = base.value(env, state)?;
-    let Datum::Jsonb(document) = &*base else {
-        return Ok(Datum::Null);
-    };
-    let mut path: SmallVec<[std::sync::Arc<str>; 4]> = SmallVec::with_capacity(steps.len());
-    for step in steps {
-        path.push(match step.eval(env, state)? {
-            Datum::Null => return Ok(Datum::Null),
-            Datum::Text(text) => text,
-            other => match integer(&other) {
-                Some(index) => index.to_string().into(),
-                None => {
-                    return Err(SqlError::new(
-                        SqlState::DATATYPE_MISMATCH,
-                        "subscript type is not supported",
-                    ));
-                }
-            },
-        });
-    }
-    Ok(document.path(&path).map_or(Datum::Null, Datum::Jsonb))
-}
-
-fn convert_array(
-    base: &Node,
-    element: &Node,
-    element_type: u32,
-    env: &Env<'_>,
-    state: &mut EvalState,
-) -> SqlResult<Datum> {
-    let base = base.value(env, state)?;
-    let Datum::Array(array) = &*base else {
-        return Ok(Datum::Null);
-    };
-    let mut elements = Vec::with_capacity(array.elements.len());
-    for item in &array.elements {
-        let env = Env {
-            row: env.row,
-            context: env.context,
-            inner: env.inner,
-            placeholder: Some(item),
-            memoize: false,
-        };
-        elements.push(element.eval(&env, state)?);
-    }
-    let dimensions = array.dimensions.clone();
-    Ok(Datum::Array(
-        storage::Array {
-            element_type,
-            dimensions,
-            elements,
-        }
-        .into(),
-    ))
 }
 
 fn unbound_column() -> SqlError {
