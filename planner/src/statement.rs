@@ -112,6 +112,7 @@ impl Prepared {
             StatementKind::Insert => Verb::Insert,
             StatementKind::Update => Verb::Update,
             StatementKind::Delete => Verb::Delete,
+            StatementKind::Merge => Verb::Merge,
         };
         let columns = bound.returns_rows.then(|| {
             let origins = bound.origins.iter().copied().chain(std::iter::repeat((0, 0)));
@@ -225,6 +226,7 @@ pub enum Verb {
     Insert,
     Update,
     Delete,
+    Merge,
     Explain,
     Show,
 }

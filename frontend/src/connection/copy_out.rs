@@ -62,6 +62,12 @@ async fn open(session: &mut Session, copy: &CopyStatement, statement: &Statement
     let Body::Query(parsed) = &query.body else {
         return Err(SqlError::new(SqlState::SYNTAX_ERROR, "COPY needs a query"));
     };
+    if matches!(*parsed.ast, sqlparser::ast::Statement::Merge(_)) {
+        return Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "MERGE not supported in COPY",
+        ));
+    }
     let plan = session.bind(parsed, query.offset, &[]).await?;
     match session.run(parsed, &plan, [].into()).await? {
         Answer::Rows(set) => Ok(set),

@@ -270,6 +270,7 @@ fn query_writes(query: &ast::Query) -> Option<&'static str> {
         SetExpr::Insert(_) => Some("INSERT"),
         SetExpr::Update(_) => Some("UPDATE"),
         SetExpr::Delete(_) => Some("DELETE"),
+        SetExpr::Merge(_) => Some("MERGE"),
         SetExpr::Select(select) if select.into.is_some() => Some("SELECT INTO"),
         _ => None,
     };

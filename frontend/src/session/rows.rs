@@ -135,7 +135,7 @@ impl RowTag {
     pub fn of(verb: Verb) -> RowTag {
         match verb {
             Verb::Explain | Verb::Show => RowTag::Fixed(word(verb)),
-            Verb::Select | Verb::Insert | Verb::Update | Verb::Delete => RowTag::Counted(word(verb)),
+            Verb::Select | Verb::Insert | Verb::Update | Verb::Delete | Verb::Merge => RowTag::Counted(word(verb)),
         }
     }
 
@@ -164,6 +164,7 @@ fn word(verb: Verb) -> &'static str {
         Verb::Insert => "INSERT 0",
         Verb::Update => "UPDATE",
         Verb::Delete => "DELETE",
+        Verb::Merge => "MERGE",
         Verb::Explain => "EXPLAIN",
         Verb::Show => "SHOW",
     }

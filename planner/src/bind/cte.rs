@@ -84,8 +84,14 @@ impl Binder<'_> {
         let self_referring = recursive && relations_in(&item.query).contains(&name);
         let modifying = matches!(
             *item.query.body,
-            sql::SetExpr::Insert(_) | sql::SetExpr::Update(_) | sql::SetExpr::Delete(_) | sql::SetExpr::Merge(_)
+            sql::SetExpr::Insert(_) | sql::SetExpr::Update(_) | sql::SetExpr::Delete(_)
         );
+        if matches!(*item.query.body, sql::SetExpr::Merge(_)) {
+            return Err(
+                SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "MERGE not supported in WITH query")
+                    .at(self.at(item.alias.name.span)),
+            );
+        }
         if modifying && !self.scopes.is_empty() {
             return Err(SqlError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,

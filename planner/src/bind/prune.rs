@@ -56,7 +56,7 @@ fn collect(rel: &Rel, used: &mut HashSet<ColumnId>) {
 fn collect_modify(modify: &Modify, used: &mut HashSet<ColumnId>) {
     match &modify.kind {
         ModifyKind::Insert { source, .. } => used.extend(source.columns.iter().map(|column| column.id)),
-        ModifyKind::Update { row_key, .. } | ModifyKind::Delete { row_key, .. } => {
+        ModifyKind::Update { row_key, .. } | ModifyKind::Delete { row_key, .. } | ModifyKind::Merge { row_key, .. } => {
             used.insert(*row_key);
         }
     }
@@ -71,7 +71,10 @@ fn remove(rel: &mut Rel, used: &HashSet<ColumnId>) {
         }
         Rel::Modify(modify) => {
             modify.table_oid = modify.table_oid.filter(|id| used.contains(id));
-            if let ModifyKind::Update { old_columns, .. } | ModifyKind::Delete { old_columns, .. } = &mut modify.kind {
+            if let ModifyKind::Update { old_columns, .. }
+            | ModifyKind::Delete { old_columns, .. }
+            | ModifyKind::Merge { old_columns, .. } = &mut modify.kind
+            {
                 old_columns.retain(|(_, id)| used.contains(id));
             }
         }

@@ -23,6 +23,7 @@ pub enum StatementKind {
     Insert,
     Update,
     Delete,
+    Merge,
 }
 
 /// A statement bound.
@@ -68,7 +69,7 @@ pub struct OverRelation {
 }
 
 impl Binder<'_> {
-    /// Binds SELECT, VALUES, TABLE, INSERT, UPDATE or DELETE, with or without WITH.
+    /// Binds SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE or MERGE, with or without WITH.
     ///
     /// # Errors
     /// PostgreSQL's, with positions in the client's text; 0A000 for other statements.
@@ -101,8 +102,15 @@ impl Binder<'_> {
             sql::SetExpr::Insert(_) => StatementKind::Insert,
             sql::SetExpr::Update(_) => StatementKind::Update,
             sql::SetExpr::Delete(_) => StatementKind::Delete,
+            sql::SetExpr::Merge(_) => StatementKind::Merge,
             _ => StatementKind::Select,
         };
+        if kind == StatementKind::Merge && query.with.as_ref().is_some_and(|with| with.recursive) {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "WITH RECURSIVE is not supported for MERGE statement",
+            ));
+        }
         let mut bound = self.bind_subquery(query)?;
         self.done(&mut bound, kind)
     }
@@ -271,7 +279,7 @@ fn kind_of(ast: &sql::Statement) -> SqlResult<StatementKind> {
         sql::Statement::Insert(_) => Ok(StatementKind::Insert),
         sql::Statement::Update(_) => Ok(StatementKind::Update),
         sql::Statement::Delete(_) => Ok(StatementKind::Delete),
-        sql::Statement::Merge(_) => Err(SqlError::unsupported("MERGE")),
+        sql::Statement::Merge(_) => Ok(StatementKind::Merge),
         _ => Err(unsupported(ast)),
     }
 }

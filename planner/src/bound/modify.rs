@@ -1,4 +1,4 @@
-//! Bound INSERT, UPDATE and DELETE.
+//! Bound INSERT, UPDATE, DELETE and MERGE.
 
 use crate::bound::{ColumnId, Expr, OutputColumn, Query, Rel, RelationRef};
 
@@ -58,6 +58,89 @@ pub enum ModifyKind {
         /// As in `Update`.
         recheck: Option<Expr>,
     },
+    /// MERGE
+    Merge {
+        /// USING joined with the target's scan (with `row_key`) by ON: LEFT if anything is inserted.
+        source: Rel,
+        /// Row key column of the target in `source`; NULL where no row matches.
+        row_key: ColumnId,
+        /// As in `Update`.
+        old_columns: Vec<(u16, ColumnId)>,
+        /// ON, to be re-evaluated after a wait.
+        on: Expr,
+        /// WHEN clauses in order.
+        actions: Vec<MergeAction>,
+    },
+}
+
+/// WHEN [NOT] MATCHED of MERGE.
+#[derive(Clone, Debug)]
+pub struct MergeAction {
+    /// Whether it is for rows of the target that match, or for rows of the source without such a row.
+    pub matched: bool,
+    /// AND …
+    pub condition: Option<Expr>,
+    /// THEN …
+    pub kind: MergeActionKind,
+}
+
+/// THEN of MERGE. Its expressions see the source's columns, and the target's old ones where a row matched.
+#[derive(Clone, Debug)]
+pub enum MergeActionKind {
+    /// DO NOTHING
+    Nothing,
+    /// UPDATE
+    Update(Vec<Assignment>),
+    /// DELETE
+    Delete,
+    /// INSERT
+    Insert {
+        /// Given columns and their values.
+        values: Vec<(u16, Expr)>,
+        /// Values of the other live columns but generated ones.
+        defaults: Vec<(u16, Expr)>,
+    },
+}
+
+impl MergeAction {
+    /// What an UPDATE assigns.
+    pub fn assignments(&self) -> &[Assignment] {
+        match &self.kind {
+            MergeActionKind::Update(assignments) => assignments,
+            MergeActionKind::Nothing | MergeActionKind::Delete | MergeActionKind::Insert { .. } => &[],
+        }
+    }
+
+    /// Calls `visit` with each of its expressions.
+    pub fn for_each_expr<'r>(&'r self, visit: &mut dyn FnMut(&'r Expr)) {
+        self.condition.iter().for_each(&mut *visit);
+        match &self.kind {
+            MergeActionKind::Nothing | MergeActionKind::Delete => {}
+            MergeActionKind::Update(assignments) => {
+                assignments.iter().for_each(|assignment| visit(&assignment.value));
+            }
+            MergeActionKind::Insert { values, defaults } => {
+                values.iter().chain(defaults).for_each(|(_, value)| visit(value));
+            }
+        }
+    }
+
+    /// As [`Self::for_each_expr`], mutably.
+    pub fn for_each_expr_mut<'r>(&'r mut self, visit: &mut dyn FnMut(&'r mut Expr)) {
+        self.condition.iter_mut().for_each(&mut *visit);
+        match &mut self.kind {
+            MergeActionKind::Nothing | MergeActionKind::Delete => {}
+            MergeActionKind::Update(assignments) => {
+                assignments
+                    .iter_mut()
+                    .for_each(|assignment| visit(&mut assignment.value));
+            }
+            MergeActionKind::Insert { values, defaults } => {
+                let values = values.iter_mut().chain(defaults);
+                values.for_each(|(_, value)| visit(value));
+            }
+        }
+    }
 }
 
 /// `column = value` of UPDATE or ON CONFLICT DO UPDATE.

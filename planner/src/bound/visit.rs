@@ -10,12 +10,12 @@ use crate::bound::{
 
 macro_rules! visitors {
     () => {
-        visitors!(@functions for_each_child, for_each_input, for_each_own_expr, aggregate_exprs, window_exprs, modify_exprs, walk_rel, walk_expr, iter, as_ref; );
+        visitors!(@functions for_each_child, for_each_input, for_each_own_expr, aggregate_exprs, window_exprs, modify_exprs, walk_rel, walk_expr, iter, as_ref, for_each_expr; );
     };
     (mutable) => {
-        visitors!(@functions for_each_child_mut, for_each_input_mut, for_each_own_expr_mut, aggregate_exprs_mut, window_exprs_mut, modify_exprs_mut, walk_rel_mut, walk_expr_mut, iter_mut, as_mut; mut);
+        visitors!(@functions for_each_child_mut, for_each_input_mut, for_each_own_expr_mut, aggregate_exprs_mut, window_exprs_mut, modify_exprs_mut, walk_rel_mut, walk_expr_mut, iter_mut, as_mut, for_each_expr_mut; mut);
     };
-    (@functions $child:ident, $input:ident, $own:ident, $aggregate:ident, $window:ident, $modify:ident, $walk_rel:ident, $walk_expr:ident, $iter:ident, $as_ref:ident; $($m:tt)?) => {
+    (@functions $child:ident, $input:ident, $own:ident, $aggregate:ident, $window:ident, $modify:ident, $walk_rel:ident, $walk_expr:ident, $iter:ident, $as_ref:ident, $of_action:ident; $($m:tt)?) => {
         /// Calls `f` with each direct operand of an expression; of a subquery only with its test.
         pub fn $child<'a>(expr: &'a $($m)? Expr, f: &mut dyn FnMut(&'a $($m)? Expr)) {
             match & $($m)? expr.kind {
@@ -131,7 +131,9 @@ macro_rules! visitors {
                 }
                 Rel::Modify(modify) => match & $($m)? modify.kind {
                     ModifyKind::Insert { source, .. } => f(& $($m)? source.rel),
-                    ModifyKind::Update { source, .. } | ModifyKind::Delete { source, .. } => f(source),
+                    ModifyKind::Update { source, .. }
+                    | ModifyKind::Delete { source, .. }
+                    | ModifyKind::Merge { source, .. } => f(source),
                 },
             }
         }
@@ -154,6 +156,10 @@ macro_rules! visitors {
                     recheck.$iter().for_each(f);
                 }
                 ModifyKind::Delete { recheck, .. } => recheck.$iter().for_each(f),
+                ModifyKind::Merge { on, actions, .. } => {
+                    f(on);
+                    actions.$iter().for_each(|action| action.$of_action(f));
+                }
             }
         }
 

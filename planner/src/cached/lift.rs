@@ -153,7 +153,7 @@ fn rel_is_safe(rel: &Rel, fits: &mut Vec<Fit>) -> bool {
     // Where a parameter may stand by itself.
     let may_be_whole = match rel {
         Rel::Project { .. } | Rel::Limit { .. } | Rel::Values { .. } => true,
-        Rel::Modify(modify) => !matches!(modify.kind, ModifyKind::Insert { .. }),
+        Rel::Modify(modify) => !matches!(modify.kind, ModifyKind::Insert { .. } | ModifyKind::Merge { .. }),
         _ => false,
     };
     let mut is_safe = true;

@@ -281,6 +281,8 @@ impl Observer {
 fn source_of(modify: &Modify) -> &Rel {
     match &modify.kind {
         ModifyKind::Insert { source, .. } => &source.rel,
-        ModifyKind::Update { source, .. } | ModifyKind::Delete { source, .. } => source,
+        ModifyKind::Update { source, .. } | ModifyKind::Delete { source, .. } | ModifyKind::Merge { source, .. } => {
+            source
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Modify: INSERT, UPDATE, DELETE, COPY FROM, and what hangs on a written row.
+//! Modify: INSERT, UPDATE, DELETE, MERGE, COPY FROM, and what hangs on a written row.
 //!
 //! ```text
 //!   source rows ─► lock what the statement reads and writes of the row (DESIGN L3) ─► read the newest row (L4)
@@ -7,12 +7,13 @@
 //! ```
 //!
 //! [`mod@derive`] turns bound expressions into read and write paths ([`add`]: into additions), `target` locks them row by row,
-//! [`program`] compiles what a table demands of its rows and [`plan`] what a statement evaluates, [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`mod@run`] drives a statement.
+//! [`program`] compiles what a table demands of its rows and [`plan`] what a statement evaluates, [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`mod@run`] and `merge` drive a statement.
 
 pub mod add;
 pub mod derive;
 pub mod foreign_key;
 pub mod index;
+mod merge;
 #[cfg(test)]
 mod oracle;
 pub mod plan;

@@ -8,7 +8,10 @@ use super::program::{TableProgram, row_layout};
 use super::target::Derived;
 use crate::SqlResult;
 use crate::bound::columns::for_each_column;
-use crate::bound::{Assignment, ColumnId, ConflictUpdate, Expr, Modify, ModifyKind, OnConflict, Query, Rel};
+use crate::bound::{
+    Assignment, ColumnId, ConflictUpdate, Expr, MergeAction, MergeActionKind, Modify, ModifyKind, OnConflict, Query,
+    Rel,
+};
 use crate::eval::Layout;
 use crate::relational::{CompiledExprs, QueryPlan, QueryScope};
 use crate::statement::{Planner, StatementContext};
@@ -40,6 +43,28 @@ pub(super) enum KindPlan {
         condition: CompiledExprs,
         amounts: Amounts,
     },
+    Merge(MergePlan),
+}
+
+/// What is compiled of MERGE. Expressions are over the target row followed by the source's columns.
+pub(super) struct MergePlan {
+    /// Rows: the target's key, its columns in `seen`, and the source's columns that expressions name.
+    pub source: QueryPlan,
+    /// Positions of the target's columns by which the actions of a matching row are chosen.
+    pub seen: Vec<u16>,
+    pub on: CompiledExprs,
+    pub actions: Vec<MergeActionPlan>,
+}
+
+/// What is compiled of one WHEN of MERGE.
+pub(super) struct MergeActionPlan {
+    /// Its condition, if it has one.
+    pub condition: CompiledExprs,
+    /// Assigned or inserted values.
+    pub values: CompiledExprs,
+    /// Values of the columns an INSERT does not give.
+    pub defaults: CompiledExprs,
+    pub amounts: Amounts,
 }
 
 /// Where inserted rows come from.
@@ -125,7 +150,8 @@ impl ModifyPlan {
                 recheck,
             } => {
                 let assigned = assignments(modify);
-                extra = source_columns(modify, source, *row_key, old_columns, assigned, recheck.as_ref());
+                let exprs = assigned.iter().map(|assignment| &assignment.value).chain(recheck);
+                extra = source_columns(modify, source, *row_key, old_columns, &exprs.collect::<Vec<_>>());
                 let mut layout = row_layout(&program.table, old_columns);
                 for column in &extra {
                     layout.push(*column);
@@ -140,6 +166,50 @@ impl ModifyPlan {
                         last: ArcSwapOption::empty(),
                     },
                 }
+            }
+            ModifyKind::Merge {
+                source,
+                row_key,
+                old_columns,
+                on,
+                actions,
+            } => {
+                let mut exprs = vec![on];
+                actions
+                    .iter()
+                    .for_each(|action| action.for_each_expr(&mut |expr| exprs.push(expr)));
+                extra = source_columns(modify, source, *row_key, old_columns, &exprs);
+                let mut layout = row_layout(&program.table, old_columns);
+                for column in &extra {
+                    layout.push(*column);
+                }
+                let seen = columns_seen(actions, old_columns);
+                let columns = [*row_key].into_iter().chain(seen.iter().map(|(_, id)| *id));
+                let columns: Vec<ColumnId> = columns.chain(extra.iter().copied()).collect();
+                let mut compiled = Vec::with_capacity(actions.len());
+                for action in actions {
+                    let none: &[(u16, Expr)] = &[];
+                    let (given, defaults) = match &action.kind {
+                        MergeActionKind::Insert { values, defaults } => (values.as_slice(), defaults.as_slice()),
+                        _ => (none, none),
+                    };
+                    let assigned = action.assignments().iter().map(|assignment| &assignment.value);
+                    compiled.push(MergeActionPlan {
+                        condition: compile(&layout, &mut action.condition.iter())?,
+                        values: compile(&layout, &mut assigned.chain(given.iter().map(|(_, expr)| expr)))?,
+                        defaults: compile(&Layout::default(), &mut defaults.iter().map(|(_, expr)| expr))?,
+                        amounts: Amounts {
+                            layout: layout.clone(),
+                            last: ArcSwapOption::empty(),
+                        },
+                    });
+                }
+                KindPlan::Merge(MergePlan {
+                    source: scope.plan(source, &columns)?,
+                    seen: seen.into_iter().map(|(position, _)| position).collect(),
+                    on: compile(&layout, &mut [on].into_iter())?,
+                    actions: compiled,
+                })
             }
         };
         let returning = if modify.returning.is_empty() {
@@ -163,7 +233,7 @@ impl ModifyPlan {
 pub(super) fn assignments(modify: &Modify) -> &[Assignment] {
     match &modify.kind {
         ModifyKind::Update { assignments, .. } => assignments,
-        ModifyKind::Insert { .. } | ModifyKind::Delete { .. } => &[],
+        ModifyKind::Insert { .. } | ModifyKind::Delete { .. } | ModifyKind::Merge { .. } => &[],
     }
 }
 
@@ -192,14 +262,28 @@ fn insert_source(source: &Query, scope: &QueryScope) -> SqlResult<InsertSource> 
     scope.plan(&source.rel, &columns).map(InsertSource::Query)
 }
 
+/// Columns of the target by which an action for a matching row is chosen.
+fn columns_seen(actions: &[MergeAction], old_columns: &[(u16, ColumnId)]) -> Vec<(u16, ColumnId)> {
+    let mut seen: Vec<(u16, ColumnId)> = Vec::new();
+    for condition in actions.iter().filter_map(|action| action.condition.as_ref()) {
+        for_each_column(condition, &mut |id| {
+            if let Some(column) = old_columns.iter().find(|(_, known)| *known == id)
+                && !seen.contains(column)
+            {
+                seen.push(*column);
+            }
+        });
+    }
+    seen
+}
+
 /// Columns of the source beside the target's own that expressions name.
 fn source_columns(
     modify: &Modify,
     source: &Rel,
     row_key: ColumnId,
     old_columns: &[(u16, ColumnId)],
-    assignments: &[Assignment],
-    recheck: Option<&Expr>,
+    exprs: &[&Expr],
 ) -> Vec<ColumnId> {
     let mut extra: Vec<ColumnId> = Vec::new();
     let produced = source.output_columns();
@@ -211,8 +295,11 @@ fn source_columns(
                 .any(|(_, known)| *known == id)
             || modify.table_oid == Some(id)
     };
-    let exprs = assignments.iter().map(|assignment| &assignment.value).chain(recheck);
-    for expr in exprs.chain(modify.returning.iter().map(|(_, expr)| expr)) {
+    for expr in exprs
+        .iter()
+        .copied()
+        .chain(modify.returning.iter().map(|(_, expr)| expr))
+    {
         for_each_column(expr, &mut |id| {
             if !own(id) && produced.contains(&id) && !extra.contains(&id) {
                 extra.push(id);

@@ -1,4 +1,4 @@
-//! Drivers of INSERT, UPDATE and DELETE: from source rows to written rows and RETURNING.
+//! Drivers of INSERT, UPDATE and DELETE: from source rows to written rows and RETURNING ([`super::merge`] drives MERGE).
 
 use std::sync::Arc;
 
@@ -74,6 +74,7 @@ pub async fn run_plan(
             condition,
             amounts,
         } => runner.change(source, values, condition, amounts).await?,
+        KindPlan::Merge(merge) => runner.merge(merge).await?,
     }
     runner.writer.finish().await?;
     Ok(runner.outcome)
@@ -83,10 +84,10 @@ pub(super) struct Runner<'a> {
     pub(super) context: &'a StatementContext,
     pub(super) modify: &'a Modify,
     plan: &'a ModifyPlan,
-    scope: &'a QueryScope,
+    pub(super) scope: &'a QueryScope,
     pub(super) program: Arc<TableProgram>,
     pub(super) writer: Writer<'a>,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
 }
 
 impl Runner<'_> {
@@ -373,7 +374,7 @@ impl Runner<'_> {
     }
 
     /// Writes the new values of a locked row.
-    async fn apply(
+    pub(super) async fn apply(
         &mut self,
         key: &Key,
         locked: LockedTarget,

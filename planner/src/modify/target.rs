@@ -6,15 +6,15 @@
 //! ```
 
 use storage::{Datum, Path, Row, Step};
-use txn::{AddIncrement, Key, LockName, LockRequest, Mode, RowPart};
+use txn::{AddIncrement, Isolation, Key, LockName, LockRequest, Mode, RowPart};
 
 use super::add::{self, Addition};
 use super::derive::{self, PathWrite, Target};
 use super::run::Runner;
 use super::writer::row_lock;
-use crate::SqlResult;
 use crate::bound::Assignment;
 use crate::catalog::ConstraintKind;
+use crate::{SqlError, SqlResult, SqlState};
 
 /// What one assignment writes.
 pub(super) struct Derived<'e> {
@@ -252,7 +252,12 @@ impl Runner<'_> {
             let reads = lock_reads(read, &held, whole || moves);
             let transaction = &self.context.transaction;
             let locked = transaction.read_locked_to_add(table, key, &reads, &added).await?;
-            let Some(mut row) = locked.row else { return Ok(None) };
+            let Some(mut row) = locked.row else {
+                return match locked.changed && transaction.isolation() != Isolation::ReadCommitted {
+                    true => Err(gone()),
+                    false => Ok(None),
+                };
+            };
             self.program.complete(&mut row);
             changed |= locked.changed;
             seen = Some(row);
@@ -270,6 +275,14 @@ impl Runner<'_> {
             additions,
         }))
     }
+}
+
+/// 40001 for a row of the snapshot that is no more.
+fn gone() -> SqlError {
+    SqlError::new(
+        SqlState::SERIALIZATION_FAILURE,
+        "could not serialize access due to concurrent delete",
+    )
 }
 
 fn addition_of<'d, 'e>(derived: &'d [Derived<'e>], at: usize) -> Option<&'d Addition<'e>> {

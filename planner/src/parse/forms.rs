@@ -14,6 +14,7 @@
 //! | `f(VARIADIC a)` | argument `variadic(a)` |
 //! | `(row).*` | field `star` of the row |
 //! | `USING (a) AS j` | a last name `as.j` in the list |
+//! | `INSERT DEFAULT VALUES`, `INSERT (a) OVERRIDING USER VALUE` of MERGE | `VALUES (default values)`, `(overriding user, a)` |
 //! | `SUBSTRING(a SIMILAR b ESCAPE c)` | the call `substring(a, b, c)` |
 //!
 //! Every such name starts with U+0001 (see [`super::lexer::internal_name`]).
@@ -45,6 +46,12 @@ pub(crate) const ROWS_FROM: &str = "\u{1}rows from";
 pub(crate) const STAR: &str = "\u{1}star";
 /// First part of the alias of a USING list.
 pub(crate) const USING_ALIAS: &str = "\u{1}as";
+/// The one value of a MERGE's `INSERT DEFAULT VALUES`.
+pub(crate) const DEFAULT_VALUES: &str = "\u{1}default values";
+/// First column of a MERGE's `INSERT OVERRIDING SYSTEM VALUE`.
+pub(crate) const OVERRIDING_SYSTEM: &str = "\u{1}overriding system";
+/// First column of a MERGE's `INSERT OVERRIDING USER VALUE`.
+pub(crate) const OVERRIDING_USER: &str = "\u{1}overriding user";
 /// Alias of a function with a column definition list and no alias.
 pub(crate) const NO_ALIAS: &str = "\u{1}no alias";
 

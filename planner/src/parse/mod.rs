@@ -24,6 +24,7 @@ pub(crate) mod forms;
 mod infix;
 pub mod lexer;
 pub(crate) mod like;
+mod merge;
 mod rewrite;
 mod roles;
 mod special;
@@ -155,6 +156,7 @@ fn parse_one(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast
 }
 
 fn parse_statement(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast::Statement> {
+    let tokens = merge::rewrite(tokens).map_err(|at| errors::near(text, at))?;
     let tokens = rewrite::rewrite(arrange::arrange(columns::rewrite(like::rewrite(roles::rewrite(
         tokens,
     )))));

@@ -121,13 +121,28 @@ impl Rewriter<'_> {
                     self.table_name();
                 }
             }
-            Keyword::UPDATE | Keyword::JOIN => {
+            Keyword::UPDATE | Keyword::JOIN | Keyword::USING => {
+                self.copy();
+                self.table_name();
+            }
+            Keyword::INTO
+                if self
+                    .out
+                    .last()
+                    .is_some_and(|last| is_keyword(&last.token, Keyword::MERGE)) =>
+            {
                 self.copy();
                 self.table_name();
             }
             Keyword::INTO => {
                 self.copy();
                 self.insert_columns();
+            }
+            // The columns of a MERGE's INSERT.
+            Keyword::INSERT if self.token(1) == &Token::LParen => {
+                self.copy();
+                self.copy();
+                self.tuple_target();
             }
             Keyword::CONFLICT if self.token(1) == &Token::LParen => self.conflict_target(),
             _ if word.value == "overriding" => self.overriding(),

@@ -13,7 +13,7 @@ use crate::{SqlError, SqlResult, SqlState, Type};
 
 /// OVERRIDING.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Overriding {
+pub(super) enum Overriding {
     Nothing,
     System,
     User,
@@ -82,7 +82,11 @@ impl Binder<'_> {
     }
 
     /// The places a source's columns go to: those listed, or all columns.
-    fn insert_columns<'a>(&mut self, target: &Target, names: &'a [sql::ObjectName]) -> SqlResult<Vec<Place<'a>>> {
+    pub(super) fn insert_columns<'a>(
+        &mut self,
+        target: &Target,
+        names: &'a [sql::ObjectName],
+    ) -> SqlResult<Vec<Place<'a>>> {
         if names.is_empty() {
             let place = |(position, column): (u16, &crate::catalog::Column)| Place {
                 position,
@@ -131,7 +135,7 @@ impl Binder<'_> {
     }
 
     /// Rows written out; each value is converted to its column's type by itself.
-    fn insert_values(
+    pub(super) fn insert_values(
         &mut self,
         target: &Target,
         values: &sql::Values,

@@ -1,9 +1,10 @@
-//! INSERT, UPDATE and DELETE: a source of rows, what becomes of them, and RETURNING.
+//! INSERT, UPDATE, DELETE and MERGE: a source of rows, what becomes of them, and RETURNING.
 
 mod assign;
 mod conflict;
 mod delete;
 mod insert;
+mod merge;
 mod update;
 
 use std::sync::Arc;
@@ -36,7 +37,7 @@ impl Binder<'_> {
             sql::Statement::Insert(insert) => binder.bind_insert(insert),
             sql::Statement::Update(update) => binder.bind_update(update),
             sql::Statement::Delete(delete) => binder.bind_delete(delete),
-            sql::Statement::Merge(_) => Err(SqlError::unsupported("MERGE")),
+            sql::Statement::Merge(merge) => binder.bind_merge(merge),
             other => Err(crate::bind::statement::unsupported(other)),
         })?;
         let columns = modify.returning.iter().map(|(column, _)| column.clone()).collect();
@@ -64,6 +65,9 @@ impl Binder<'_> {
             .at(position));
         }
         let table = self.relation_named(&parts, position)?;
+        if verb == "MERGE" {
+            merge::check_kind(&table)?;
+        }
         match table.kind {
             RelationKind::Table => {}
             RelationKind::View => {

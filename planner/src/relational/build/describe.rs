@@ -469,6 +469,7 @@ pub(crate) fn modify_description(modify: &crate::bound::Modify) -> Description {
         }
         ModifyKind::Update { source, .. } => ("Update", source),
         ModifyKind::Delete { source, .. } => ("Delete", source),
+        ModifyKind::Merge { source, .. } => ("Merge", source),
     };
     let kind = Kind::Modify {
         operation,

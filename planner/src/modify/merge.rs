@@ -1,0 +1,238 @@
+//! MERGE: for each row of the source joined with the target, the first WHEN clause whose condition holds.
+//!
+//! ```text
+//!   row of the join ─► a target row? ─ yes ─► first WHEN MATCHED that holds in the snapshot ─► lock for it, read the newest row
+//!                          │                       ▲                                              │ changed
+//!                          │                       └──── ON still holds: choose again ◄───────────┤
+//!                          ▼                                                                      │ ON does not hold, or no
+//!                       first WHEN NOT MATCHED that holds: INSERT ◄───────────────────────────────┘ row is left
+//! ```
+//! That is PostgreSQL's ExecMerge. A row is locked only for what an action reads and writes of it, so clauses that do
+//! nothing wait for nobody. Under S on what ON and the conditions up to the chosen one read, the choice stands.
+
+use futures::StreamExt;
+use storage::{Datum, Path};
+use txn::{Key, Mode, RowPart};
+
+use super::derive::{self, Target};
+use super::plan::MergePlan;
+use super::run::Runner;
+use super::target::{self, Derived};
+use super::writer::Arbiters;
+use crate::bound::{MergeAction, MergeActionKind, ModifyKind};
+use crate::relational::RowEvaluator;
+use crate::relational::read_locks::{ScanTarget, Wants};
+use crate::{SqlError, SqlResult, SqlState};
+
+/// What a MERGE evaluates row by row.
+struct Merging<'a> {
+    /// ON.
+    on: RowEvaluator,
+    actions: Vec<Action<'a>>,
+}
+
+/// One WHEN of a MERGE.
+struct Action<'a> {
+    bound: &'a MergeAction,
+    condition: RowEvaluator,
+    values: RowEvaluator,
+    defaults: RowEvaluator,
+    amounts: RowEvaluator,
+    derived: Vec<Derived<'a>>,
+    /// What the choice of this action and its values read of the target row.
+    read: Vec<Path>,
+}
+
+impl Action<'_> {
+    fn is_delete(&self) -> bool {
+        matches!(self.bound.kind, MergeActionKind::Delete)
+    }
+}
+
+impl Merging<'_> {
+    /// The first action for a row: the target's columns (NULLs if none matched), then the source's.
+    async fn choose(&mut self, matched: bool, row: &[Datum]) -> SqlResult<Option<usize>> {
+        for (at, action) in self.actions.iter_mut().enumerate() {
+            if action.bound.matched == matched
+                && (action.bound.condition.is_none()
+                    || matches!(action.condition.eval(0, row).await?, Datum::Bool(true)))
+            {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> Runner<'a> {
+    /// MERGE
+    pub(super) async fn merge(&mut self, plan: &MergePlan) -> SqlResult<()> {
+        let modify = self.modify;
+        let ModifyKind::Merge {
+            row_key,
+            old_columns,
+            on,
+            actions,
+            ..
+        } = &modify.kind
+        else {
+            return Ok(());
+        };
+        let parameters = self.context.parameters.clone();
+        let target = Target {
+            columns: old_columns,
+            parameters: &parameters,
+        };
+        let mut chosen_by = derive::reads_with(on, target);
+        let mut merging = Merging {
+            on: plan.on.evaluator(self.scope),
+            actions: Vec::with_capacity(actions.len()),
+        };
+        for (bound, compiled) in actions.iter().zip(&plan.actions) {
+            if bound.matched {
+                chosen_by.extend(bound.condition.iter().flat_map(|expr| derive::reads_with(expr, target)));
+            }
+            let mut read = chosen_by.clone();
+            let derived = self.derive(bound.assignments(), target, &mut read);
+            merging.actions.push(Action {
+                bound,
+                condition: compiled.condition.evaluator(self.scope),
+                values: compiled.values.evaluator(self.scope),
+                defaults: compiled.defaults.evaluator(self.scope),
+                amounts: compiled.amounts.of(&derived, self.scope)?.evaluator(self.scope),
+                derived,
+                read,
+            });
+        }
+        let scope = match self.wants(&merging) {
+            None => self.scope.clone(),
+            Some(wants) => self.scope.for_target(ScanTarget {
+                row_key: *row_key,
+                wants,
+                wait: self.context.lock_wait(),
+            }),
+        };
+        let mut rows = scope.run_plan(&plan.source)?;
+        while let Some(batch) = rows.next().await {
+            for row in batch? {
+                self.merge_row(row, &plan.seen, &mut merging).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the actions will ask for of the rows that match, for the scan's locks in SERIALIZABLE.
+    fn wants(&self, merging: &Merging<'_>) -> Option<Wants> {
+        let is_whole = |action: &Action<'_>| {
+            let moves = |derived: &Derived<'_>| self.program.primary_key.contains(&derived.column);
+            action.is_delete() || action.derived.iter().any(moves)
+        };
+        if merging.actions.iter().any(is_whole) {
+            return Some(Wants::Part(RowPart::Row, Mode::Exclusive));
+        }
+        let written = merging.actions.iter().map(|action| &action.derived);
+        let written: Vec<Path> = written.flat_map(|derived| target::written_paths(derived)).collect();
+        (!written.is_empty()).then(|| Wants::Paths(derive::minimal(written)))
+    }
+
+    async fn merge_row(&mut self, mut row: Vec<Datum>, seen: &[u16], merging: &mut Merging<'_>) -> SqlResult<()> {
+        let others = row.split_off(1 + seen.len());
+        let mut whole = vec![Datum::Null; self.program.table.columns.len()];
+        if let Datum::Bytea(key) = &row[0] {
+            for (at, value) in seen.iter().zip(&row[1..]) {
+                whole[*at as usize] = value.clone();
+            }
+            whole.extend_from_slice(&others);
+            if self.merge_matched(key, whole, &others, merging).await? {
+                return Ok(());
+            }
+            whole = vec![Datum::Null; self.program.table.columns.len()];
+        }
+        whole.extend(others);
+        self.merge_not_matched(&whole, merging).await
+    }
+
+    /// Does what is to be done with a row of the target; `false` if it no longer matches. `whole` is what the statement saw
+    /// of the row, then the source's columns.
+    async fn merge_matched(
+        &mut self,
+        key: &Key,
+        mut whole: Vec<Datum>,
+        others: &[Datum],
+        merging: &mut Merging<'_>,
+    ) -> SqlResult<bool> {
+        let mut chosen = merging.choose(true, &whole).await?;
+        // Each further round locks what the conditions of a later action read, so there are no more rounds than actions
+        // unless a condition is volatile.
+        loop {
+            let Some(at) = chosen else { return Ok(true) };
+            let action = &mut merging.actions[at];
+            if matches!(action.bound.kind, MergeActionKind::Nothing) {
+                return Ok(true);
+            }
+            if self.writer.written(self.program.table.id, key).is_some() {
+                return Err(SqlError::new(
+                    SqlState::CARDINALITY_VIOLATION,
+                    "MERGE command cannot affect row a second time",
+                )
+                .hint("Ensure that not more than one source row matches any one target row."));
+            }
+            let mut amounts = Vec::new();
+            if !action.amounts.is_empty() {
+                amounts = action.amounts.eval_all(&whole).await?;
+            }
+            let is_delete = action.is_delete();
+            let locked = self
+                .lock_row(key, &action.derived, &action.read, is_delete, &amounts)
+                .await?;
+            let Some(locked) = locked else { return Ok(false) };
+            whole.clear();
+            whole.extend_from_slice(&locked.row);
+            whole.extend_from_slice(others);
+            if locked.changed {
+                if !matches!(merging.on.eval(0, &whole).await?, Datum::Bool(true)) {
+                    return Ok(false);
+                }
+                chosen = merging.choose(true, &whole).await?;
+                if chosen != Some(at) {
+                    continue;
+                }
+            }
+            let action = &mut merging.actions[at];
+            if is_delete {
+                let program = self.program.clone();
+                self.writer.delete(&program, key, &locked.row).await?;
+            } else {
+                let values = action.values.eval_all(&whole).await?;
+                self.apply(key, locked, &action.derived, action.bound.assignments(), values)
+                    .await?;
+            }
+            self.outcome.count += 1;
+            return Ok(true);
+        }
+    }
+
+    /// Inserts what is to be inserted for a row of the source that no row of the target matches.
+    async fn merge_not_matched(&mut self, whole: &[Datum], merging: &mut Merging<'_>) -> SqlResult<()> {
+        let Some(at) = merging.choose(false, whole).await? else {
+            return Ok(());
+        };
+        let action = &mut merging.actions[at];
+        let MergeActionKind::Insert { values, defaults } = &action.bound.kind else {
+            return Ok(());
+        };
+        let mut row = vec![Datum::Null; self.program.table.columns.len()];
+        for (i, (at, _)) in values.iter().enumerate() {
+            row[*at as usize] = action.values.eval(i, whole).await?;
+        }
+        for (i, (at, _)) in defaults.iter().enumerate() {
+            row[*at as usize] = action.defaults.eval(i, &[]).await?;
+        }
+        let program = self.program.clone();
+        program.generate(&mut row, &self.writer.eval_context())?;
+        program.check(&row, &self.writer.eval_context())?;
+        self.writer.insert(&program, row, Arbiters::None).await?;
+        self.outcome.count += 1;
+        Ok(())
+    }
+}
