@@ -100,6 +100,8 @@ enum State {
     /// Single keys, still to be read.
     Keys(std::vec::IntoIter<Key>),
     Entries(Entries),
+    /// The one row that stands for the scan while a locked row is looked at again.
+    Replaced(Key, Row),
     Done,
 }
 
@@ -194,6 +196,11 @@ impl ScanOperator {
                 (!next.is_empty()).then_some(next)
             }
             State::Entries(entries) => entries.next(&*source, &self.plan).await?,
+            State::Replaced(key, row) => {
+                let row = (key.clone(), std::mem::take(row));
+                self.state = State::Done;
+                return Ok(Some(vec![row]));
+            }
         };
         let Some(mut keys) = keys else {
             self.state = State::Done;
@@ -216,8 +223,7 @@ impl ScanOperator {
         if let (Some(replaced), Some(row_key)) = (&self.evaluator.frame.replaced, plan.row_key)
             && let Some((_, key, row)) = replaced.iter().find(|(column, ..)| *column == row_key)
         {
-            self.pending = vec![(key.clone(), row.clone())].into_iter();
-            return Ok(State::Done);
+            return Ok(State::Replaced(key.clone(), row.clone()));
         }
         let runtime = self.evaluator.runtime.clone();
         let targets = plan
