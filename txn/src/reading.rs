@@ -63,7 +63,10 @@ pub(crate) fn read_locked(
     };
     if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
         let row = overlay.map_or(Ok(None), |overlay| overlay.over(None))?;
-        return Ok(LockedRow { row, changed: false });
+        return Ok(LockedRow {
+            row,
+            ..LockedRow::default()
+        });
     }
     let shard = inner.node.shard(inner.node.placement.row(table, key))?;
     locking::check(inner, shard)?;
@@ -86,11 +89,17 @@ pub(crate) fn read_locked(
     }
     let chain = newest.state.chain;
     inner.usable()?.chains.insert((table, key.clone()), chain);
+    let moved = newest.state.moved_to.filter(|_| changed);
     let row = match overlay {
         Some(overlay) => overlay.over(newest.state.row)?,
         None => newest.state.row,
     };
-    Ok(LockedRow { row, changed })
+    Ok(LockedRow {
+        row,
+        changed,
+        moved: moved.map(|key| (key, newest.state.newest)),
+        put_at: newest.state.put_at,
+    })
 }
 
 /// Reads the newest state of a row, whatever the snapshot, for constraint checks. Whoever only asks whether the row is

@@ -94,15 +94,21 @@ pub enum RowWrite {
     Change(Vec<PathOp>),
     /// The row goes away.
     Delete,
+    /// The row goes on under another key of its table, where it is put by another write.
+    Move(Key),
 }
 
 /// A row read under its lock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LockedRow {
     /// The newest state: committed, proposed by others, and this transaction's own writes of earlier commands.
     pub row: Option<Row>,
     /// Whether any path of it changed since this statement's snapshot (then qualifications are evaluated again).
     pub changed: bool,
+    /// If another transaction has changed its key since: where it went on, and when.
+    pub moved: Option<(Key, u64)>,
+    /// When it was put as a whole, 0 if that is not known.
+    pub put_at: u64,
 }
 
 /// A point to roll back to.

@@ -170,13 +170,7 @@ impl<'a> Runner<'a> {
             if matches!(action.bound.kind, MergeActionKind::Nothing) {
                 return Ok(true);
             }
-            if self.writer.written(self.program.table.id, key).is_some() {
-                return Err(SqlError::new(
-                    SqlState::CARDINALITY_VIOLATION,
-                    "MERGE command cannot affect row a second time",
-                )
-                .hint("Ensure that not more than one source row matches any one target row."));
-            }
+            self.check_unchanged(key)?;
             let mut amounts = Vec::new();
             if !action.amounts.is_empty() {
                 amounts = action.amounts.eval_all(&whole).await?;
@@ -190,6 +184,7 @@ impl<'a> Runner<'a> {
             whole.extend_from_slice(&locked.row);
             whole.extend_from_slice(others);
             if locked.changed {
+                self.check_unchanged(&locked.key)?;
                 if !matches!(merging.on.eval(0, &whole).await?, Datum::Bool(true)) {
                     return Ok(false);
                 }
@@ -201,15 +196,27 @@ impl<'a> Runner<'a> {
             let action = &mut merging.actions[at];
             if is_delete {
                 let program = self.program.clone();
-                self.writer.delete(&program, key, &locked.row).await?;
+                self.writer.delete(&program, &locked.key, &locked.row).await?;
             } else {
                 let values = action.values.eval_all(&whole).await?;
-                self.apply(key, locked, &action.derived, action.bound.assignments(), values)
+                self.apply(locked, &action.derived, action.bound.assignments(), values)
                     .await?;
             }
             self.outcome.count += 1;
             return Ok(true);
         }
+    }
+
+    /// 21000 for a row that this statement has written.
+    fn check_unchanged(&self, key: &Key) -> SqlResult<()> {
+        if self.writer.written(self.program.table.id, key).is_none() {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            SqlState::CARDINALITY_VIOLATION,
+            "MERGE command cannot affect row a second time",
+        )
+        .hint("Ensure that not more than one source row matches any one target row."))
     }
 
     /// Inserts what is to be inserted for a row of the source that no row of the target matches.

@@ -225,7 +225,7 @@ impl Runner<'_> {
         }
         let derived = self.derive(&update.assignments, target, &mut read);
         // The key is locked by X already: an addition would gain nothing.
-        let Some(LockedTarget { row: old, .. }) = self.lock_row(key, &derived, &read, false, &[]).await? else {
+        let Some(LockedTarget { key, row: old, .. }) = self.lock_row(key, &derived, &read, false, &[]).await? else {
             return Err(SqlError::new(
                 SqlState::SERIALIZATION_FAILURE,
                 "could not serialize access due to concurrent delete",
@@ -242,11 +242,12 @@ impl Runner<'_> {
             values.push(compiled.eval(i, &both).await?);
         }
         let locked = LockedTarget {
+            key,
             row: old,
             changed: false,
             additions: Vec::new(),
         };
-        let new = self.apply(key, locked, &derived, &update.assignments, values).await?;
+        let new = self.apply(locked, &derived, &update.assignments, values).await?;
         self.finish_row(returning, new, &[]).await
     }
 
@@ -354,6 +355,9 @@ impl Runner<'_> {
             .lock_row(&key, change.derived, change.read, is_delete, &amounts)
             .await?;
         let Some(locked) = locked else { return Ok(()) };
+        if locked.key != key && self.writer.written(self.program.table.id, &locked.key).is_some() {
+            return Ok(());
+        }
         let mut whole = locked.row.clone();
         whole.extend_from_slice(&others);
         if let (true, Some(condition)) = (locked.changed || change.is_unsure, &mut change.condition)
@@ -363,12 +367,12 @@ impl Runner<'_> {
         }
         if is_delete {
             let program = self.program.clone();
-            self.writer.delete(&program, &key, &locked.row).await?;
+            self.writer.delete(&program, &locked.key, &locked.row).await?;
             return self.finish_row(&mut change.returning, locked.row, &others).await;
         }
         let values = change.values.eval_all(&whole).await?;
         let new = self
-            .apply(&key, locked, change.derived, assignments(self.modify), values)
+            .apply(locked, change.derived, assignments(self.modify), values)
             .await?;
         self.finish_row(&mut change.returning, new, &others).await
     }
@@ -376,14 +380,16 @@ impl Runner<'_> {
     /// Writes the new values of a locked row.
     pub(super) async fn apply(
         &mut self,
-        key: &Key,
         locked: LockedTarget,
         derived: &[Derived<'_>],
         assignments: &[Assignment],
         values: Vec<Datum>,
     ) -> SqlResult<Row> {
         let LockedTarget {
-            row: old, additions, ..
+            key,
+            row: old,
+            additions,
+            ..
         } = locked;
         let mut new = old.clone();
         for (assignment, value) in assignments.iter().zip(values) {
@@ -407,7 +413,7 @@ impl Runner<'_> {
         if !whole.is_empty() {
             let requests = whole
                 .iter()
-                .map(|path| row_lock(program.table.id, key, RowPart::Path(path.clone()), Mode::Exclusive));
+                .map(|path| row_lock(program.table.id, &key, RowPart::Path(path.clone()), Mode::Exclusive));
             self.writer.lock(requests.collect()).await?;
             paths.extend(whole);
             paths = derive::minimal(paths);
@@ -415,7 +421,7 @@ impl Runner<'_> {
         self.writer
             .update(
                 &program,
-                key,
+                &key,
                 Change {
                     paths: &paths,
                     additions: &additions,

@@ -41,12 +41,24 @@ impl Derived<'_> {
 
 /// A row under its locks.
 pub(super) struct LockedTarget {
+    /// Its key: another one than asked for if the row was moved.
+    pub key: Key,
     /// The newest row.
     pub row: Row,
     /// Whether it changed since the statement's snapshot.
     pub changed: bool,
     /// Assignments (by their place among those derived) that are made as additions, under A.
     pub additions: Vec<(usize, AddIncrement)>,
+}
+
+/// What was found under a key.
+enum Place {
+    /// No row.
+    Gone,
+    /// A row, which was put there at this time (0 if that is not known).
+    Locked { target: LockedTarget, put_at: u64 },
+    /// The row went on under another key, at this time.
+    Moved { key: Key, at: u64 },
 }
 
 impl Runner<'_> {
@@ -179,8 +191,8 @@ impl Runner<'_> {
             })
     }
 
-    /// Locks what the statement reads and writes of a row, and reads the newest row; again if the row then shows that
-    /// other paths are written. `None` if the row is gone. `amounts` are the values of the additions' amounts.
+    /// Locks what the statement reads and writes of a row, and reads the newest row. `None` if the row is gone. A row whose
+    /// key another transaction changed is followed, as PostgreSQL's EvalPlanQual follows the chain of its versions.
     pub(super) async fn lock_row(
         &mut self,
         key: &Key,
@@ -189,6 +201,33 @@ impl Runner<'_> {
         whole: bool,
         amounts: &[Datum],
     ) -> SqlResult<Option<LockedTarget>> {
+        let mut place = self.lock_place(key, derived, read, whole, amounts).await?;
+        loop {
+            let (key, since) = match place {
+                Place::Gone => return Ok(None),
+                Place::Locked { target, .. } => return Ok(Some(target)),
+                Place::Moved { key, at } => (key, at),
+            };
+            place = self.lock_place(&key, derived, read, whole, amounts).await?;
+            match &mut place {
+                // Another row has the key by now.
+                Place::Locked { put_at, .. } if *put_at > since => return Ok(None),
+                Place::Locked { target, .. } => target.changed = true,
+                Place::Moved { .. } | Place::Gone => {}
+            }
+        }
+    }
+
+    /// Locks what lies under one key; again if the row then shows that other paths are written. `amounts` are the values of
+    /// the additions' amounts.
+    async fn lock_place(
+        &mut self,
+        key: &Key,
+        derived: &[Derived<'_>],
+        read: &[Path],
+        whole: bool,
+        amounts: &[Datum],
+    ) -> SqlResult<Place> {
         let table = self.program.table.id;
         let moves = derived
             .iter()
@@ -203,18 +242,14 @@ impl Runner<'_> {
         let mut seen = if whole || moves || is_plain {
             None
         } else {
-            match self.context.transaction.look_newest(table, key).await? {
-                (Some(mut row), _) => {
-                    self.program.complete(&mut row);
-                    Some(row)
-                }
-                (None, seen) => {
-                    self.context.transaction.saw(seen)?;
-                    return Ok(None);
-                }
-            }
+            // What is found here only says what to lock: what the answer rests on is noted under the lock.
+            let (newest, _) = self.context.transaction.look_newest(table, key).await?;
+            newest.map(|mut row| {
+                self.program.complete(&mut row);
+                row
+            })
         };
-        let mut changed = false;
+        let (mut changed, mut put_at) = (false, 0);
         loop {
             let mut requests: Vec<LockRequest> = Vec::new();
             if whole || moves {
@@ -253,13 +288,15 @@ impl Runner<'_> {
             let transaction = &self.context.transaction;
             let locked = transaction.read_locked_to_add(table, key, &reads, &added).await?;
             let Some(mut row) = locked.row else {
-                return match locked.changed && transaction.isolation() != Isolation::ReadCommitted {
-                    true => Err(gone()),
-                    false => Ok(None),
-                };
+                if locked.changed && transaction.isolation() != Isolation::ReadCommitted {
+                    return Err(gone());
+                }
+                let moved = locked.moved.map(|(key, at)| Place::Moved { key, at });
+                return Ok(moved.unwrap_or(Place::Gone));
             };
             self.program.complete(&mut row);
             changed |= locked.changed;
+            put_at = locked.put_at;
             seen = Some(row);
             first = false;
             if whole || moves {
@@ -269,10 +306,14 @@ impl Runner<'_> {
         if whole || moves {
             additions.clear();
         }
-        Ok(seen.map(|row| LockedTarget {
-            row,
-            changed,
-            additions,
+        Ok(seen.map_or(Place::Gone, |row| Place::Locked {
+            target: LockedTarget {
+                key: key.clone(),
+                row,
+                changed,
+                additions,
+            },
+            put_at,
         }))
     }
 }

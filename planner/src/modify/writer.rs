@@ -294,7 +294,8 @@ impl<'a> Writer<'a> {
         self.queue.updated(self.context, program, key, old, &new);
         if is_moved {
             self.rows.insert((table, key.clone()), false);
-            self.context.transaction.write(table, key, RowWrite::Delete)?;
+            let moved = RowWrite::Move(new_key.clone());
+            self.context.transaction.write(table, key, moved)?;
             self.context.transaction.write(table, &new_key, RowWrite::Put(new))?;
         } else {
             let mut operations = operations(paths, old, &new);

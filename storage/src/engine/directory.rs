@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::EngineError;
 
 /// Format this version writes, and the newest it reads.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// First word of `VERSION`, so that the file explains itself.
 const FORMAT_NAME: &str = "cambium";
 
@@ -28,7 +28,12 @@ pub(crate) fn prepare(path: &Path) -> Result<DirectoryLock, EngineError> {
     }
     let lock = lock(path)?;
     match fs::read_to_string(&version_path) {
-        Ok(text) => check_version(path, &text)?,
+        Ok(text) => {
+            // An older format is part of this one; what is written from now on need not be part of the older.
+            if check_version(path, &text)? < FORMAT_VERSION {
+                write_version(path, &version_path)?;
+            }
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => write_version(path, &version_path)?,
         Err(error) => return Err(EngineError::file(&version_path, error)),
     }
@@ -84,13 +89,14 @@ fn lock(path: &Path) -> Result<DirectoryLock, EngineError> {
     Ok(DirectoryLock { _file: file })
 }
 
-fn check_version(path: &Path, text: &str) -> Result<(), EngineError> {
+/// The format of a directory, if it can be read.
+fn check_version(path: &Path, text: &str) -> Result<u32, EngineError> {
     let found = text
         .trim()
         .strip_prefix(FORMAT_NAME)
         .and_then(|number| number.trim().parse::<u32>().ok());
     match found {
-        Some(found) if found <= FORMAT_VERSION => Ok(()),
+        Some(found) if found <= FORMAT_VERSION => Ok(found),
         Some(found) => Err(EngineError::NewerFormat {
             path: path.to_path_buf(),
             found,

@@ -51,6 +51,17 @@ fn a_view_keeps_the_directory_in_use() {
 }
 
 #[test]
+fn an_older_format_is_read_and_from_then_on_the_present_one() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Engine::open(directory.path(), small()).unwrap());
+    let version = directory.path().join("VERSION");
+    let present = std::fs::read_to_string(&version).unwrap();
+    std::fs::write(&version, "cambium 1\n").unwrap();
+    drop(Engine::open(directory.path(), small()).unwrap());
+    assert_eq!(std::fs::read_to_string(&version).unwrap(), present);
+}
+
+#[test]
 fn a_newer_format_is_refused_and_untouched() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("VERSION"), "cambium 99\n").unwrap();

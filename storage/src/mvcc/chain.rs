@@ -109,6 +109,12 @@ impl Chain {
         self.links.first().map_or(0, |link| link.timestamp)
     }
 
+    /// The version that no read looks below, and its timestamp.
+    pub(crate) fn base(&self) -> Option<(u64, &Bytes)> {
+        let last = self.links.last().filter(|_| self.has_base)?;
+        Some((last.timestamp, &last.version))
+    }
+
     /// How the row is kept, for the decision to consolidate it.
     pub(crate) fn size(&self) -> version::Chain {
         let deltas = if self.has_base {

@@ -15,6 +15,10 @@ pub struct RowState {
     pub row: Option<Row>,
     /// Timestamp of the newest version read, 0 if there is none.
     pub newest: u64,
+    /// Where it went on at `newest`, if its key was changed.
+    pub moved_to: Option<Bytes>,
+    /// When it was put as a whole, 0 if that is not known: a row that moved here was put at the very time it left its old place.
+    pub put_at: u64,
     /// How it is kept.
     pub chain: version::Chain,
 }
@@ -49,9 +53,16 @@ pub fn newest_row(
 }
 
 fn state(chain: &Chain) -> Result<RowState, StorageError> {
+    let base = chain.base();
+    let put_at = match base {
+        Some((timestamp, version)) if encoded::kind(version)? == Kind::Full => timestamp,
+        _ => 0,
+    };
     Ok(RowState {
         row: chain.fold()?,
         newest: chain.newest(),
+        moved_to: base.and_then(|(_, version)| version::moved_to(version)),
+        put_at,
         chain: chain.size(),
     })
 }

@@ -81,6 +81,14 @@ impl Version {
         seal(vec![KIND_TOMBSTONE])
     }
 
+    /// Encodes the deletion of a row that goes on under another key.
+    pub fn encode_moved(key: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1 + key.len() + CHECKSUM_SIZE);
+        out.push(KIND_TOMBSTONE);
+        out.extend_from_slice(key);
+        seal(out)
+    }
+
     /// Decodes a version. Documents and byte strings share the memory of `bytes`.
     ///
     /// # Errors
@@ -111,10 +119,16 @@ impl StoredVersion {
         match body.first() {
             Some(&KIND_FULL) => Ok(StoredVersion::Full(RowView::open(payload)?)),
             Some(&KIND_DELTA) => Ok(StoredVersion::Delta(decode_operations(&payload)?)),
-            Some(&KIND_TOMBSTONE) if payload.is_empty() => Ok(StoredVersion::Tombstone),
+            Some(&KIND_TOMBSTONE) => Ok(StoredVersion::Tombstone),
             _ => Err(corrupted("unknown kind")),
         }
     }
+}
+
+/// The key under which a row goes on whose deletion this is, if it does: its primary key was changed.
+pub fn moved_to(version: &Bytes) -> Option<Bytes> {
+    let key = 1..version.len().checked_sub(CHECKSUM_SIZE)?;
+    (version.first() == Some(&KIND_TOMBSTONE) && key.len() > 0).then(|| version.slice(key))
 }
 
 fn seal(mut out: Vec<u8>) -> Vec<u8> {

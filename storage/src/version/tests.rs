@@ -88,6 +88,11 @@ fn damage_anywhere_is_noticed() {
         Version::decode(&Version::encode_tombstone().into()),
         Ok(Version::Tombstone)
     ));
+    let moved = Version::encode_moved(b"key").into();
+    assert!(matches!(Version::decode(&moved), Ok(Version::Tombstone)));
+    assert_eq!(moved_to(&moved).as_deref(), Some(&b"key"[..]));
+    assert_eq!(moved_to(&Version::encode_tombstone().into()), None);
+    assert_eq!(moved_to(&Version::encode_full(&[]).into()), None);
 }
 
 #[test]

@@ -117,7 +117,10 @@ impl Drain {
 fn version(overlay: Overlay, is_cleared: bool) -> Result<Option<bytes::Bytes>, TxnError> {
     Ok(Some(match (overlay.hides_base, &overlay.put) {
         (true, None) if is_cleared => return Ok(None),
-        (true, None) => Version::encode_tombstone().into(),
+        (true, None) => match &overlay.moved_to {
+            Some(key) => Version::encode_moved(key).into(),
+            None => Version::encode_tombstone().into(),
+        },
         (true, Some(put)) if overlay.operations.is_empty() => put.clone(),
         (true, Some(_)) => match overlay.over(None)? {
             Some(row) => Version::encode_full(&row).into(),

@@ -77,6 +77,8 @@ enum Stored {
     Put(Bytes),
     Change(Vec<PathOp>),
     Delete,
+    /// Gone to another key.
+    Move(Key),
 }
 
 impl Stored {
@@ -86,6 +88,7 @@ impl Stored {
             Stored::Put(version) => version.len(),
             Stored::Change(operations) => operations.iter().map(operation_size).sum(),
             Stored::Delete => 0,
+            Stored::Move(key) => key.len(),
         }
     }
 }
@@ -125,6 +128,8 @@ pub(crate) struct Overlay {
     pub(crate) hides_base: bool,
     /// What the overlay starts from if the base is out of sight: an encoded version.
     put: Option<Bytes>,
+    /// Where the row went on, if it did.
+    moved_to: Option<Key>,
     /// Changes on top, in order.
     operations: Vec<PathOp>,
 }
@@ -153,15 +158,21 @@ impl Overlay {
                 *self = Overlay {
                     hides_base: true,
                     put: Some(put.clone()),
-                    operations: Vec::new(),
+                    ..Overlay::default()
                 }
             }
             Stored::Change(operations) => self.operations.extend(operations.iter().cloned()),
             Stored::Delete => {
                 *self = Overlay {
                     hides_base: true,
-                    put: None,
-                    operations: Vec::new(),
+                    ..Overlay::default()
+                }
+            }
+            Stored::Move(key) => {
+                *self = Overlay {
+                    hides_base: true,
+                    moved_to: Some(key.clone()),
+                    ..Overlay::default()
                 }
             }
         }
@@ -242,6 +253,7 @@ impl Buffer {
                 Stored::Change(operations)
             }
             RowWrite::Delete => Stored::Delete,
+            RowWrite::Move(key) => Stored::Move(key),
         };
         self.bytes += WRITE_OVERHEAD + key.len() + write.size();
         let writes = self.rows.entry((table, key.clone())).or_default();
@@ -510,7 +522,7 @@ fn open_additions(writes: &[Buffered<Stored>]) -> Vec<Path> {
     let mut open: Vec<Path> = Vec::new();
     for write in writes {
         match &write.write {
-            Stored::Put(_) | Stored::Delete => open.clear(),
+            Stored::Put(_) | Stored::Delete | Stored::Move(_) => open.clear(),
             Stored::Change(operations) => {
                 for operation in operations {
                     open.retain(|path| !operation.path.covers(path));

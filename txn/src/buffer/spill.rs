@@ -68,6 +68,7 @@ impl Spilled for Stored {
             Stored::Put(version) => out.extend_from_slice(version),
             Stored::Change(operations) => out.extend_from_slice(&Version::encode_delta(operations)),
             Stored::Delete => out.extend_from_slice(&Version::encode_tombstone()),
+            Stored::Move(key) => out.extend_from_slice(&Version::encode_moved(key)),
         }
     }
 
@@ -76,7 +77,10 @@ impl Spilled for Stored {
         Ok(match StoredVersion::open(&bytes)? {
             StoredVersion::Full(_) => Stored::Put(bytes),
             StoredVersion::Delta(operations) => Stored::Change(operations),
-            StoredVersion::Tombstone => Stored::Delete,
+            StoredVersion::Tombstone => match storage::version::moved_to(&bytes) {
+                Some(key) => Stored::Move(key),
+                None => Stored::Delete,
+            },
         })
     }
 }

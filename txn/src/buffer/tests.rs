@@ -13,6 +13,7 @@ enum Step {
     Put(u8, i32),
     Change(u8, i32),
     Delete(u8),
+    Move(u8, u8),
     Entry(u8, u8, bool),
     Clear,
     NextCommand,
@@ -26,6 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0..12_u8, any::<i32>()).prop_map(|(key, value)| Step::Put(key, value)),
         3 => (0..12_u8, any::<i32>()).prop_map(|(key, value)| Step::Change(key, value)),
         2 => (0..12_u8).prop_map(Step::Delete),
+        1 => (0..12_u8, 0..12_u8).prop_map(|(key, to)| Step::Move(key, to)),
         4 => (0..4_u8, 0..12_u8, any::<bool>()).prop_map(|(value, row, present)| Step::Entry(value, row, present)),
         1 => Just(Step::Clear),
         2 => Just(Step::NextCommand),
@@ -123,6 +125,7 @@ proptest! {
                         let change = RowWrite::Change(vec![operation, inside]);
                         buffer.write_row(command, TABLE, &key(*number), change);
                     }
+                    Step::Move(number, to) => buffer.write_row(command, TABLE, &key(*number), RowWrite::Move(key(*to))),
                     Step::Delete(number) => buffer.write_row(command, TABLE, &key(*number), RowWrite::Delete),
                     Step::Entry(value, row, present) => buffer.write_entry(command, entry(*value, *row, *present)),
                     Step::Clear => buffer.clear(command, Clear::Table(TABLE)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use storage::{Datum, Path};
-use txn::{Isolation, Key, LockName, LockRequest, LockWait};
+use txn::{Isolation, Key, LockName, LockRequest, LockWait, LockedRow};
 
 use crate::bound::{LockWait as WaitClause, RelationRef, RowLockStrength};
 use crate::catalog::IndexSource;
@@ -155,40 +155,31 @@ impl LockRows {
         for lock in &plan.locks {
             // The nullable side of an outer join has no row to lock.
             let Datum::Bytea(key) = &row[lock.slot] else { continue };
-            let wait = lock.lock_wait(&self.runtime);
-            let granted = self
-                .runtime
-                .source
-                .lock(vec![lock.request(key)], wait)
-                .await
-                .map_err(
-                    |error| match (lock.wait, error.code() == SqlState::LOCK_NOT_AVAILABLE) {
-                        (WaitClause::NoWait, true) => SqlError::new(
-                            SqlState::LOCK_NOT_AVAILABLE,
-                            format!("could not obtain lock on row in relation \"{}\"", lock.table.name),
-                        ),
-                        _ => error,
-                    },
-                )?;
-            if !granted {
-                return Ok(None);
-            }
-            let newest = self
-                .runtime
-                .source
-                .read_locked(lock.table.id, key, &lock.looks_at())
-                .await?;
-            let Some(stored) = newest.row else {
-                if self.runtime.source.isolation() != Isolation::ReadCommitted {
-                    return Err(SqlError::new(
-                        SqlState::SERIALIZATION_FAILURE,
-                        "could not serialize access due to concurrent delete",
-                    ));
+            let mut key = key.clone();
+            let mut since = None;
+            // A row whose key another transaction changed is followed to where it went on.
+            let (newest, stored) = loop {
+                let Some(mut newest) = lock.take(&self.runtime, &key).await? else {
+                    return Ok(None);
+                };
+                if since.is_some_and(|since| newest.put_at > since) {
+                    // Another row has the key by now.
+                    return Ok(None);
                 }
-                return Ok(None);
+                match (newest.row.take(), newest.moved.take()) {
+                    (Some(stored), _) => break (newest, stored),
+                    _ if self.runtime.source.isolation() != Isolation::ReadCommitted => {
+                        return Err(SqlError::new(
+                            SqlState::SERIALIZATION_FAILURE,
+                            "could not serialize access due to concurrent delete",
+                        ));
+                    }
+                    (None, Some((to, at))) => (key, since) = (to, Some(at)),
+                    (None, None) => return Ok(None),
+                }
             };
-            changed |= newest.changed && lock.sees_changes();
-            replaced.push((lock.row_key, key.clone(), stored));
+            changed |= since.is_some() || (newest.changed && lock.sees_changes());
+            replaced.push((lock.row_key, key, stored));
         }
         if !changed {
             return Ok(Some(row.to_vec()));
@@ -198,6 +189,32 @@ impl LockRows {
         frame.replaced = Some(Arc::new(replaced));
         let mut again = plan.input.clone().open(&self.runtime, &frame)?;
         Ok(again.next(1).await?.map(|batch| batch.row(0).to_vec()))
+    }
+}
+
+impl LockProgram {
+    /// Locks what lies under a key and reads it; `None` if it is skipped.
+    async fn take(&self, runtime: &Runtime, key: &Key) -> SqlResult<Option<LockedRow>> {
+        let wait = self.lock_wait(runtime);
+        let granted = runtime
+            .source
+            .lock(vec![self.request(key)], wait)
+            .await
+            .map_err(
+                |error| match (self.wait, error.code() == SqlState::LOCK_NOT_AVAILABLE) {
+                    (WaitClause::NoWait, true) => SqlError::new(
+                        SqlState::LOCK_NOT_AVAILABLE,
+                        format!("could not obtain lock on row in relation \"{}\"", self.table.name),
+                    ),
+                    _ => error,
+                },
+            )?;
+        if !granted {
+            return Ok(None);
+        }
+        let paths = self.looks_at();
+        let newest = runtime.source.read_locked(self.table.id, key, &paths).await?;
+        Ok(Some(newest))
     }
 }
 

@@ -105,7 +105,7 @@ impl RowSource for MemorySource {
     async fn read_locked(&self, table: TableId, key: &Key, _: &[Path]) -> SqlResult<LockedRow> {
         Ok(LockedRow {
             row: self.get(table, key).await?,
-            changed: false,
+            ..LockedRow::default()
         })
     }
 
