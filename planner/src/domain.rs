@@ -2,8 +2,7 @@
 //!
 //! A value of a domain has the type the domain is made of; a cast to the domain is a cast to that type with a check
 //! around it, and a column of a domain checks what is written to it. Values inside of composite types are checked by
-//! json_populate_record, and not elsewhere. The conditions are bound for each value: cheap enough for types that are
-//! written more rarely than read.
+//! json_populate_record, and not elsewhere. A condition is compiled once for each version of the catalog.
 
 use storage::Datum;
 
@@ -72,9 +71,11 @@ pub(crate) fn check(session: &dyn SessionView, domain: u32, value: &Datum) -> Sq
             format!("domain {} does not allow null values", user.name),
         ));
     }
-    let row = value_row(domain.base);
     for condition in &domain.checks {
-        let program = row_program(&catalog, session, &row, &condition.expression, Purpose::Check, None)?;
+        let program = condition.compiled.get_or_compile(|| {
+            let row = value_row(domain.base);
+            row_program(&catalog, session, &row, &condition.expression, Purpose::Check, None)
+        })?;
         let context = EvalContext {
             session,
             parameters: &[],

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sqlparser::ast as sql;
 
-use crate::bound::{Expr, ExprKind, OutputColumn, Rel};
+use crate::bound::{Expr, ExprKind, FunctionCall, OutputColumn, Rel};
 use crate::functions;
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -16,6 +16,9 @@ use super::target::Target;
 
 /// Most grouping sets, as in PostgreSQL.
 const SETS_MAX: usize = 4096;
+
+/// A set-returning call with its depth of nesting and its column.
+type SetCall = (usize, FunctionCall, OutputColumn);
 
 /// GROUP BY, bound: the expressions grouped by and the sets of them.
 pub(super) struct Groups {
@@ -212,6 +215,7 @@ impl Binder<'_> {
             exprs: vec![],
             sets: vec![vec![]],
         });
+        let input = self.sets_below(input, &groups.exprs, targets);
         let plain = groups.sets.len() == 1;
         let level = self.level();
         let mut columns = Vec::with_capacity(groups.exprs.len());
@@ -281,6 +285,47 @@ impl Binder<'_> {
             aggregates,
             groupings,
         })
+    }
+
+    /// Puts the set-returning calls that are grouped by below the aggregation: their rows are what is grouped. The same call
+    /// in the select list is the value grouped by.
+    fn sets_below(&mut self, input: Rel, groups: &[Expr], targets: &mut [Target]) -> Rel {
+        let mut wanted: HashSet<u32> = HashSet::new();
+        let note = |expr: &Expr, wanted: &mut HashSet<u32>| {
+            crate::bound::visit::walk_expr(expr, &mut |part| {
+                if let ExprKind::Column(id) = part.kind {
+                    wanted.insert(id.0);
+                }
+            });
+        };
+        groups.iter().for_each(|group| note(group, &mut wanted));
+        let mut above = std::mem::take(&mut self.scope().sets);
+        let mut below: Vec<SetCall> = Vec::new();
+        // A call over another one's rows needs that one below it, too.
+        while let Some(at) = above.iter().position(|(_, _, column)| wanted.contains(&column.id.0)) {
+            let call = above.remove(at);
+            call.1.args.iter().for_each(|arg| note(arg, &mut wanted));
+            below.push(call);
+        }
+        let alike = |(_, a, _): &SetCall, (_, b, _): &SetCall| {
+            std::ptr::eq(a.function, b.function)
+                && a.args.len() == b.args.len()
+                && a.args.iter().zip(&b.args).all(|(a, b)| same(a, b))
+        };
+        above.retain(|call| {
+            let Some((_, _, grouped)) = below.iter().find(|other| alike(call, other)) else {
+                return true;
+            };
+            for target in targets.iter_mut() {
+                crate::bound::visit::walk_expr_mut(&mut target.expr, &mut |part| match &mut part.kind {
+                    ExprKind::Column(id) if *id == call.2.id => *id = grouped.id,
+                    _ => {}
+                });
+            }
+            false
+        });
+        self.scope().sets = above;
+        super::srf::project_sets(input, below)
     }
 
     fn substitute_window(&mut self, call: &mut crate::bound::WindowCall, grouping: &mut Grouping) -> SqlResult<()> {
@@ -355,7 +400,8 @@ impl Binder<'_> {
                 }
             }
             if key.len() == primary.keys.len() {
-                keys.push((key, ids.into_iter().flatten().collect()));
+                let row_key = item.row_key.map(|id| id.0);
+                keys.push((key, ids.into_iter().flatten().chain(row_key).collect()));
             }
         }
         keys

@@ -64,10 +64,17 @@ impl Binder<'_> {
         }
         let lateral = self.refers_before(&right.rel, first_new);
         let (on, columns) = self.join_condition(kind, constraint, &left, &right)?;
-        let mut items = left.items;
-        items.extend(right.items);
-        for item in &mut items {
+        let (mut items, sides) = (left.items, right.items);
+        let first_right = items.len();
+        items.extend(sides);
+        for (at, item) in items.iter_mut().enumerate() {
             item.columns_visible = false;
+            item.nullable |= match kind {
+                JoinKind::Left => at >= first_right,
+                JoinKind::Right => at < first_right,
+                JoinKind::Full => true,
+                JoinKind::Inner | JoinKind::Cross | JoinKind::Semi | JoinKind::Anti => false,
+            };
         }
         if let JoinConstraint::Using(names) = constraint
             && let Some(alias) = names.last().and_then(using_alias)

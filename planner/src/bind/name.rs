@@ -257,8 +257,20 @@ impl Binder<'_> {
         } else {
             item.row_type
         };
-        Ok(Expr {
+        let missing = item.nullable.then(|| is_missing(item)).flatten();
+        let row = Expr {
             kind: ExprKind::Row(fields),
+            ty,
+            position,
+        };
+        let Some(missing) = missing else { return Ok(row) };
+        // Where an outer join found no row there is no row of NULLs either, but NULL.
+        let nothing = super::coerce::literal(storage::Datum::Null, ty);
+        Ok(Expr {
+            kind: ExprKind::Case {
+                branches: vec![(missing, nothing)],
+                otherwise: Some(Box::new(row)),
+            },
             ty,
             position,
         })
@@ -397,4 +409,28 @@ fn ambiguous_column(name: &str, position: Option<u32>) -> SqlError {
         format!("column reference \"{name}\" is ambiguous"),
     )
     .at(position)
+}
+
+/// Whether an outer join found no row for an item. Of a subquery only its columns tell: a row of it that is all NULLs is
+/// taken for none.
+fn is_missing(item: &Item) -> Option<Expr> {
+    let is_null = |of: Expr| Expr {
+        kind: ExprKind::IsNull(Box::new(of)),
+        ty: Type::BOOL,
+        position: None,
+    };
+    let column = |id| Expr {
+        kind: ExprKind::Column(id),
+        ty: Type::BYTEA,
+        position: None,
+    };
+    if let Some(row_key) = item.row_key {
+        return Some(is_null(column(row_key)));
+    }
+    let tests: Vec<Expr> = item.columns.iter().map(|column| is_null(column.expr.clone())).collect();
+    (!tests.is_empty()).then_some(Expr {
+        kind: ExprKind::And(tests),
+        ty: Type::BOOL,
+        position: None,
+    })
 }

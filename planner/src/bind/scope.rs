@@ -87,6 +87,8 @@ pub(super) struct Item {
     pub lateral_ok: bool,
     /// The table an UPDATE or DELETE changes, which its FROM cannot refer to.
     pub is_target: bool,
+    /// On the side of an outer join that may have no row.
+    pub nullable: bool,
     /// A join: its columns are those of its inputs.
     pub is_join: bool,
     /// The single column of a scalar function in FROM stands for the whole row.
@@ -119,6 +121,7 @@ impl Item {
             lateral_only: false,
             lateral_ok: true,
             is_target: false,
+            nullable: false,
             is_join: false,
             is_scalar_function: false,
             row_key: None,

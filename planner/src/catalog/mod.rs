@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use relation::*;
-pub use user_type::{Domain, DomainCheck, UserType, UserTypeKind};
+pub use user_type::{CompiledCheck, Domain, DomainCheck, UserType, UserTypeKind};
 
 use crate::eval::SessionView;
 

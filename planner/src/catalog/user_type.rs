@@ -1,9 +1,13 @@
 //! UserType: domains and enums as the registry stores them. Composite types are relations.
 
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
 use serde::{Deserialize, Serialize};
 use storage::Datum;
 
 use crate::eval::SessionView;
+use crate::modify::program::RowProgram;
 use crate::{SqlError, SqlResult, SqlState, Type};
 
 /// A domain or an enum. The kind is also in its OID: see [`crate::types::user`].
@@ -57,6 +61,33 @@ pub struct DomainCheck {
     pub name: String,
     /// The condition as SQL text.
     pub expression: String,
+    /// What it was compiled to when a value was first checked.
+    #[serde(skip)]
+    pub compiled: CompiledCheck,
+}
+
+/// A condition's program, made at its first use and kept as long as this version of the catalog.
+#[derive(Clone, Default)]
+pub struct CompiledCheck(OnceLock<Arc<RowProgram>>);
+
+impl CompiledCheck {
+    /// The program.
+    ///
+    /// # Errors
+    /// What compiling reports.
+    pub fn get_or_compile(&self, compile: impl FnOnce() -> SqlResult<RowProgram>) -> SqlResult<Arc<RowProgram>> {
+        if let Some(program) = self.0.get() {
+            return Ok(program.clone());
+        }
+        let program = Arc::new(compile()?);
+        Ok(self.0.get_or_init(|| program).clone())
+    }
+}
+
+impl fmt::Debug for CompiledCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CompiledCheck")
+    }
 }
 
 /// Distance between the numbers of labels that were made together.

@@ -12,7 +12,9 @@ use super::names::{fold, ident_position};
 use crate::bind::Purpose;
 use crate::catalog::registry::Object;
 use crate::catalog::user_type::{LABEL_BASE, LABEL_GAP};
-use crate::catalog::{Column, Domain, DomainCheck, Relation, RelationKind, Schema, UserType, UserTypeKind};
+use crate::catalog::{
+    Column, CompiledCheck, Domain, DomainCheck, Relation, RelationKind, Schema, UserType, UserTypeKind,
+};
 use crate::parse::statements;
 use crate::statement::Tag;
 use crate::types::{self, oid, user};
@@ -173,6 +175,7 @@ impl Ddl<'_> {
                 ));
             }
             domain.checks.push(DomainCheck {
+                compiled: CompiledCheck::default(),
                 name: check_name,
                 expression,
             });

@@ -244,7 +244,13 @@ impl Rewriter<'_> {
         let using = open
             .checked_sub(1)
             .is_some_and(|i| is_keyword(&self.out[i].token, Keyword::USING));
+        // A subquery may stand there as well, in DELETE and MERGE.
+        let is_list = self.out[open + 1..].iter().enumerate().all(|(at, token)| match at % 2 {
+            0 => matches!(token.token, Token::Word(_)),
+            _ => token.token == Token::Comma,
+        });
         if !using
+            || !is_list
             || self.token(0) != &Token::RParen
             || !self.is(1, Keyword::AS)
             || !matches!(self.token(2), Token::Word(_))

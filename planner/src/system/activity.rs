@@ -253,6 +253,7 @@ fn activity(rows: &mut Builder, context: &SystemContext<'_>) {
             ("datid", id(database)),
             ("datname", text(&one.database)),
             ("pid", Datum::Int4(one.pid)),
+            ("leader_pid", Datum::Null),
             ("usesysid", id(role)),
             ("usename", text(&one.user)),
             ("application_name", text(&one.application)),
@@ -278,6 +279,9 @@ fn activity(rows: &mut Builder, context: &SystemContext<'_>) {
                     text("Lock")
                 },
             ),
+            ("backend_xid", Datum::Null),
+            ("backend_xmin", Datum::Null),
+            ("query_id", Datum::Null),
             ("state", text(one.state)),
             ("query", text(&one.query)),
             ("backend_type", text("client backend")),
