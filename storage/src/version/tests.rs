@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{Chain, Consolidation, RowView, StoredVersion, Version, consolidation, decode_row, encode_row, fold};
+use super::{
+    Chain, Consolidation, RowView, StoredVersion, Version, consolidation, decode_row, encode_row, fold, moved_to,
+};
 use crate::{Array, Datum, Interval, Jsonb, Numeric, Path, PathOp, Row, Step, StorageError};
 
 fn row() -> Row {
