@@ -62,6 +62,7 @@ pub(crate) fn check(session: &dyn SessionView, domain: u32, value: &Datum) -> Sq
     let UserTypeKind::Domain(domain) = &user.kind else {
         return Ok(());
     };
+    let schema = catalog.schemas.get(&user.schema).map(|schema| schema.name.to_string());
     if let Some(parent) = domain.parent {
         check(session, parent, value)?;
     }
@@ -69,7 +70,11 @@ pub(crate) fn check(session: &dyn SessionView, domain: u32, value: &Datum) -> Sq
         return Err(SqlError::new(
             SqlState::NOT_NULL_VIOLATION,
             format!("domain {} does not allow null values", user.name),
-        ));
+        )
+        .object(|object| {
+            object.schema = schema.clone();
+            object.data_type = Some(user.name.clone());
+        }));
     }
     for condition in &domain.checks {
         let program = condition.compiled.get_or_compile(|| {
@@ -88,7 +93,12 @@ pub(crate) fn check(session: &dyn SessionView, domain: u32, value: &Datum) -> Sq
                     "value for domain {} violates check constraint \"{}\"",
                     user.name, condition.name
                 ),
-            ));
+            )
+            .object(|object| {
+                object.schema = schema.clone();
+                object.data_type = Some(user.name.clone());
+                object.constraint = Some(condition.name.clone());
+            }));
         }
     }
     Ok(())

@@ -92,15 +92,17 @@ impl Binder<'_> {
     /// known token, so what opens behind it belongs to the left operand.
     pub(super) fn find_after(&self, after: Option<u32>, tokens: &[&str]) -> Option<u32> {
         let start = self.source.byte(after?)?;
-        let lexemes = lexer::tokenize(&self.source.text[start..]).ok()?;
+        // From the text's start: the place may be inside of a literal, which has no beginning then.
+        let lexemes = lexer::tokenize(&self.source.text).ok()?;
         let mut depth = 0usize;
-        for (i, lexeme) in lexemes.iter().enumerate() {
-            let text = &self.source.text[start + lexeme.start..start + lexeme.end];
+        let rest = lexemes.iter().skip_while(|lexeme| lexeme.end <= start);
+        for (i, lexeme) in rest.enumerate() {
+            let text = &self.source.text[lexeme.start..lexeme.end];
             match text {
                 "(" | "[" => depth += 1,
                 ")" | "]" => depth = depth.saturating_sub(1),
                 _ if i > 0 && depth == 0 && tokens.iter().any(|token| token.eq_ignore_ascii_case(text)) => {
-                    return Some(self.source.position_of_byte(start + lexeme.start));
+                    return Some(self.source.position_of_byte(lexeme.start));
                 }
                 _ => {}
             }

@@ -20,7 +20,7 @@ impl Ddl<'_> {
             Err(error) if alter.if_exists && error.code() == SqlState::UNDEFINED_TABLE => {
                 let name = self.split(&alter.name)?.1;
                 self.notice(
-                    SqlState::UNDEFINED_TABLE,
+                    SqlState::SUCCESSFUL_COMPLETION,
                     format!("relation \"{name}\" does not exist, skipping"),
                 );
                 return Ok(Tag::Text("ALTER TABLE"));
@@ -169,7 +169,7 @@ impl Ddl<'_> {
         let Some(at) = find_column(table, &folded) else {
             let message = format!("column \"{folded}\" of relation \"{}\" does not exist", table.name);
             if if_exists {
-                self.notice(SqlState::UNDEFINED_COLUMN, format!("{message}, skipping"));
+                self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
                 return Ok(());
             }
             return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, message));
@@ -385,7 +385,7 @@ impl Ddl<'_> {
                     "constraint \"{name}\" of relation \"{}\" does not exist, skipping",
                     table.name
                 );
-                self.notice(SqlState::UNDEFINED_OBJECT, message);
+                self.notice(SqlState::SUCCESSFUL_COMPLETION, message);
                 return Ok(());
             }
             return Err(missing_constraint(name, &table.name));

@@ -200,7 +200,7 @@ impl Ddl<'_> {
             Err(error) if if_exists && error.code() == SqlState::UNDEFINED_TABLE => {
                 let name = self.split(name)?.1;
                 self.notice(
-                    SqlState::UNDEFINED_TABLE,
+                    SqlState::SUCCESSFUL_COMPLETION,
                     format!("relation \"{name}\" does not exist, skipping"),
                 );
                 return Ok(TAG);

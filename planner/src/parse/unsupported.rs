@@ -131,7 +131,20 @@ pub(super) fn named(text: &str) -> Option<&'static str> {
         let last: Vec<_> = lexemes.iter().rev().take(2).filter_map(word).collect();
         last == ["OPTION", "CHECK"]
     };
-    statement.or_else(|| ends_with_check().then_some("WITH CHECK OPTION"))
+    statement
+        .or_else(|| ends_with_check().then_some("WITH CHECK OPTION"))
+        .or_else(|| search_or_cycle(&lexemes.iter().map(word).collect::<Vec<_>>()))
+}
+
+/// The clause behind a recursive query that numbers its rows or finds its cycles.
+fn search_or_cycle(words: &[Option<String>]) -> Option<&'static str> {
+    let word = |at: usize| words.get(at).and_then(Option::as_deref);
+    (0..words.len()).find_map(|at| match (word(at), word(at + 1), word(at + 2)) {
+        (Some("SEARCH"), Some("DEPTH" | "BREADTH"), Some("FIRST")) => Some("SEARCH"),
+        // Behind the closing parenthesis of WITH's query.
+        (None, Some("CYCLE"), Some(_)) if word(0) == Some("WITH") => Some("CYCLE"),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -151,6 +164,10 @@ mod tests {
             (
                 "create view v as select 1 with local check option",
                 Some("WITH CHECK OPTION"),
+            ),
+            (
+                "with recursive r as (select 1) cycle a set c using p select 1",
+                Some("CYCLE"),
             ),
             ("create table do (a int", None),
             ("\"do\"", None),

@@ -211,12 +211,16 @@ impl Binder<'_> {
         position: Option<u32>,
     ) -> SqlResult<()> {
         let scope = &self.scopes[level];
-        let mut nested = false;
-        let mut window = false;
+        let (mut nested, mut window) = (None, None);
         let mut look = |expr: &Expr| {
             if let ExprKind::Column(id) = expr.kind {
-                nested |= scope.aggregates.iter().any(|(column, _)| column.id == id);
-                window |= scope.windows.iter().any(|(column, _)| column.id == id);
+                let place = Some(expr.position.or(position));
+                if scope.aggregates.iter().any(|(column, _)| column.id == id) {
+                    nested = nested.or(place);
+                }
+                if scope.windows.iter().any(|(column, _)| column.id == id) {
+                    window = window.or(place);
+                }
             }
         };
         for expr in call
@@ -228,17 +232,15 @@ impl Binder<'_> {
             visit::walk_expr(expr, &mut look);
         }
         let _ = marks;
-        if nested {
-            return Err(
-                SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(position),
-            );
+        if let Some(place) = nested {
+            return Err(SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(place));
         }
-        if window {
+        if let Some(place) = window {
             return Err(SqlError::new(
                 SqlState::GROUPING_ERROR,
                 "aggregate function calls cannot contain window function calls",
             )
-            .at(position));
+            .at(place));
         }
         Ok(())
     }
