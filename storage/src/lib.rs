@@ -18,6 +18,7 @@ pub mod key;
 pub mod mvcc;
 pub mod numeric;
 pub mod path;
+pub mod shape;
 pub mod version;
 
 pub use datum::{Array, Datum, Interval, Row};
@@ -26,3 +27,4 @@ pub use error::{StorageError, StorageResult};
 pub use jsonb::{JsonBuilder, JsonError, JsonKind, JsonRef, JsonValue, Jsonb};
 pub use numeric::{Numeric, NumericError, NumericResult};
 pub use path::{Action, Path, PathOp, Step};
+pub use shape::Shape;

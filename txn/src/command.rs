@@ -14,6 +14,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use storage::shape::Changes;
 
 use crate::TxnError;
 
@@ -79,6 +80,8 @@ pub(crate) enum Body {
     Sequence { sequence: u32, state: Bytes },
     /// Leases timestamps.
     Bound { timestamp: Timestamp },
+    /// Changes the known paths of a column (DESIGN C7).
+    Paths { table: u32, column: u16, changes: Changes },
 }
 
 /// A step of a commit over several shards, with what it carries.
@@ -108,7 +111,8 @@ impl Body {
             | Body::Sequence { .. }
             | Body::Horizon { .. }
             | Body::Collect { .. }
-            | Body::Bound { .. } => None,
+            | Body::Bound { .. }
+            | Body::Paths { .. } => None,
         }
     }
 
@@ -117,7 +121,11 @@ impl Body {
         match self {
             Body::Step(step) => !matches!(step.logged, Logged::Prepare(..)),
             Body::Horizon { .. } | Body::Collect { .. } | Body::Bound { .. } | Body::Unstage { .. } => true,
-            Body::OnePhase { .. } | Body::Stage { .. } | Body::Fold { .. } | Body::Sequence { .. } => false,
+            Body::OnePhase { .. }
+            | Body::Stage { .. }
+            | Body::Fold { .. }
+            | Body::Sequence { .. }
+            | Body::Paths { .. } => false,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::buffer::Buffer;
 use crate::command::{Epoch, Timestamp, TransactionId, Writes};
 use crate::commit::{Answer, Attempt, Coordinator, Message, Parties, Plan, Task};
 use crate::node::NodeInner;
+use crate::paths::Paths;
 use crate::placement::{META, ShardId};
 use crate::shard::steps::Payload;
 use crate::staging::{self, Gathered, Guard, Parts};
@@ -42,6 +43,12 @@ pub(crate) async fn commit(inner: &Arc<Inner>) -> Result<Timestamp, TxnError> {
         Ok(gathered) => run(inner, gathered).await,
         Err(error) => Err(error),
     };
+    if committed.is_ok() {
+        let news = std::mem::take(&mut inner.state.lock().news);
+        if !news.is_empty() {
+            Paths::tell_later(&inner.node, news);
+        }
+    }
     end(inner);
     committed
 }

@@ -229,5 +229,6 @@ pub(crate) async fn check_invariants(node: &NodeInner) -> Result<(), String> {
         }
         mvcc::check_family(&view, shard.safe_point()).map_err(|error| format!("shard {}: {error}", shard.id))?;
     }
+    node.paths.check(node).await?;
     Ok(())
 }

@@ -25,6 +25,7 @@ pub mod name;
 pub mod node;
 mod open;
 mod oracle;
+mod paths;
 mod placement;
 mod reading;
 mod recovery;

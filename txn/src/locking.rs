@@ -13,13 +13,14 @@ use crate::placement::ShardId;
 use crate::shard::Shard;
 use crate::state::{Phase, ShardUse};
 use crate::transaction::Inner;
-use crate::{LockName, LockRequest, LockWait, Mode, SavepointMark, TableId, TxnError, rehearsal};
+use crate::{LockName, LockRequest, LockWait, Mode, SavepointMark, TableId, TxnError, paths, rehearsal};
 
 /// The requests of one shard.
 type Group = (ShardId, Vec<LockRequest>);
 
 /// Takes locks; see [`crate::Transaction::lock`].
 pub(crate) async fn lock(inner: &Inner, requests: Vec<LockRequest>, wait: LockWait) -> Result<bool, TxnError> {
+    paths::register_before_lock(inner, &requests).await?;
     let _one_at_a_time = inner.locking.lock().await;
     let groups = by_shard(inner, requests);
     if rehearsal::note(inner, &groups) {

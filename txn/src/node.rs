@@ -21,6 +21,7 @@ use crate::live::Live;
 use crate::locks::Incarnation;
 use crate::machine::records::{self, Record};
 use crate::oracle::Oracle;
+use crate::paths::Paths;
 use crate::placement::{META, Placement, ShardId};
 use crate::shard::Shard;
 use crate::state::State;
@@ -80,6 +81,8 @@ pub(crate) struct NodeInner {
     /// This start of the node, to which its transactions' locks belong (DESIGN L9).
     pub(crate) incarnation: Incarnation,
     pub(crate) live: Arc<Live>,
+    /// What documents look like (DESIGN C7).
+    pub(crate) paths: Paths,
     /// Newest state of each sequence used since the start, proposed or applied.
     sequences: Mutex<HashMap<u32, Vec<u8>>>,
     #[cfg(test)]
@@ -146,6 +149,7 @@ impl Node {
         }
         let bound = records::number(&shards[META as usize].group.family().newest(), Record::Bound)?;
         oracle.begin_at(bound);
+        let paths = Paths::load(&shards[META as usize].group.family().newest())?;
         let inner = Arc::new(NodeInner {
             placement: Placement::new(shard_count),
             config,
@@ -162,6 +166,7 @@ impl Node {
                 start: bound + 1,
             },
             live,
+            paths,
             sequences: Mutex::default(),
             #[cfg(test)]
             crash_at: Mutex::new(None),
@@ -347,6 +352,9 @@ impl Node {
 
     /// Flushes and closes.
     pub async fn shutdown(&self) {
+        if let Err(error) = Paths::drain(&self.inner).await {
+            tracing::warn!(%error, "new paths of documents are found again when they are written again");
+        }
         self.inner.is_stopping.store(true, Ordering::Release);
         for inner in self.inner.live.all() {
             inner.interrupt.doom(TxnError::Unavailable);

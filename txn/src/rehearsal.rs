@@ -33,6 +33,11 @@ pub struct CommitPlan {
     pub changes_registry: bool,
 }
 
+/// Whether a statement is only rehearsed.
+pub(crate) fn is_on(inner: &Inner) -> bool {
+    inner.state.lock().rehearsal.is_some()
+}
+
 impl Transaction {
     /// From now on lock requests are noted, not made.
     pub fn begin_rehearsal(&self) {

@@ -6,6 +6,7 @@ use storage::version::Chain;
 
 use crate::buffer::{Buffer, CommandNumber};
 use crate::command::{Epoch, TableVersions, Timestamp};
+use crate::paths::News;
 use crate::placement::ShardId;
 use crate::{Key, SavepointMark, TableId, TxnError};
 
@@ -32,6 +33,7 @@ struct Savepoint {
     id: u64,
     journal: u64,
     changes: TableVersions,
+    news: Vec<News>,
 }
 
 /// What a coordinator remembers about its transaction.
@@ -50,6 +52,8 @@ pub(crate) struct State {
     /// Versions of the tables written to, as the planner knew them, and of those changed (DESIGN C8).
     pub(crate) expects: TableVersions,
     pub(crate) changes: TableVersions,
+    /// What becomes known about documents at commit (DESIGN C7).
+    pub(crate) news: Vec<News>,
     savepoints: Vec<Savepoint>,
     /// Grows with every savepoint and lock request; the lock table's marks are these numbers.
     pub(crate) clock: u64,
@@ -70,6 +74,7 @@ impl State {
             chains: HashMap::default(),
             expects: TableVersions::new(),
             changes: TableVersions::new(),
+            news: Vec::new(),
             savepoints: Vec::new(),
             clock: 0,
             rehearsal: None,
@@ -90,6 +95,7 @@ impl State {
             id,
             journal: self.buffer.mark(),
             changes: self.changes.clone(),
+            news: self.news.clone(),
         });
         SavepointMark(id)
     }
@@ -100,6 +106,7 @@ impl State {
         if let Some(savepoint) = self.savepoints.get(place) {
             self.buffer.roll_back_to(savepoint.journal)?;
             self.changes.clone_from(&savepoint.changes);
+            self.news.clone_from(&savepoint.news);
             self.savepoints.truncate(place + 1);
         }
         Ok(())

@@ -44,6 +44,7 @@ pub use overlay::Overlay;
 pub use parser::{JsonEvents, parse_events, validate};
 pub use print::write_escaped;
 pub use value::JsonValue;
+pub(crate) use view::compare_keys;
 pub use view::{Elements, JsonKind, JsonRef, Members, parse_index};
 
 use crate::{Numeric, StorageResult};

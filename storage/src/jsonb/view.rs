@@ -225,7 +225,7 @@ impl<'a> JsonRef<'a> {
     }
 
     /// Key bytes and value of the member at a position of the table.
-    pub(super) fn member(self, index: usize) -> Option<(&'a [u8], JsonRef<'a>)> {
+    pub(crate) fn member(self, index: usize) -> Option<(&'a [u8], JsonRef<'a>)> {
         let table = self.table().filter(|table| self.is_object() && index < table.count)?;
         let [key, value, end] = [0, 1, 2].map(|part| table.entry(index * 3 + part));
         Some((
@@ -303,7 +303,7 @@ fn read_offset(bytes: &[u8], width: usize) -> usize {
 }
 
 /// PostgreSQL's order of object keys: length, then bytes.
-pub(super) fn compare_keys(left: &[u8], right: &[u8]) -> std::cmp::Ordering {
+pub(crate) fn compare_keys(left: &[u8], right: &[u8]) -> std::cmp::Ordering {
     left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 

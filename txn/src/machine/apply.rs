@@ -10,6 +10,7 @@ use ahash::HashMap;
 use bytes::Bytes;
 use storage::engine::{Batch, Engine, Family};
 use storage::mvcc::{self, Unapplied};
+use storage::shape::Changes;
 
 use super::records::{self, Record};
 use super::staged;
@@ -107,6 +108,7 @@ impl<'a> Apply<'a> {
             } => self.collect(safe_point, &keys, &clears)?,
             Body::Sequence { sequence, state } => self.batch.put(self.family, &records::sequence(sequence), &state),
             Body::Bound { timestamp } => self.put_number(Record::Bound, timestamp),
+            Body::Paths { table, column, changes } => self.paths(table, column, &changes),
         }
         Ok(Outcome::Done)
     }
@@ -185,6 +187,17 @@ impl<'a> Apply<'a> {
             self.batch.delete_range(self.family, &from, &to);
         }
         Ok(())
+    }
+
+    /// Changes the known paths of a column.
+    fn paths(&mut self, table: u32, column: u16, changes: &Changes) {
+        let key = |path: &[u8]| records::path(table, column, path);
+        for (from, to) in &changes.cleared {
+            self.batch.delete_range(self.family, &key(from), &key(to));
+        }
+        for (path, value) in &changes.put {
+            self.batch.put(self.family, &key(path), &[*value]);
+        }
     }
 
     /// Versions of this key below are hidden by a clear of its table or index.

@@ -39,6 +39,8 @@ pub(crate) enum Record {
     Staged = 11,
     /// Version of a table whose definition was changed, by table.
     TableVersion = 12,
+    /// A known path of a column's documents, by table, column and path.
+    Path = 13,
 }
 
 /// Key of a record that is there once.
@@ -80,6 +82,23 @@ pub(crate) fn sequence(id: u32) -> [u8; 6] {
     key[1] = Record::Sequence as u8;
     key[2..].copy_from_slice(&id.to_be_bytes());
     key
+}
+
+/// Key of a known path of a column.
+pub(crate) fn path(table: u32, column: u16, path: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(8 + path.len());
+    key.extend_from_slice(&[SPACE, Record::Path as u8]);
+    key.extend_from_slice(&table.to_be_bytes());
+    key.extend_from_slice(&column.to_be_bytes());
+    key.extend_from_slice(path);
+    key
+}
+
+/// Table, column and path of the rest of such a key, as [`all`] gives it.
+pub(crate) fn split_path(rest: Bytes) -> Option<(u32, u16, Bytes)> {
+    let table = rest.get(..4)?.try_into().map(u32::from_be_bytes).ok()?;
+    let column = rest.get(4..6)?.try_into().map(u16::from_be_bytes).ok()?;
+    Some((table, column, rest.slice(6..)))
 }
 
 /// Key of a clear.

@@ -5,6 +5,7 @@ mod concurrency;
 mod garbage;
 mod hand_over;
 mod isolation;
+mod paths;
 mod recovery;
 mod staging;
 mod tables;
