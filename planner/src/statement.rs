@@ -25,7 +25,7 @@ use crate::modify::run::Outcome;
 use crate::modify::{self, ModifyPlan, TableProgram};
 use crate::relational::{KeyedPlan, ModifyHook, NoModify, QueryPlan, QueryScope, RowBatches, plan_query};
 use crate::sequence::{Counter, Sequences};
-use crate::{SqlError, SqlResult, SqlState, Type, parse, stored};
+use crate::{SqlError, SqlResult, SqlState, Type, parse, stored, types};
 
 /// Sequence id the hidden row ids of tables without primary key are drawn from.
 const ROW_ID_SEQUENCE: u32 = 2;
@@ -317,7 +317,22 @@ impl Planner {
         // Temporary objects of sessions that a crash ended.
         let transaction = planner.node.begin(TransactionOptions::default());
         planner.drop_temporary(transaction, None).await?;
+        planner.forget_lost_documents().await?;
         Ok(planner)
+    }
+
+    /// Forgets the paths of columns that a crash ended before they were forgotten with them.
+    async fn forget_lost_documents(&self) -> SqlResult<()> {
+        let catalog = self.catalog().await?;
+        let is_kept = |table, at: u16| {
+            let relation = catalog.relations.get(&table);
+            let column = relation.and_then(|relation| relation.columns.get(usize::from(at)));
+            column.is_some_and(|column| !column.dropped && column.ty.oid == types::oid::JSONB)
+        };
+        if let Err(error) = self.node.keep_paths_of(is_kept).await {
+            tracing::warn!(%error, "paths of documents that are gone are kept until the next start");
+        }
+        Ok(())
     }
 
     /// Splits and parses a text. An empty text gives no statements. Errors carry PostgreSQL's text and position.

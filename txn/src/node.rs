@@ -198,6 +198,7 @@ impl Node {
             state: Mutex::new(State::new()),
             locking: tokio::sync::Mutex::new(()),
             oldest_snapshot: AtomicU64::new(0),
+            forgets_paths: AtomicBool::new(false),
         });
         self.inner.live.insert(&inner);
         Transaction { inner }

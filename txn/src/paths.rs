@@ -259,7 +259,8 @@ impl Transaction {
 
     /// Notes what a value written at a path of a document shows, to be known once this transaction is committed.
     pub fn learn_paths(&self, table: TableId, column: u16, steps: &[Step], value: JsonRef<'_>) {
-        if self.inner.node.paths.covers((table, column), steps, Some(value)) {
+        let is_known = || self.inner.node.paths.covers((table, column), steps, Some(value));
+        if !self.inner.forgets_paths.load(Ordering::Relaxed) && is_known() {
             return;
         }
         let mut state = self.inner.state.lock();
@@ -286,8 +287,8 @@ impl Transaction {
 
     /// Forgets the paths of a table's documents, or of one column, once this transaction is committed.
     pub fn forget_paths(&self, table: TableId, column: Option<u16>) {
-        let mut state = self.inner.state.lock();
-        state.news.push(News::Forgotten(table, column));
+        self.inner.forgets_paths.store(true, Ordering::Relaxed);
+        self.inner.state.lock().news.push(News::Forgotten(table, column));
     }
 
     /// Makes the paths of a column known that its documents have, at once and whatever becomes of this transaction.
@@ -296,8 +297,12 @@ impl Transaction {
     /// [`TxnError::DiskFull`] or [`TxnError::Unavailable`]
     pub async fn register_paths(&self, table: TableId, column: u16, shape: Shape) -> Result<(), TxnError> {
         let node = &self.inner.node;
-        node.paths.pending.lock().push(News::Learned((table, column), shape));
-        Paths::drain(node).await
+        let news = News::Learned((table, column), shape);
+        node.paths.pending.lock().push(news.clone());
+        Paths::drain(node).await?;
+        // Where this transaction forgets the column before, it must be found again behind that.
+        self.inner.state.lock().news.push(news);
+        Ok(())
     }
 
     /// Waits until the paths of everything committed before are known.

@@ -139,6 +139,8 @@ pub(crate) struct Inner {
     pub(crate) locking: tokio::sync::Mutex<()>,
     /// A timestamp at or below every snapshot in use, 0 if there is none; garbage collection stays below it.
     pub(crate) oldest_snapshot: std::sync::atomic::AtomicU64,
+    /// It forgets paths at commit: what is known until then says nothing about what will be.
+    pub(crate) forgets_paths: std::sync::atomic::AtomicBool,
 }
 
 impl Transaction {

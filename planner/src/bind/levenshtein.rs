@@ -1,7 +1,7 @@
 //! Levenshtein distance, for "perhaps you meant".
 
 /// Insertions, deletions and substitutions from one text to another.
-pub(super) fn distance(from: &str, to: &str) -> usize {
+pub(crate) fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.chars().enumerate() {

@@ -33,7 +33,7 @@ mod expr;
 mod from;
 mod group;
 mod join;
-mod levenshtein;
+pub(crate) mod levenshtein;
 mod lock;
 mod modify;
 mod name;

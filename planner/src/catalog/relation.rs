@@ -91,6 +91,9 @@ pub struct Column {
     pub missing: Option<String>,
     /// COMMENT ON COLUMN.
     pub comment: Option<String>,
+    /// Whether documents may only have paths that are known (`SET (closed = true)`).
+    #[serde(default)]
+    pub closed: bool,
 }
 
 /// Kind of identity column.
@@ -265,6 +268,7 @@ impl Column {
             dropped: false,
             missing: None,
             comment: None,
+            closed: false,
         }
     }
 }

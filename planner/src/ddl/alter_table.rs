@@ -6,6 +6,7 @@ use txn::Mode;
 
 use super::Ddl;
 use super::create_table::from_table_constraint;
+use super::known_paths::forget_column;
 use super::names::{fold, ident_position};
 use crate::catalog::registry::Object;
 use crate::catalog::{Column, ConstraintKind, Identity, IndexSource, Relation, RelationKind};
@@ -146,6 +147,7 @@ impl Ddl<'_> {
         let mut pending = Vec::new();
         self.add_column(table, definition, &mut pending).await?;
         let is_stable = self.fill_missing(table, attribute)?;
+        self.learn_missing(table, attribute);
         self.add_constraints(table, pending).await?;
         self.check_expressions(table)?;
         if !is_stable {
@@ -266,6 +268,7 @@ impl Ddl<'_> {
         }
         table.indexes.retain(|index| !gone.contains(&index.id));
         table.constraints.retain(|constraint| !lost.contains(&constraint.id));
+        forget_column(&self.context.transaction, table, at);
         let column = &mut table.columns[at as usize];
         *column = Column {
             dropped: true,
@@ -459,6 +462,11 @@ impl Ddl<'_> {
                 format!("column \"{folded}\" of relation \"{}\" does not exist", table.name),
             )
         })?;
+        if let AlterColumnOperation::SetDefault { value } = operation
+            && let Some(closed) = alter::closed(value)
+        {
+            return self.alter_closed(table, at, closed).await;
+        }
         let column = &mut table.columns[at as usize];
         match operation {
             AlterColumnOperation::SetNotNull => {

@@ -6,6 +6,7 @@ use sqlparser::ast::{ObjectName, ObjectType};
 use txn::Mode;
 
 use super::Ddl;
+use super::known_paths::forget_column;
 use super::names::parts;
 use crate::catalog::registry::Object;
 use crate::catalog::{ConstraintKind, Relation, RelationKind};
@@ -203,6 +204,9 @@ impl Ddl<'_> {
         if relation.kind == RelationKind::Table {
             self.lock_table(relation, Mode::AccessExclusive).await?;
             self.context.transaction.clear_table(relation.id)?;
+            for (at, _) in relation.live_columns() {
+                forget_column(&self.context.transaction, relation, at);
+            }
             for index in relation.indexes.iter().filter(|index| !index.primary) {
                 self.context.transaction.clear_index(relation.id, index.id)?;
             }

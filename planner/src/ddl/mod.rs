@@ -15,6 +15,7 @@ mod create_type;
 mod database;
 mod default;
 mod drop;
+mod known_paths;
 mod like;
 mod lock_table;
 mod names;

@@ -10,6 +10,7 @@ use sqlparser::ast::ObjectName;
 use txn::{LockName, LockRequest, LockWait, Mode, Transaction};
 
 use super::Ddl;
+use super::known_paths::forget_documents;
 use super::names::position;
 use crate::catalog::registry::{self, Object};
 use crate::catalog::{Catalog, OnCommit, Relation, RelationKind, Schema, TEMPORARY_PREFIX};
@@ -197,6 +198,7 @@ async fn clear(transaction: &Transaction, relation: &Relation) -> SqlResult<()> 
     };
     transaction.lock(vec![request], LockWait::Wait(None)).await?;
     transaction.clear_table(relation.id)?;
+    forget_documents(transaction, relation);
     for index in relation.indexes.iter().filter(|index| !index.primary) {
         transaction.clear_index(relation.id, index.id)?;
     }

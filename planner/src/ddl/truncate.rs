@@ -6,6 +6,7 @@ use sqlparser::ast::{CascadeOption, Truncate, TruncateIdentityOption};
 use txn::Mode;
 
 use super::Ddl;
+use super::known_paths::forget_documents;
 use crate::catalog::{Relation, RelationKind};
 use crate::statement::Tag;
 use crate::{Severity, SqlError, SqlResult, SqlState};
@@ -51,6 +52,7 @@ impl Ddl<'_> {
         for table in &tables {
             self.lock_table(table, Mode::AccessExclusive).await?;
             self.context.transaction.clear_table(table.id)?;
+            forget_documents(&self.context.transaction, table);
             for index in table.indexes.iter().filter(|index| !index.primary) {
                 self.context.transaction.clear_index(table.id, index.id)?;
             }

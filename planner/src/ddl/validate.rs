@@ -10,12 +10,14 @@ use txn::{Key, KeyRange, RowWrite};
 
 use super::Ddl;
 use super::alter_table::value_at;
+use super::known_paths::forget_column;
 use crate::bind::Purpose;
 use crate::catalog::{ConstraintKind, Index, Relation};
 use crate::eval::EvalContext;
 use crate::modify::program::{TableProgram, row_program};
 use crate::modify::violation::{describe_values, name_table};
 use crate::modify::{derive, index};
+use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState, Type, stored, types};
 
 impl Ddl<'_> {
@@ -63,7 +65,7 @@ impl Ddl<'_> {
     }
 
     /// Runs a check over every row of a table.
-    async fn for_each_row(
+    pub(super) async fn for_each_row(
         &self,
         table: &Relation,
         mut visit: impl FnMut(&Key, Row) -> SqlResult<()> + Send,
@@ -251,6 +253,7 @@ impl Ddl<'_> {
         let context = self.eval_context();
         self.for_each_row(table, |key, mut row| {
             row[at as usize] = program.program.eval(&row, &context)?;
+            self.learn_value(table.id, at, &row[at as usize]);
             Ok(self.context.transaction.write(table.id, key, RowWrite::Put(row))?)
         })
         .await
@@ -313,10 +316,13 @@ impl Ddl<'_> {
             _ => error,
         })?;
         let context = self.eval_context();
+        forget_column(&self.context.transaction, &old, at);
+        table.columns[at as usize].closed &= ty.oid == oid::JSONB;
         table.columns[at as usize].ty = ty;
         table.columns[at as usize].missing = None;
         self.for_each_row(&old, |key, mut row| {
             row[at as usize] = converted.program.eval(&row, &context)?;
+            self.learn_value(old.id, at, &row[at as usize]);
             Ok(self.context.transaction.write(old.id, key, RowWrite::Put(row))?)
         })
         .await?;

@@ -11,6 +11,7 @@
 
 pub mod add;
 pub mod derive;
+mod documents;
 pub mod foreign_key;
 pub mod index;
 mod merge;

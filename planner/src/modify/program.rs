@@ -9,6 +9,7 @@ use crate::bound::{ColumnId, Expr};
 use crate::catalog::{Catalog, ConstraintKind, Index, IndexSource, Relation};
 use crate::eval::{Compiler, EvalContext, Layout, OuterScope, Program, SessionView};
 use crate::modify::derive;
+use crate::modify::documents::{self, DocumentColumn};
 use crate::{SqlError, SqlResult, SqlState, Type, stored, types};
 
 /// Compiled defaults, generated columns, checks and index keys of a table. Programs run over a full row: slot = attnum - 1.
@@ -23,6 +24,8 @@ pub struct TableProgram {
     pub checks: Vec<(String, RowProgram)>,
     /// Indexes other than the primary key.
     pub indexes: Vec<IndexProgram>,
+    /// Columns of type jsonb.
+    pub(super) documents: Vec<DocumentColumn>,
     /// Values of rows written before a column was added.
     missing: Vec<(u16, Datum)>,
 }
@@ -68,6 +71,7 @@ impl TableProgram {
             generated: Vec::new(),
             checks: Vec::new(),
             indexes: Vec::new(),
+            documents: documents::columns_of(table),
             missing: Vec::new(),
         };
         for (at, column) in table.live_columns() {

@@ -168,6 +168,7 @@ impl<'a> Writer<'a> {
         {
             self.write_entry(table, index, entry, &key, true)?;
         }
+        self.learn_row(program, &row)?;
         self.queue.inserted(program, &row);
         self.rows.insert((table, key.clone()), true);
         self.context.transaction.write(table, &key, RowWrite::Put(row))?;
@@ -293,12 +294,14 @@ impl<'a> Writer<'a> {
         }
         self.queue.updated(self.context, program, key, old, &new);
         if is_moved {
+            self.learn_row(program, &new)?;
             self.rows.insert((table, key.clone()), false);
             let moved = RowWrite::Move(new_key.clone());
             self.context.transaction.write(table, key, moved)?;
             self.context.transaction.write(table, &new_key, RowWrite::Put(new))?;
         } else {
             let mut operations = operations(paths, old, &new);
+            self.learn_operations(program, &operations)?;
             operations.extend(additions.iter().map(|(path, increment)| PathOp {
                 path: path.clone(),
                 action: Action::Add(increment.by.clone()),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ALTER … n SET SCHEMA s` | RENAME TO `schema.s` |
 //! | `ALTER TABLE n ALTER c SET STATISTICS 5`, `SET STORAGE …`, `SET (…)` | SET DEFAULT `storage()` |
+//! | `ALTER TABLE n ALTER c SET (closed = true)`, `RESET (closed)` | SET DEFAULT `closed()`, `open()` |
 //! | `ALTER TABLE n SET (…)`, `RESET (…)`, `CLUSTER ON i`, `SET WITHOUT CLUSTER` | no operation |
 //! | `ALTER VIEW n RENAME …`, `OWNER …`, `ALTER COLUMN …` | ALTER TABLE |
 //! | `COMMENT ON CONSTRAINT c ON t` | COMMENT ON TABLE `constraint.c.t` |
@@ -24,6 +25,8 @@ type Parse<T> = Result<T, ParserError>;
 
 const SCHEMA: &str = "schema";
 const STORAGE: &str = "storage";
+const CLOSED: &str = "closed";
+const OPEN: &str = "open";
 const CONSTRAINT: &str = "constraint";
 
 /// The schema a relation is moved to, if a new name stands for one.
@@ -40,6 +43,16 @@ pub(crate) fn is_storage(value: &Expr) -> bool {
 pub(crate) fn constraint_of(name: &ObjectName) -> Option<(Ident, ObjectName)> {
     let (constraint, table) = marked(name, CONSTRAINT)?.split_first()?;
     Some((constraint.as_ident()?.clone(), ObjectName(table.to_vec())))
+}
+
+/// Whether a default stands for closing a column, or opening it.
+pub(crate) fn closed(value: &Expr) -> Option<bool> {
+    let Expr::Function(function) = value else { return None };
+    match internal(&function.name)? {
+        CLOSED => Some(true),
+        OPEN => Some(false),
+        _ => None,
+    }
 }
 
 fn marked<'a>(name: &'a ObjectName, mark: &str) -> Option<&'a [ObjectNamePart]> {
@@ -85,11 +98,16 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
             parser.advance_token();
             let _has_word = parser.parse_keyword(Keyword::COLUMN);
             let column_name = parser.parse_identifier()?;
+            let mark = match closed_option(parser)? {
+                Some(true) => CLOSED,
+                Some(false) => OPEN,
+                None => STORAGE,
+            };
             skip_rest(parser);
             vec![AlterTableOperation::AlterColumn {
                 column_name,
                 op: AlterColumnOperation::SetDefault {
-                    value: call(STORAGE, span, vec![]),
+                    value: call(mark, span, vec![]),
                 },
             }]
         }
@@ -111,6 +129,46 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
         }
         .into(),
     ))
+}
+
+/// What `SET (closed = …)` or `RESET (closed)` says, if option `closed` is in the list; other options say how a column is
+/// stored.
+fn closed_option(parser: &mut Parser<'_>) -> Parse<Option<bool>> {
+    let is_reset = parser.parse_keyword(Keyword::RESET);
+    if !is_reset && !parser.parse_keyword(Keyword::SET) || !parser.consume_token(&Token::LParen) {
+        return Ok(None);
+    }
+    let mut closed = None;
+    loop {
+        let name = parser.parse_identifier()?;
+        let has_value = parser.consume_token(&Token::Eq);
+        if name.value.eq_ignore_ascii_case(CLOSED) {
+            let is_true = !has_value || truth(parser)?;
+            closed = Some(is_true && !is_reset);
+        }
+        while !matches!(parser.peek_token_ref().token, Token::Comma | Token::RParen | Token::EOF) {
+            parser.advance_token();
+        }
+        if !parser.consume_token(&Token::Comma) {
+            return Ok(closed);
+        }
+    }
+}
+
+/// The value of an option that is true or false.
+fn truth(parser: &mut Parser<'_>) -> Parse<bool> {
+    let found = parser.next_token();
+    let text = match &found.token {
+        Token::Word(word) => word.value.to_lowercase(),
+        Token::SingleQuotedString(text) => text.to_lowercase(),
+        Token::Number(digits, _) => digits.clone(),
+        _ => String::new(),
+    };
+    match text.as_str() {
+        "true" | "on" | "yes" | "1" => Ok(true),
+        "false" | "off" | "no" | "0" => Ok(false),
+        _ => parser.expected("true or false", found),
+    }
 }
 
 fn skip_rest(parser: &mut Parser<'_>) {

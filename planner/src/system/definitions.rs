@@ -244,5 +244,27 @@ collation_catalog:name collation_schema:name collation_name:name numeric_precisi
 numeric_precision_radix:int4 numeric_scale:int4 datetime_precision:int4 interval_type:varchar \
 interval_precision:int4 domain_default:varchar udt_catalog:name udt_schema:name udt_name:name \
 scope_catalog:name scope_schema:name scope_name:name maximum_cardinality:int4 dtd_identifier:name\n\
+pg_catalog.pg_amproc 2603 oid:oid amprocfamily:oid amproclefttype:oid amprocrighttype:oid amprocnum:int2 \
+amproc:regproc\n\
+pg_catalog.pg_largeobject 2613 loid:oid pageno:int4 data:bytea\n\
+pg_catalog.pg_init_privs 3394 objoid:oid classoid:oid objsubid:int4 privtype:char initprivs:_aclitem\n\
+pg_catalog.pg_statistic_ext_data 3429 stxoid:oid stxdinherit:bool stxdndistinct:pg_ndistinct \
+stxddependencies:pg_dependencies stxdmcv:pg_mcv_list stxdexpr:_pg_statistic\n\
+pg_catalog.pg_transform 3576 oid:oid trftype:oid trflang:oid trffromsql:regproc trftosql:regproc\n\
+pg_catalog.pg_shseclabel 3592 objoid:oid classoid:oid provider:text label:text\n\
+pg_catalog.pg_seclabel 3596 objoid:oid classoid:oid objsubid:int4 provider:text label:text\n\
+pg_catalog.pg_ts_dict 3600 oid:oid dictname:name dictnamespace:oid dictowner:oid dicttemplate:oid \
+dictinitoption:text\n\
+pg_catalog.pg_ts_parser 3601 oid:oid prsname:name prsnamespace:oid prsstart:regproc prstoken:regproc \
+prsend:regproc prsheadline:regproc prslextype:regproc\n\
+pg_catalog.pg_ts_config 3602 oid:oid cfgname:name cfgnamespace:oid cfgowner:oid cfgparser:oid\n\
+pg_catalog.pg_ts_config_map 3603 mapcfg:oid maptokentype:int4 mapseqno:int4 mapdict:oid\n\
+pg_catalog.pg_ts_template 3764 oid:oid tmplname:name tmplnamespace:oid tmplinit:regproc tmpllexize:regproc\n\
+pg_catalog.pg_subscription_rel 6102 srsubid:oid srrelid:oid srsubstate:char srsublsn:pg_lsn\n\
+pg_catalog.pg_parameter_acl 6243 oid:oid parname:text paracl:_aclitem\n\
+pg_catalog.pg_seclabels 12099 objoid:oid classoid:oid objsubid:int4 objtype:text objnamespace:oid objname:text \
+provider:text label:text\n\
 cambium.plan_cache 15100 hits:int8 misses:int8 entries:int8\n\
+cambium.json_paths 15101 table_schema:name table_name:name column_name:name path:text types:_text opaque:bool \
+closed:bool\n\
 ";

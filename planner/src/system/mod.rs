@@ -15,6 +15,7 @@ mod definitions;
 pub mod deparse;
 mod expression;
 mod information_schema;
+mod json_paths;
 mod objects;
 mod routines;
 mod schema;
@@ -203,6 +204,7 @@ pub async fn rows(relation: &Relation, statement: &StatementContext) -> SqlResul
                 || activity::fill(name, &mut builder, &context);
         }
         (INFORMATION_SCHEMA, name) => information_schema::fill(name, &mut builder, &context),
+        (CAMBIUM_SCHEMA, "json_paths") => json_paths::fill(&mut builder, &context).await,
         (_, name) => {
             activity::fill(name, &mut builder, &context);
         }

@@ -144,9 +144,11 @@ async fn forgetting_is_part_of_the_transaction() {
     let transaction = fixture.begin();
     transaction.begin_statement(true).await.unwrap();
     transaction.forget_paths(TABLE, None);
+    // What is known now is forgotten then.
+    transaction.learn_paths(TABLE, COLUMN, &[], json(r#"{"old": 1}"#).view());
     transaction.learn_paths(TABLE, COLUMN, &[], json(r#"{"new": {"old": 1}}"#).view());
     transaction.commit().await.unwrap();
-    let expected = ["$ object", "$.new object", "$.new.old number"];
+    let expected = ["$ object", "$.new object", "$.new.old number", "$.old number"];
     assert_eq!(known(&fixture).await, expected);
     check(&fixture).await;
     let fixture = fixture.crash().await;

@@ -133,18 +133,7 @@ impl SessionView for TestSession {
 
 /// A table whose first column is its primary key and whose second has an index.
 pub fn relation(id: u32, name: &str, columns: &[(&str, Type)]) -> Relation {
-    let column = |(name, ty): &(&str, Type)| Column {
-        name: (*name).to_owned(),
-        ty: *ty,
-        not_null: false,
-        default: None,
-        generated: false,
-        identity: None,
-        dropped: false,
-        domain: None,
-        missing: None,
-        comment: None,
-    };
+    let column = |(name, ty): &(&str, Type)| Column::new((*name).to_string(), *ty);
     let index = |id: u32, position: u16, primary: bool| Index {
         id,
         name: format!("{name}_{position}"),
