@@ -81,6 +81,11 @@ impl Postgres {
         Ok(())
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Connects as the superuser.
     ///
     /// # Errors

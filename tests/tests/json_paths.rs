@@ -133,8 +133,7 @@ async fn a_closed_column_refuses_an_unknown_path_and_names_the_nearest() -> Resu
         r#"UPDATE device SET doc = '{"a": {"bb": 1}}' WHERE id = 1"#,
         r#"INSERT INTO device VALUES (2, 'two', '{"a": {"bb": 1}}')"#,
         r#"INSERT INTO device VALUES (1, 'two', NULL) ON CONFLICT (id) DO UPDATE SET doc['a']['bb'] = '2'"#,
-        // What was locked in vain is known, and still nobody's path.
-        "UPDATE device SET doc['a']['bb'] = '1' WHERE id = 1",
+        r#"UPDATE device SET doc = jsonb_set(doc, '{a,bb}', '1') WHERE id = 1"#,
     ] {
         assert_eq!(refusal(&client, sql).await?, expected, "{sql}");
     }
@@ -152,6 +151,15 @@ async fn a_closed_column_refuses_an_unknown_path_and_names_the_nearest() -> Resu
                INSERT INTO device VALUES (2, 'two', '{"a": {"b": null}}'), (3, 'three', NULL)"#,
         )
         .await?;
+    let known = [
+        "$ object",
+        "$.a object",
+        "$.a.b null|number|string",
+        "$.items array",
+        "$.items[*] object",
+        "$.items[*].qty number",
+    ];
+    assert_eq!(paths(&client, "device").await?, known, "what was refused is not known");
     server.kill()?;
 
     let server = Server::start(&data)?;

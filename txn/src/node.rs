@@ -199,6 +199,7 @@ impl Node {
             locking: tokio::sync::Mutex::new(()),
             oldest_snapshot: AtomicU64::new(0),
             forgets_paths: AtomicBool::new(false),
+            closed: Mutex::default(),
         });
         self.inner.live.insert(&inner);
         Transaction { inner }

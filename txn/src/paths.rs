@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariants
-//!  K1  A path below a column is known before X or A on it is granted to anybody.
+//!  K1  A path below a column is known before X or A on it is granted to anybody, unless the column is closed.
 //!  K2  What is known is durable: a shape is published when the records of it are applied.
 //!  K3  Learning changes no table's version, and nothing that plans depend on (C8).
 //!  K4  Only documents that were committed are learned; a path that was only locked is known and has no types.
@@ -241,17 +241,31 @@ pub(crate) async fn register_before_lock(inner: &Inner, requests: &[LockRequest]
     if new.peek().is_none() || crate::rehearsal::is_on(inner) {
         return Ok(());
     }
+    let closed = inner.closed.lock().clone();
+    let new = new.filter(|(table, path)| !closed.contains(&(*table, path.column)));
     let news = new.map(|(table, path)| {
         let mut shape = Shape::default();
         shape.learn_at(&path.steps, None);
         News::Learned((table, path.column), shape)
     });
     let news: Vec<News> = news.collect();
+    if news.is_empty() {
+        return Ok(());
+    }
     paths.pending.lock().extend(news);
     Paths::drain(&inner.node).await
 }
 
 impl Transaction {
+    /// From now on locks of this transaction make no paths of a column known: it is closed, and what it does not know is
+    /// refused once the value is there. A mistake repeated often would otherwise make a map of an object.
+    pub fn keep_paths_closed(&self, table: TableId, column: u16) {
+        let mut closed = self.inner.closed.lock();
+        if !closed.contains(&(table, column)) {
+            closed.push((table, column));
+        }
+    }
+
     /// The known paths of a column.
     pub fn known_paths(&self, table: TableId, column: u16) -> Shape {
         self.inner.node.paths.shape((table, column)).unwrap_or_default()

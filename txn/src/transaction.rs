@@ -141,6 +141,8 @@ pub(crate) struct Inner {
     pub(crate) oldest_snapshot: std::sync::atomic::AtomicU64,
     /// It forgets paths at commit: what is known until then says nothing about what will be.
     pub(crate) forgets_paths: std::sync::atomic::AtomicBool,
+    /// Columns whose paths its locks do not make known.
+    pub(crate) closed: Mutex<Vec<crate::paths::Column>>,
 }
 
 impl Transaction {

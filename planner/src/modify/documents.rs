@@ -4,6 +4,7 @@
 
 use storage::shape::{ShapeStep, path_text};
 use storage::{Action, Datum, Jsonb, PathOp, Shape, Step};
+use txn::Transaction;
 
 use super::program::TableProgram;
 use super::violation::name_table;
@@ -34,6 +35,15 @@ pub(super) fn columns_of(table: &Relation) -> Vec<DocumentColumn> {
             is_closed: column.closed,
         })
         .collect()
+}
+
+impl TableProgram {
+    /// Lets the statement's locks make no paths of closed columns known.
+    pub(super) fn keep_closed(&self, transaction: &Transaction) {
+        for document in self.documents.iter().filter(|document| document.is_closed) {
+            transaction.keep_paths_closed(self.table.id, document.column);
+        }
+    }
 }
 
 impl Writer<'_> {

@@ -50,6 +50,7 @@ pub async fn run_plan(
     plan: &ModifyPlan,
     scope: &QueryScope,
 ) -> SqlResult<Outcome> {
+    plan.program.keep_closed(&context.transaction);
     let mut runner = Runner {
         context,
         modify,

@@ -13,6 +13,7 @@ mod builder;
 pub mod calls;
 mod definitions;
 pub mod deparse;
+mod dependencies;
 mod expression;
 mod information_schema;
 mod json_paths;
@@ -199,6 +200,7 @@ pub async fn rows(relation: &Relation, statement: &StatementContext) -> SqlResul
     match (relation.schema, relation.name.as_str()) {
         (PG_CATALOG, name) => {
             let _is_filled = schema::fill(name, &mut builder, &context)
+                || dependencies::fill(name, &mut builder, &context)
                 || routines::fill(name, &mut builder, &context)
                 || objects::fill(name, &mut builder, &context)
                 || activity::fill(name, &mut builder, &context);

@@ -25,7 +25,6 @@ pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) 
         "pg_constraint" => constraints(rows, context),
         "pg_sequence" => sequences(rows, context),
         "pg_description" => descriptions(rows, context),
-        "pg_depend" => dependencies(rows, context),
         "pg_tables" => tables(rows, context),
         "pg_views" => views(rows, context),
         "pg_indexes" => index_definitions(rows, context),
@@ -53,7 +52,7 @@ pub(super) fn visible<'a>(context: &'a SystemContext<'_>) -> impl Iterator<Item 
         })
 }
 
-fn user<'a>(context: &'a SystemContext<'_>) -> impl Iterator<Item = &'a Relation> {
+pub(super) fn user<'a>(context: &'a SystemContext<'_>) -> impl Iterator<Item = &'a Relation> {
     visible(context).filter(|relation| relation.kind != RelationKind::System)
 }
 
@@ -490,26 +489,6 @@ fn descriptions(rows: &mut Builder, context: &SystemContext<'_>) {
             ("objsubid", Datum::Int4(number)),
             ("description", text(comment)),
         ]);
-    }
-}
-
-fn dependencies(rows: &mut Builder, context: &SystemContext<'_>) {
-    let class = id(catalog_oid("pg_class"));
-    for relation in user(context) {
-        if let Some((table, column)) = relation.sequence.as_ref().and_then(|sequence| sequence.owned_by) {
-            let owner = context.catalog.relations.get(&table);
-            let owner = owner.and_then(|owner| owner.columns.get(column as usize));
-            // An identity column's sequence is part of it, a serial one's only goes with it.
-            let is_identity = owner.is_some_and(|owner| owner.identity.is_some());
-            rows.row([
-                ("classid", class.clone()),
-                ("objid", id(relation.id)),
-                ("refclassid", class.clone()),
-                ("refobjid", id(table)),
-                ("refobjsubid", Datum::Int4(i32::from(column) + 1)),
-                ("deptype", text(if is_identity { "i" } else { "a" })),
-            ]);
-        }
     }
 }
 

@@ -258,3 +258,23 @@ fn a_damaged_record_is_an_error() {
         assert!(Shape::restore([(key, 1)]).is_err());
     }
 }
+
+/// What a large document pays: `DOCUMENT=file cargo test -p storage --lib -- --ignored --nocapture cost_of_a_large_document`.
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_large_document() {
+    let Ok(file) = std::env::var("DOCUMENT") else { return };
+    let text = std::fs::read_to_string(file).unwrap();
+    let timed = |what: &str, work: &mut dyn FnMut()| {
+        let start = std::time::Instant::now();
+        work();
+        println!("{what}: {:?}", start.elapsed());
+    };
+    let mut document = Jsonb::null();
+    timed("parse", &mut || document = Jsonb::parse(&text).unwrap());
+    let mut shape = Shape::default();
+    timed("learn what is new", &mut || shape.learn(document.view()));
+    timed("learn again", &mut || shape.learn(document.view()));
+    timed("see that all is known", &mut || assert!(shape.covers(document.view())));
+    println!("{} paths of {} bytes", shape.path_count(), text.len());
+}

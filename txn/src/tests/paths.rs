@@ -95,6 +95,22 @@ async fn what_is_only_read_makes_no_path() {
 }
 
 #[tokio::test]
+async fn a_closed_column_learns_nothing_from_locks() {
+    let fixture = Fixture::new().await;
+    write_document(&fixture, "a", r#"{"a": 1}"#).await;
+    let before = known(&fixture).await;
+    let transaction = fixture.begin();
+    transaction.begin_statement(true).await.unwrap();
+    transaction.keep_paths_closed(TABLE, COLUMN);
+    for number in 0..300 {
+        lock_path(&transaction, "a", member(&format!("m{number}")), Mode::Exclusive)
+            .await
+            .unwrap();
+    }
+    assert_eq!(known(&fixture).await, before);
+}
+
+#[tokio::test]
 async fn committed_documents_are_learned_and_survive_a_crash() {
     let fixture = Fixture::new().await;
     write_document(&fixture, "a", r#"{"a": 1, "b": [{"c": null}]}"#).await;
