@@ -4,7 +4,7 @@ use bytes::Bytes;
 use storage::{Path, Step};
 
 use crate::locks::*;
-use crate::{LockName, Mode, RowPart};
+use crate::{Key, LockName, Mode, RowPart};
 
 pub(super) fn path(text: &str) -> Path {
     Path {
