@@ -1,15 +1,351 @@
-//! World: the lock table under test beside the plain list of what it granted.
+//! Random schedules against an oracle: a plain list of granted locks, compared pair by pair by what their names mean.
+//!
+//! After every step: no two granted locks of different transactions conflict; every granted lock is still covered by what the
+//! table says its transaction holds; nobody waits alone; no cycle of waits is left; whoever was refused without waiting
+//! had a reason. At the end everybody releases: every wait has ended, and the table is empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use storage::{Numeric, Path};
+use bytes::Bytes;
+use proptest::prelude::*;
+use storage::{Numeric, Path, Step};
 
-use super::Action;
-use super::meaning::*;
 use crate::locks::*;
 use crate::{AddIncrement, Key, LockName, LockRequest, Mode, RowPart, TableId};
 
-pub(super) struct Numbers;
+/// What a schedule does next.
+#[derive(Clone, Debug)]
+enum Action {
+    Lock {
+        txn: u64,
+        batch: Vec<(usize, usize)>,
+        wait: bool,
+    },
+    Add {
+        txn: u64,
+        path: usize,
+        by: i64,
+        wait: bool,
+    },
+    RollBack {
+        txn: u64,
+        back: u64,
+    },
+    Cancel {
+        txn: u64,
+    },
+    Release {
+        txn: u64,
+    },
+    Seal {
+        txn: u64,
+    },
+    EndEpoch,
+}
+
+fn path(text: &str) -> Path {
+    Path {
+        column: 0,
+        steps: text
+            .split('/')
+            .filter(|step| !step.is_empty())
+            .map(|step| Step::Member(step.into()))
+            .collect(),
+    }
+}
+
+fn names() -> Vec<LockName> {
+    let key = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let (index, global) = (9, false);
+    let mut names = vec![LockName::Table(1), LockName::RowSet { table: 1, row: None }];
+    for row in ["r0", "r1"] {
+        for part in [RowPart::Row, RowPart::Identity, RowPart::Data] {
+            names.push(LockName::Row {
+                table: 1,
+                key: key(row),
+                part,
+            });
+        }
+        for text in ["", "a", "a/x", "b"] {
+            names.push(LockName::path(1, key(row), path(text)));
+        }
+    }
+    for text in ["", "a", "a/x", "a/y"] {
+        names.push(LockName::PathClass {
+            table: 1,
+            path: path(text),
+        });
+    }
+    for value in ["u", "v", "w"] {
+        for row in [None, Some(key("r0")), Some(key("r1"))] {
+            names.push(LockName::IndexValue {
+                table: 1,
+                index,
+                global,
+                value: key(value),
+                row,
+            });
+        }
+    }
+    for (from, to) in [("", None), ("u", Some(key("v"))), ("v", None), ("ua", Some(key("va")))] {
+        names.push(LockName::IndexInterval {
+            table: 1,
+            index,
+            global,
+            from: key(from),
+            to,
+        });
+    }
+    names
+}
+
+const PATH_MODES: [Mode; 5] = [
+    Mode::IntentionShared,
+    Mode::IntentionExclusive,
+    Mode::Shared,
+    Mode::SharedIntentionExclusive,
+    Mode::Exclusive,
+];
+const TABLE_MODES: [Mode; 8] = [
+    Mode::AccessShare,
+    Mode::RowShare,
+    Mode::RowExclusive,
+    Mode::ShareUpdateExclusive,
+    Mode::TableShare,
+    Mode::ShareRowExclusive,
+    Mode::TableExclusive,
+    Mode::AccessExclusive,
+];
+
+/// The n-th mode a name may have, S and X most of the time.
+fn mode(name: &LockName, choice: usize) -> Mode {
+    match name {
+        LockName::Table(_) => TABLE_MODES[choice % 8],
+        LockName::PathClass { .. } => Mode::Shared,
+        _ if choice < 8 => PATH_MODES[2 + (choice % 2) * 2],
+        _ => PATH_MODES[choice % 5],
+    }
+}
+
+// What the oracle believes about modes, written apart from the table's own matrix.
+
+fn path_modes_meet(one: Mode, other: Mode) -> bool {
+    use Mode::{Add, IntentionExclusive as Ix, IntentionShared as Is, Shared, SharedIntentionExclusive as Six};
+    matches!(
+        (one, other),
+        (Is | Ix, Is | Ix) | (Is, Shared | Six) | (Shared | Six, Is) | (Shared, Shared) | (Add, Add)
+    )
+}
+
+fn table_modes_meet(one: Mode, other: Mode) -> bool {
+    use Mode::*;
+    let weaker = |mode| {
+        TABLE_MODES
+            .iter()
+            .position(|&known| known == mode)
+            .expect("a table mode")
+    };
+    let (low, high) = if weaker(one) <= weaker(other) {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    match high {
+        AccessShare | RowShare | RowExclusive => true,
+        ShareUpdateExclusive => matches!(low, AccessShare | RowShare | RowExclusive),
+        TableShare => matches!(low, AccessShare | RowShare | TableShare),
+        ShareRowExclusive => matches!(low, AccessShare | RowShare),
+        TableExclusive => low == AccessShare,
+        _ => false,
+    }
+}
+
+fn writes(mode: Mode) -> bool {
+    !matches!(mode, Mode::IntentionShared | Mode::Shared)
+}
+
+fn intention(mode: Mode) -> Mode {
+    if writes(mode) {
+        Mode::IntentionExclusive
+    } else {
+        Mode::IntentionShared
+    }
+}
+
+fn table_intention(mode: Mode) -> Mode {
+    if writes(mode) {
+        Mode::RowExclusive
+    } else {
+        Mode::RowShare
+    }
+}
+
+/// The places of a row from its root to a part.
+fn row_steps(part: &RowPart) -> Vec<String> {
+    match part {
+        RowPart::Row => vec![],
+        RowPart::Identity => vec!["#key".into()],
+        RowPart::Data => vec!["#data".into()],
+        RowPart::Path(path) => {
+            let mut steps = vec!["#data".to_string(), path.column.to_string()];
+            steps.extend(path.steps.iter().map(|step| format!("{step:?}")));
+            steps
+        }
+    }
+}
+
+fn hierarchical(one: &[String], one_mode: Mode, other: &[String], other_mode: Mode) -> bool {
+    if one == other {
+        !path_modes_meet(one_mode, other_mode)
+    } else if other.starts_with(one) {
+        !path_modes_meet(one_mode, intention(other_mode))
+    } else if one.starts_with(other) {
+        !path_modes_meet(intention(one_mode), other_mode)
+    } else {
+        false
+    }
+}
+
+fn conflict(one: &(LockName, Mode), other: &(LockName, Mode)) -> bool {
+    let ((one, one_mode), (other, other_mode)) = (one, other);
+    let (one_mode, other_mode) = (*one_mode, *other_mode);
+    match (one, other) {
+        (LockName::Table(_), LockName::Table(_)) => !table_modes_meet(one_mode, other_mode),
+        (LockName::Table(_), _) => !table_modes_meet(one_mode, table_intention(other_mode)),
+        (_, LockName::Table(_)) => !table_modes_meet(table_intention(one_mode), other_mode),
+        (
+            LockName::Row {
+                key: one_key,
+                part: one,
+                ..
+            },
+            LockName::Row {
+                key: other_key,
+                part: other,
+                ..
+            },
+        ) => one_key == other_key && hierarchical(&row_steps(one), one_mode, &row_steps(other), other_mode),
+        (LockName::PathClass { .. }, LockName::PathClass { .. }) => false,
+        (LockName::PathClass { path: class, .. }, LockName::Row { part, .. }) => {
+            class_conflict(class, part, other_mode)
+        }
+        (LockName::Row { part, .. }, LockName::PathClass { path: class, .. }) => class_conflict(class, part, one_mode),
+        (LockName::RowSet { .. }, LockName::RowSet { .. }) => !path_modes_meet(one_mode, other_mode),
+        (
+            LockName::IndexValue {
+                value: one_value,
+                row: one_row,
+                ..
+            },
+            LockName::IndexValue {
+                value: other_value,
+                row: other_row,
+                ..
+            },
+        ) => {
+            let steps = |row: &Option<Key>| row.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>();
+            one_value == other_value && hierarchical(&steps(one_row), one_mode, &steps(other_row), other_mode)
+        }
+        (LockName::IndexInterval { from, to, .. }, LockName::IndexValue { value, row, .. }) => {
+            let mode = if row.is_some() {
+                intention(other_mode)
+            } else {
+                other_mode
+            };
+            from <= value && to.as_ref().is_none_or(|to| value < to) && !path_modes_meet(one_mode, mode)
+        }
+        (LockName::IndexValue { .. }, LockName::IndexInterval { .. }) => {
+            conflict(&(other.clone(), other_mode), &(one.clone(), one_mode))
+        }
+        (
+            LockName::IndexInterval {
+                from: one_from,
+                to: one_to,
+                ..
+            },
+            LockName::IndexInterval {
+                from: other_from,
+                to: other_to,
+                ..
+            },
+        ) => {
+            let before = |from: &Key, to: &Option<Key>| to.as_ref().is_none_or(|to| from < to);
+            before(one_from, other_to) && before(other_from, one_to) && !path_modes_meet(one_mode, other_mode)
+        }
+        _ => false,
+    }
+}
+
+/// A reader of a path of all rows meets whoever changes that path, something around it or something in it.
+fn class_conflict(class: &Path, part: &RowPart, mode: Mode) -> bool {
+    let changed = match part {
+        RowPart::Row | RowPart::Data => Some([].as_slice()),
+        RowPart::Path(path) => Some(path.steps.as_slice()),
+        RowPart::Identity => None,
+    };
+    matches!(mode, Mode::Exclusive | Mode::Add)
+        && changed.is_some_and(|changed| class.steps.starts_with(changed) || changed.starts_with(&class.steps))
+}
+
+/// Whether holding one lock gives all that another one gave.
+fn covers(held: &(LockName, Mode), lost: &(LockName, Mode)) -> bool {
+    let (mode, wanted) = (held.1, lost.1);
+    let all = matches!(mode, Mode::Exclusive | Mode::TableExclusive | Mode::AccessExclusive);
+    let reads = all
+        || matches!(
+            mode,
+            Mode::Shared | Mode::SharedIntentionExclusive | Mode::TableShare | Mode::ShareRowExclusive
+        );
+    let above = match (&held.0, &lost.0) {
+        (LockName::Table(_), LockName::Table(_)) => false,
+        (LockName::Table(_), _) => true,
+        (
+            LockName::Row {
+                key: one, part: above, ..
+            },
+            LockName::Row { key: other, part, .. },
+        ) => one == other && row_steps(part).starts_with(&row_steps(above)),
+        (LockName::PathClass { path: above, .. }, LockName::PathClass { path, .. }) => {
+            path.steps.starts_with(&above.steps)
+        }
+        (
+            LockName::IndexValue {
+                value: one, row: None, ..
+            },
+            LockName::IndexValue { value: other, .. },
+        ) => one == other,
+        _ => false,
+    };
+    let same = held.0 == lost.0
+        && (mode == wanted
+            || (mode == Mode::Exclusive)
+            || (mode == Mode::SharedIntentionExclusive && wanted != Mode::Exclusive && wanted != Mode::Add)
+            || matches!(
+                (mode, wanted),
+                (
+                    Mode::Shared | Mode::IntentionExclusive | Mode::Add,
+                    Mode::IntentionShared
+                )
+            )
+            || matches!((mode, wanted), (Mode::Add, Mode::IntentionExclusive)));
+    same || (above && (all || (reads && !writes(wanted))))
+}
+
+/// Whether all modes held at the table together keep out whatever a lost one kept out.
+fn table_covers(held: &[(LockName, Mode)], lost: &(LockName, Mode)) -> bool {
+    let modes: Vec<Mode> = held
+        .iter()
+        .filter(|(name, _)| matches!(name, LockName::Table(_)))
+        .map(|(_, mode)| *mode)
+        .collect();
+    let kept_out = |other| modes.iter().any(|&mode| !table_modes_meet(mode, other));
+    matches!(lost.0, LockName::Table(_))
+        && TABLE_MODES
+            .iter()
+            .all(|&other| table_modes_meet(lost.1, other) || kept_out(other))
+}
+
+struct Numbers;
 
 impl Values for Numbers {
     fn number(&self, _: TableId, _: &Key, path: &Path) -> Option<Numeric> {
@@ -17,13 +353,13 @@ impl Values for Numbers {
     }
 }
 
-pub(super) const MIN: i64 = 0;
-pub(super) const MAX: i64 = 20;
+const MIN: i64 = 0;
+const MAX: i64 = 20;
 
 /// A granted lock: when, which, and what it adds.
-pub(super) type Granted = (u64, (LockName, Mode), i64);
+type Granted = (u64, (LockName, Mode), i64);
 
-pub(super) struct World {
+struct World {
     table: LockTable,
     names: Vec<LockName>,
     granted: BTreeMap<TxnId, Vec<Granted>>,
@@ -34,7 +370,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(config: LockConfig) -> World {
+    fn new(config: LockConfig) -> World {
         World {
             table: LockTable::new(config, Epoch::default()),
             names: names(),
@@ -156,7 +492,7 @@ impl World {
         }
     }
 
-    pub(super) fn act(&mut self, action: &Action) {
+    fn act(&mut self, action: &Action) {
         let busy = |txn: &u64| self.sealed.contains(&TxnId(*txn));
         match action {
             Action::Lock { txn, .. }
@@ -358,7 +694,7 @@ impl World {
         }
     }
 
-    pub(super) fn finish(mut self) {
+    fn finish(mut self) {
         for txn in 1..=TXNS {
             self.release(TxnId(txn));
             self.settle();
@@ -370,10 +706,78 @@ impl World {
 }
 
 /// The transaction itself if it holds anything, or any other, so that there is something to look at.
-pub(super) fn txn_or_first<'a>(world: &'a World, txn: &'a TxnId) -> &'a TxnId {
+fn txn_or_first<'a>(world: &'a World, txn: &'a TxnId) -> &'a TxnId {
     if world.granted.contains_key(txn) {
         txn
     } else {
         world.granted.keys().next().expect("somebody holds something")
+    }
+}
+
+const TXNS: u64 = 5;
+
+fn action() -> impl Strategy<Value = Action> {
+    let txn = 1..=TXNS;
+    let batch = prop::collection::vec((0usize..40, 0usize..10), 1..4);
+    prop_oneof![
+        10 => (txn.clone(), batch, prop::bool::weighted(0.85)).prop_map(|(txn, batch, wait)| Action::Lock { txn, batch, wait }),
+        4 => (txn.clone(), 0usize..4, -6i64..7, prop::bool::weighted(0.85))
+            .prop_map(|(txn, path, by, wait)| Action::Add { txn, path, by, wait }),
+        2 => (txn.clone(), 0u64..4).prop_map(|(txn, back)| Action::RollBack { txn, back }),
+        1 => txn.clone().prop_map(|txn| Action::Cancel { txn }),
+        3 => txn.clone().prop_map(|txn| Action::Release { txn }),
+        1 => txn.prop_map(|txn| Action::Seal { txn }),
+        1 => Just(Action::EndEpoch),
+    ]
+}
+
+fn schedule() -> impl Strategy<Value = Vec<Action>> {
+    prop::collection::vec(action(), 1..60)
+}
+
+fn play(config: LockConfig, schedule: &[Action]) {
+    let mut world = World::new(config);
+    for action in schedule {
+        world.act(action);
+    }
+    world.finish();
+}
+
+/// More schedules on demand: `PROPTEST_CASES=100000 cargo test -p txn oracle`.
+fn cases() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: default.cases.max(256),
+        max_shrink_iters: 100_000,
+        ..default
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn no_schedule_breaks_the_table_under_detect(schedule in schedule()) {
+        play(LockConfig::default(), &schedule);
+    }
+
+    #[test]
+    fn no_schedule_breaks_the_table_under_wound_wait(schedule in schedule()) {
+        play(LockConfig { policy: DeadlockPolicy::WoundWait, ..LockConfig::default() }, &schedule);
+    }
+
+    #[test]
+    fn no_schedule_breaks_the_table_under_wait_die(schedule in schedule()) {
+        play(LockConfig { policy: DeadlockPolicy::WaitDie, ..LockConfig::default() }, &schedule);
+    }
+
+    #[test]
+    fn no_schedule_breaks_the_table_when_locks_escalate_early(schedule in schedule()) {
+        play(LockConfig { row_paths_max: 1, table_rows_max: 1, ..LockConfig::default() }, &schedule);
+    }
+
+    #[test]
+    fn no_schedule_breaks_the_table_when_memory_is_short(schedule in schedule(), memory in 1_000usize..12_000) {
+        play(LockConfig { memory_bytes_max: memory, ..LockConfig::default() }, &schedule);
     }
 }
