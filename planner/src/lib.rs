@@ -8,6 +8,7 @@
 
 pub mod bind;
 pub mod bound;
+mod breath;
 pub mod cached;
 pub mod catalog;
 mod check;

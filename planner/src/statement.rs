@@ -186,7 +186,10 @@ impl Prepared {
         let Some(key) = keyed.key(&eval)? else {
             return Ok(Some(Vec::new()));
         };
-        match planner.node.read_at_once(keyed.table(), &key)? {
+        match planner
+            .node
+            .read_at_once(keyed.table(), &key, keyed.parts(parameters).as_ref())?
+        {
             None => Ok(None),
             Some(None) => Ok(Some(Vec::new())),
             Some(Some(row)) => Ok(Some(keyed.output(key, row, &eval)?.into_iter().collect())),

@@ -12,6 +12,8 @@ use std::time::Duration;
 use ahash::HashMap;
 use consensus::{Groups, GroupsOptions, LocalTransport};
 use parking_lot::Mutex;
+use storage::mvcc::Wanted;
+use storage::path::Parts;
 use storage::{Engine, Row};
 use tokio::sync::watch;
 
@@ -211,12 +213,17 @@ impl Node {
     ///
     /// # Errors
     /// What reading the row raises.
-    pub fn read_at_once(&self, table: TableId, key: &Key) -> Result<Option<Option<Row>>, TxnError> {
+    pub fn read_at_once(
+        &self,
+        table: TableId,
+        key: &Key,
+        parts: Option<&Parts>,
+    ) -> Result<Option<Option<Row>>, TxnError> {
         let shard = self.inner.shard(self.inner.placement.row(table, key))?;
         if !shard.group.is_lease_open() {
             return Ok(None);
         }
-        shard.read_at_once(table, key)
+        shard.read_at_once(table, key, Wanted { parts, own: &[] })
     }
 
     /// All locks held and waited for.

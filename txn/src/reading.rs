@@ -1,10 +1,11 @@
 //! Reading one row or one index value: at the snapshot, or newest under a lock.
 
 use smallvec::SmallVec;
-use storage::mvcc::{Asked, Changes};
-use storage::path::overlaps;
+use storage::mvcc::{Asked, Changes, Wanted};
+use storage::path::{Parts, overlaps};
 use storage::{Path, Row};
 
+use crate::buffer::Overlay;
 use crate::shard::Shard;
 use crate::shard::read::{Look, NewestRow};
 use crate::state::ShardUse;
@@ -12,7 +13,12 @@ use crate::transaction::Inner;
 use crate::{IndexId, Isolation, Key, LockedRow, TableId, TxnError, locking};
 
 /// Reads a row at the statement's snapshot, own writes on top.
-pub(crate) async fn get(inner: &Inner, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
+pub(crate) async fn get(
+    inner: &Inner,
+    table: TableId,
+    key: &Key,
+    parts: Option<&Parts>,
+) -> Result<Option<Row>, TxnError> {
     let (snapshot, overlay) = {
         let mut state = inner.usable()?;
         let overlay = state.buffer.row(state.command, table, key)?;
@@ -24,15 +30,19 @@ pub(crate) async fn get(inner: &Inner, table: TableId, key: &Key) -> Result<Opti
     // Nothing below waits while the row lies in memory: other tasks of this thread must have their turn.
     tokio::task::consume_budget().await;
     let shard = inner.node.shard(inner.node.placement.row(table, key))?;
-    let base = shard.read_row(inner, table, key, snapshot).await?;
-    let Some(overlay) = overlay else { return Ok(base) };
-    if base.is_some() {
-        return overlay.over(base);
+    let own = overlay.map(Overlay::into_operations);
+    let wanted = Wanted {
+        parts,
+        own: own.as_deref().unwrap_or_default(),
+    };
+    let row = shard.read_row(inner, (table, key), snapshot, wanted).await?;
+    if row.is_some() || own.is_none() {
+        return Ok(row);
     }
     // A row younger than the snapshot was changed (ON CONFLICT DO UPDATE does that): what was changed is its newest state.
-    let newest = shard.read_newest(table, key)?;
+    let newest = shard.read_newest(table, key, wanted)?;
     note(inner, shard, &newest, Look::Whole)?;
-    overlay.over(newest.state.row)
+    Ok(newest.state.row)
 }
 
 /// Notes what an answer rests on that looked at a row (DESIGN T4).
@@ -49,8 +59,8 @@ pub(crate) fn read_locked(
     inner: &Inner,
     table: TableId,
     key: &Key,
-    paths: &[Path],
-    added: &[Path],
+    (paths, added): (&[Path], &[Path]),
+    parts: Option<&Parts>,
 ) -> Result<LockedRow, TxnError> {
     let (snapshot, overlay) = {
         let mut state = inner.usable()?;
@@ -70,7 +80,8 @@ pub(crate) fn read_locked(
     }
     let shard = inner.node.shard(inner.node.placement.row(table, key))?;
     locking::check(inner, shard)?;
-    let newest = shard.read_newest(table, key)?;
+    let own = overlay.map(Overlay::into_operations).unwrap_or_default();
+    let newest = shard.read_newest(table, key, Wanted { parts, own: &own })?;
     let look = match (paths, added) {
         ([], []) => Look::Whole,
         (read, added) => Look::Paths { read, added },
@@ -90,12 +101,8 @@ pub(crate) fn read_locked(
     let chain = newest.state.chain;
     inner.usable()?.chains.insert((table, key.clone()), chain);
     let moved = newest.state.moved_to.filter(|_| changed);
-    let row = match overlay {
-        Some(overlay) => overlay.over(newest.state.row)?,
-        None => newest.state.row,
-    };
     Ok(LockedRow {
-        row,
+        row: newest.state.row,
         changed,
         moved: moved.map(|key| (key, newest.state.newest)),
         put_at: newest.state.put_at,
@@ -104,8 +111,14 @@ pub(crate) fn read_locked(
 
 /// Reads the newest state of a row, whatever the snapshot, for constraint checks. Whoever only asks whether the row is
 /// there does not depend on changes to it.
-pub(crate) fn read_newest(inner: &Inner, table: TableId, key: &Key, look: Look<'_>) -> Result<Option<Row>, TxnError> {
-    let (row, seen) = look_newest(inner, table, key, look)?;
+pub(crate) fn read_newest(
+    inner: &Inner,
+    table: TableId,
+    key: &Key,
+    look: Look<'_>,
+    parts: Option<&Parts>,
+) -> Result<Option<Row>, TxnError> {
+    let (row, seen) = look_newest(inner, table, key, look, parts)?;
     saw(inner, seen)?;
     Ok(row)
 }
@@ -129,6 +142,7 @@ pub(crate) fn look_newest(
     table: TableId,
     key: &Key,
     look: Look<'_>,
+    parts: Option<&Parts>,
 ) -> Result<(Option<Row>, Seen), TxnError> {
     let overlay = {
         let state = inner.usable()?;
@@ -139,14 +153,11 @@ pub(crate) fn look_newest(
         return Ok((row, Seen::default()));
     }
     let shard = inner.node.shard(inner.node.placement.row(table, key))?;
-    let newest = shard.read_newest(table, key)?;
+    let own = overlay.map(Overlay::into_operations).unwrap_or_default();
+    let newest = shard.read_newest(table, key, Wanted { parts, own: &own })?;
     let dependency = newest.dependency(look)?;
     let seen = Seen((dependency > 0).then_some((shard.id, newest.epoch, dependency)));
-    let row = match overlay {
-        Some(overlay) => overlay.over(newest.state.row)?,
-        None => newest.state.row,
-    };
-    Ok((row, seen))
+    Ok((newest.state.row, seen))
 }
 
 /// Whether any of the changes is at, above or below one of the paths (of any path, if there are none).

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use parking_lot::{Mutex, MutexGuard};
+use storage::path::Parts;
 use storage::{PathOp, Row};
 
 use crate::buffer::{Clear, FinalEntry};
@@ -197,7 +198,12 @@ impl Transaction {
 
     /// Reads a row at the statement's snapshot with this transaction's own writes on top.
     pub async fn get(&self, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
-        reading::get(&self.inner, table, key).await
+        reading::get(&self.inner, table, key, None).await
+    }
+
+    /// As [`get`](Self::get), but of large documents only these parts have to be there.
+    pub async fn get_parts(&self, table: TableId, key: &Key, parts: &Parts) -> Result<Option<Row>, TxnError> {
+        reading::get(&self.inner, table, key, Some(parts)).await
     }
 
     /// Scans rows in key order at the statement's snapshot with own writes on top.
@@ -266,11 +272,12 @@ impl Transaction {
         key: &Key,
         read_paths: &[storage::Path],
     ) -> Result<LockedRow, TxnError> {
-        reading::read_locked(&self.inner, table, key, read_paths, &[])
+        reading::read_locked(&self.inner, table, key, (read_paths, &[]), None)
     }
 
     /// As [`read_locked`](Self::read_locked) for a statement that adds to `added` under A: additions of others to those paths
-    /// are no conflict (DESIGN §4). If it reads nothing else, `read_paths` is empty and stands for nothing.
+    /// are no conflict (DESIGN §4). If it reads nothing else, `read_paths` is empty and stands for nothing. Of large documents
+    /// only `parts` have to be there, if it names any.
     ///
     /// # Errors
     /// [`TxnError::Serialization`] likewise.
@@ -280,25 +287,32 @@ impl Transaction {
         key: &Key,
         read_paths: &[storage::Path],
         added: &[storage::Path],
+        parts: Option<&Parts>,
     ) -> Result<LockedRow, TxnError> {
-        reading::read_locked(&self.inner, table, key, read_paths, added)
+        reading::read_locked(&self.inner, table, key, (read_paths, added), parts)
     }
 
     /// Reads the newest state of a row, own writes on top, whatever the snapshot, under a lock that keeps it as it is.
     pub async fn read_newest(&self, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
-        reading::read_newest(&self.inner, table, key, Look::Whole)
+        reading::read_newest(&self.inner, table, key, Look::Whole, None)
     }
 
     /// Whether a row is there in the newest state, own writes included, under a lock that keeps it there.
     pub async fn exists(&self, table: TableId, key: &Key) -> Result<bool, TxnError> {
-        Ok(reading::read_newest(&self.inner, table, key, Look::Existence)?.is_some())
+        let nothing = Parts::new();
+        Ok(reading::read_newest(&self.inner, table, key, Look::Existence, Some(&nothing))?.is_some())
     }
 
     /// As [`read_newest`](Self::read_newest) without the row's lock: the answer may be old at once, and only says what to lock
     /// and read again. If an answer of the statement rests on it none the less (the row is gone), it is to be told so by
-    /// [`saw`](Self::saw).
-    pub async fn look_newest(&self, table: TableId, key: &Key) -> Result<(Option<Row>, Seen), TxnError> {
-        reading::look_newest(&self.inner, table, key, Look::Whole)
+    /// [`saw`](Self::saw). Of large documents only `parts` have to be there, if it names any.
+    pub async fn look_newest(
+        &self,
+        table: TableId,
+        key: &Key,
+        parts: Option<&Parts>,
+    ) -> Result<(Option<Row>, Seen), TxnError> {
+        reading::look_newest(&self.inner, table, key, Look::Whole, parts)
     }
 
     /// The statement's answer rests on what [`look_newest`](Self::look_newest) gave.

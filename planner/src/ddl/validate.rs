@@ -12,6 +12,7 @@ use super::Ddl;
 use super::alter_table::value_at;
 use super::known_paths::forget_column;
 use crate::bind::Purpose;
+use crate::breath::Breath;
 use crate::catalog::{ConstraintKind, Index, Relation};
 use crate::eval::EvalContext;
 use crate::modify::program::{TableProgram, row_program};
@@ -76,10 +77,12 @@ impl Ddl<'_> {
             ..table.clone()
         })?;
         let mut rows = self.context.transaction.scan(table.id, KeyRange::default(), false);
+        let mut breath = Breath::new(&self.context.cancel);
         while let Some(batch) = rows.next().await {
             for (key, mut row) in batch? {
                 program.complete(&mut row);
                 visit(&key, row)?;
+                breath.after_row().await?;
             }
         }
         Ok(())
@@ -369,7 +372,9 @@ impl Ddl<'_> {
         })?);
         let transaction = &self.context.transaction;
         let mut seen: HashMap<Key, ()> = HashMap::new();
+        let mut breath = Breath::new(&self.context.cancel);
         for (key, row) in &rows {
+            breath.after_row().await?;
             let new_key = crate::modify::writer::primary_key(&program, row)?;
             if seen.insert(new_key.clone(), ()).is_some() {
                 return Err(SqlError::new(
@@ -388,6 +393,7 @@ impl Ddl<'_> {
         }
         transaction.next_command();
         for (_, row) in rows {
+            breath.after_row().await?;
             let new_key = crate::modify::writer::primary_key(&program, &row)?;
             transaction.write(table.id, &new_key, RowWrite::Put(row))?;
         }

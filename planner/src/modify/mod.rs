@@ -17,6 +17,7 @@ pub mod index;
 mod merge;
 #[cfg(test)]
 mod oracle;
+mod parts;
 pub mod plan;
 pub mod program;
 pub mod run;

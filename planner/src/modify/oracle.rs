@@ -5,13 +5,16 @@
 //!     1  f changes nothing outside of the writes, and the path operations made of them give just what f gives
 //!     2  change the document anywhere that overlaps neither: c, the writes and their new values stay what they were
 //! ```
+//!     3  read only what was derived of the document: c, the writes and their operations are those of the whole
 //! If (1) fails, a writer changes what it has not locked; if (2) fails, it has read what others may change meanwhile.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
+use storage::path::Parts;
 use storage::{Datum, Jsonb, Path, PathOp, Row, Step};
 
 use super::derive::{self, PathWrite, Target};
+use super::parts::add_write;
 use super::program::{compile, row_layout};
 use super::writer::operations;
 use crate::bind::{OverRelation, Purpose};
@@ -143,6 +146,17 @@ impl Bound {
     }
 }
 
+impl Bound {
+    fn eval_row(&self, row: &Row) -> Result<Datum, &'static str> {
+        let context = EvalContext {
+            session: &TestSession,
+            parameters: &[],
+            outer: &[],
+        };
+        self.program.eval(row, &context).map_err(|error| error.code().0)
+    }
+}
+
 fn row(document: &Value) -> Row {
     let document = Jsonb::parse(&document.to_string()).expect("serde_json writes JSON");
     vec![Datum::Int4(1), Datum::Int4(41), Datum::Jsonb(document)]
@@ -226,7 +240,11 @@ fn mutate(value: &mut Value, path: &[&str], to: &Option<Value>) -> Option<Vec<St
 }
 
 fn resolved(writes: &Option<Vec<PathWrite>>, document: &Value) -> Vec<Path> {
-    let Datum::Jsonb(document) = &row(document)[usize::from(DOC)] else {
+    resolved_in(writes, &row(document))
+}
+
+fn resolved_in(writes: &Option<Vec<PathWrite>>, row: &Row) -> Vec<Path> {
+    let Datum::Jsonb(document) = &row[usize::from(DOC)] else {
         return Vec::new();
     };
     let paths = match writes {
@@ -294,6 +312,7 @@ fn check(document: &Value, set: &str, when: &str, mutation: &(Vec<&str>, Option<
             changes
         );
     }
+    check_parts((set, &set_bound), (when, &when_bound), document, (&reads, &writes))?;
     // 2: what others may change changes nothing here.
     let mut other = document.clone();
     let Some(place) = mutate(&mut other, &mutation.0, &mutation.1) else {
@@ -321,6 +340,38 @@ fn check(document: &Value, set: &str, when: &str, mutation: &(Vec<&str>, Option<
         }
         _ => prop_assert_eq!(before.err(), after.err(), "{}", &context),
     }
+    Ok(())
+}
+
+/// 3: the document read in parts does as the whole does.
+fn check_parts(
+    (set, set_bound): (&str, &Bound),
+    (when, when_bound): (&str, &Bound),
+    document: &Value,
+    (reads, writes): (&[Path], &Option<Vec<PathWrite>>),
+) -> Result<(), TestCaseError> {
+    let mut parts = Parts::new();
+    reads.iter().for_each(|path| parts.add(path));
+    let derived = writes.iter().flatten();
+    derived.for_each(|write| add_write(&mut parts, DOC, write));
+    let whole = row(document);
+    let mut taken = whole.clone();
+    parts
+        .take(&mut taken)
+        .map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let context = format!(
+        "{set} WHERE {when} on {document}, read as {:?}",
+        taken[usize::from(DOC)]
+    );
+    prop_assert_eq!(when_bound.eval_row(&whole), when_bound.eval_row(&taken), "{}", &context);
+    let paths = resolved_in(writes, &whole);
+    prop_assert_eq!(&paths, &resolved_in(writes, &taken), "{}", &context);
+    let made = |old: &Row| -> Result<String, &'static str> {
+        let mut new = old.clone();
+        new[usize::from(DOC)] = set_bound.eval_row(old)?;
+        Ok(format!("{:?}", operations(&paths, old, &new)))
+    };
+    prop_assert_eq!(made(&whole), made(&taken), "{}", &context);
     Ok(())
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
+use storage::path::Parts;
 use storage::{Datum, Path, Row};
 use txn::{Isolation, Key, Mode, RowPart};
 
 use super::derive::{self, Target};
+use super::parts;
 use super::plan::{Amounts, InsertSource, KindPlan, ModifyPlan, assignments, update_of};
 use super::program::TableProgram;
 use super::target::{self, Derived, LockedTarget};
@@ -226,7 +228,8 @@ impl Runner<'_> {
         }
         let derived = self.derive(&update.assignments, target, &mut read);
         // The key is locked by X already: an addition would gain nothing.
-        let Some(LockedTarget { key, row: old, .. }) = self.lock_row(key, &derived, &read, false, &[]).await? else {
+        let Some(LockedTarget { key, row: old, .. }) = self.lock_row(key, &derived, &read, false, (&[], None)).await?
+        else {
             return Err(SqlError::new(
                 SqlState::SERIALIZATION_FAILURE,
                 "could not serialize access due to concurrent delete",
@@ -291,9 +294,14 @@ impl Runner<'_> {
             .iter()
             .any(|derived| self.program.primary_key.contains(&derived.column));
         let is_delete = matches!(modify.kind, ModifyKind::Delete { .. });
+        let parts = match is_delete || moves {
+            true => None,
+            false => parts::of_update(&self.program, &derived, &read),
+        };
         let mut change = Changing {
             derived: &derived,
             read: &read,
+            parts,
             values: values.evaluator(self.scope),
             amounts: amounts.evaluator(self.scope),
             condition: recheck.is_some().then(|| condition.evaluator(self.scope)),
@@ -353,7 +361,13 @@ impl Runner<'_> {
             amounts = change.amounts.eval_all(&whole).await?;
         }
         let locked = self
-            .lock_row(&key, change.derived, change.read, is_delete, &amounts)
+            .lock_row(
+                &key,
+                change.derived,
+                change.read,
+                is_delete,
+                (&amounts, change.parts.as_ref()),
+            )
             .await?;
         let Some(locked) = locked else { return Ok(()) };
         if locked.key != key && self.writer.written(self.program.table.id, &locked.key).is_some() {
@@ -372,10 +386,42 @@ impl Runner<'_> {
             return self.finish_row(&mut change.returning, locked.row, &others).await;
         }
         let values = change.values.eval_all(&whole).await?;
-        let new = self
+        let place = locked.key.clone();
+        let applied = self
             .apply(locked, change.derived, assignments(self.modify), values)
-            .await?;
-        self.finish_row(&mut change.returning, new, &others).await
+            .await;
+        match applied {
+            Ok(new) => self.finish_row(&mut change.returning, new, &others).await,
+            Err(error) => Err(self.violation_of_whole(&place, &others, change, error).await?),
+        }
+    }
+
+    /// A violation that shows its row, of which only parts were read: the same, of the whole row.
+    async fn violation_of_whole(
+        &self,
+        key: &Key,
+        others: &[Datum],
+        change: &mut Changing<'_>,
+        error: SqlError,
+    ) -> SqlResult<SqlError> {
+        let shows_row = [SqlState::NOT_NULL_VIOLATION, SqlState::CHECK_VIOLATION].contains(&error.code());
+        if change.parts.is_none() || !shows_row {
+            return Ok(error);
+        }
+        let table = self.program.table.id;
+        let Some(mut row) = self.context.transaction.read_newest(table, key).await? else {
+            return Ok(error);
+        };
+        self.program.complete(&mut row);
+        let mut whole = row.clone();
+        whole.extend_from_slice(others);
+        let values = change.values.eval_all(&whole).await?;
+        for (assignment, value) in assignments(self.modify).iter().zip(values) {
+            row[assignment.column as usize] = value;
+        }
+        let context = self.writer.eval_context();
+        self.program.generate(&mut row, &context)?;
+        Ok(self.program.check(&row, &context).err().unwrap_or(error))
     }
 
     /// Writes the new values of a locked row.
@@ -446,6 +492,8 @@ struct Inserting {
 struct Changing<'a> {
     derived: &'a [Derived<'a>],
     read: &'a [Path],
+    /// Which parts of documents are enough, if not all are needed.
+    parts: Option<Parts>,
     values: RowEvaluator,
     amounts: RowEvaluator,
     condition: Option<RowEvaluator>,

@@ -5,6 +5,7 @@
 //!   lock_row   once a row: resolve writes against the newest row ─► request ─► read again ─► other paths now? once more
 //! ```
 
+use storage::path::Parts;
 use storage::{Datum, Path, Row, Step};
 use txn::{AddIncrement, Isolation, Key, LockName, LockRequest, Mode, RowPart};
 
@@ -193,22 +194,23 @@ impl Runner<'_> {
 
     /// Locks what the statement reads and writes of a row, and reads the newest row. `None` if the row is gone. A row whose
     /// key another transaction changed is followed, as PostgreSQL's EvalPlanQual follows the chain of its versions.
+    /// `amounts` are the values of the additions' amounts; of documents only `parts` are read, if it names any.
     pub(super) async fn lock_row(
         &mut self,
         key: &Key,
         derived: &[Derived<'_>],
         read: &[Path],
         whole: bool,
-        amounts: &[Datum],
+        (amounts, parts): (&[Datum], Option<&Parts>),
     ) -> SqlResult<Option<LockedTarget>> {
-        let mut place = self.lock_place(key, derived, read, whole, amounts).await?;
+        let mut place = self.lock_place(key, derived, read, whole, (amounts, parts)).await?;
         loop {
             let (key, since) = match place {
                 Place::Gone => return Ok(None),
                 Place::Locked { target, .. } => return Ok(Some(target)),
                 Place::Moved { key, at } => (key, at),
             };
-            place = self.lock_place(&key, derived, read, whole, amounts).await?;
+            place = self.lock_place(&key, derived, read, whole, (amounts, parts)).await?;
             match &mut place {
                 // Another row has the key by now.
                 Place::Locked { put_at, .. } if *put_at > since => return Ok(None),
@@ -226,7 +228,7 @@ impl Runner<'_> {
         derived: &[Derived<'_>],
         read: &[Path],
         whole: bool,
-        amounts: &[Datum],
+        (amounts, parts): (&[Datum], Option<&Parts>),
     ) -> SqlResult<Place> {
         let table = self.program.table.id;
         let moves = derived
@@ -243,7 +245,7 @@ impl Runner<'_> {
             None
         } else {
             // What is found here only says what to lock: what the answer rests on is noted under the lock.
-            let (newest, _) = self.context.transaction.look_newest(table, key).await?;
+            let (newest, _) = self.context.transaction.look_newest(table, key, parts).await?;
             newest.map(|mut row| {
                 self.program.complete(&mut row);
                 row
@@ -286,7 +288,9 @@ impl Runner<'_> {
             self.writer.lock(requests).await?;
             let reads = lock_reads(read, &held, whole || moves);
             let transaction = &self.context.transaction;
-            let locked = transaction.read_locked_to_add(table, key, &reads, &added).await?;
+            let locked = transaction
+                .read_locked_to_add(table, key, &reads, &added, parts)
+                .await?;
             let Some(mut row) = locked.row else {
                 if locked.changed && transaction.isolation() != Isolation::ReadCommitted {
                     return Err(gone());

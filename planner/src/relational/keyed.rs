@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use storage::path::Parts;
 use storage::{Datum, Row};
 use txn::Key;
 
@@ -17,8 +18,10 @@ use crate::relational::operators::project::ProjectPlan;
 use crate::relational::operators::scan::ScanPlan;
 use crate::relational::plan::Plan;
 use crate::relational::read_locks::ReadLocks;
+use crate::relational::read_paths::of_scan;
 use crate::relational::source::TransactionSource;
 use crate::statement::StatementContext;
+use crate::types::oid;
 
 /// A query for one row by primary key; borrowed from its plan.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +106,20 @@ impl<'p> KeyedPlan<'p> {
         }
     }
 
+    /// The parts of documents that are read, if the table has documents and it is known.
+    pub fn parts(&self, parameters: &[Datum]) -> Option<Parts> {
+        let mut columns = self.scan.table.columns.iter();
+        if !columns.any(|column| column.ty.oid == oid::JSONB) {
+            return None;
+        }
+        let reads = self.scan.reads.as_ref()?.by_column(parameters);
+        let mut parts = Parts::new();
+        for path in of_scan(&reads, &self.scan.columns) {
+            parts.add(&path);
+        }
+        Some(parts)
+    }
+
     /// Runs the query: no row, or one.
     pub async fn run(&self, context: &StatementContext) -> SqlResult<Option<Vec<Datum>>> {
         let eval = EvalContext {
@@ -115,7 +132,12 @@ impl<'p> KeyedPlan<'p> {
         if transaction.reads_under_locks() || transaction.has_additions(self.scan.table.id) {
             self.lock(context, &key).await?;
         }
-        match context.transaction.get(self.scan.table.id, &key).await? {
+        let (table, transaction) = (self.scan.table.id, &context.transaction);
+        let row = match self.parts(&context.parameters) {
+            Some(parts) => transaction.get_parts(table, &key, &parts).await?,
+            None => transaction.get(table, &key).await?,
+        };
+        match row {
             Some(row) => self.output(key, row, &eval),
             None => Ok(None),
         }
@@ -131,7 +153,9 @@ impl<'p> KeyedPlan<'p> {
             outer: &[],
         };
         let Some(key) = self.key(&eval)? else { return Ok(None) };
-        let (row, seen) = context.transaction.look_newest(self.scan.table.id, &key).await?;
+        let parts = self.parts(&context.parameters);
+        let (table, transaction) = (self.scan.table.id, &context.transaction);
+        let (row, seen) = transaction.look_newest(table, &key, parts.as_ref()).await?;
         let output = match row {
             Some(row) => self.output(key, row, &eval),
             None => Ok(None),

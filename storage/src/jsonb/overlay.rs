@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use super::builder::write_number;
 use super::view::compare_keys;
 use super::{JsonBuilder, JsonError, JsonRef, Jsonb};
+use crate::path::Part;
 use crate::{Numeric, NumericError, Step};
 
 /// A document with changes laid over it. Nesting is bounded by the steps of the paths that opened it.
@@ -78,6 +79,56 @@ impl<'a> Node<'a> {
                 elements.iter().for_each(|element| element.write(builder));
                 builder.end();
             }
+        }
+    }
+}
+
+impl<'a> Node<'a> {
+    /// Writes what is wanted; what lies beside it is left out of objects and null in arrays.
+    fn write_part(&self, part: &Part, builder: &mut JsonBuilder) {
+        match self {
+            _ if part.is_whole => self.write(builder),
+            Node::Stored(value) if value.is_object() => {
+                builder.begin_object();
+                for (name, part) in &part.children {
+                    if let Some(value) = value.get(name) {
+                        builder.key(name);
+                        Node::Stored(value).write_part(part, builder);
+                    }
+                }
+                builder.end();
+            }
+            Node::Object(members) => {
+                builder.begin_object();
+                for (name, part) in &part.children {
+                    if let Ok(found) = find(members, name) {
+                        builder.key(name);
+                        members[found].1.write_part(part, builder);
+                    }
+                }
+                builder.end();
+            }
+            Node::Stored(value) if value.is_array() && part.fits_array(value.len()) => {
+                builder.begin_array();
+                for (at, element) in value.elements().enumerate() {
+                    match part.child(at) {
+                        Some(part) => Node::Stored(element).write_part(part, builder),
+                        None => builder.null(),
+                    }
+                }
+                builder.end();
+            }
+            Node::Array(elements) if part.fits_array(elements.len()) => {
+                builder.begin_array();
+                for (at, element) in elements.iter().enumerate() {
+                    match part.child(at) {
+                        Some(part) => element.write_part(part, builder),
+                        None => builder.null(),
+                    }
+                }
+                builder.end();
+            }
+            Node::Stored(_) | Node::Owned(_) | Node::Array(_) => self.write(builder),
         }
     }
 }
@@ -201,6 +252,16 @@ impl<'a> Overlay<'a> {
         let mut builder = JsonBuilder::with_capacity(self.size + 64);
         self.root.write(&mut builder);
         builder.finish().map(Some)
+    }
+
+    /// The parts that are wanted of the changed document (see [`Parts`](crate::path::Parts)).
+    ///
+    /// # Errors
+    /// [`JsonError`] of kind `Size`.
+    pub(crate) fn finish_part(self, part: &Part) -> Result<Jsonb, JsonError> {
+        let mut builder = JsonBuilder::new();
+        self.root.write_part(part, &mut builder);
+        builder.finish()
     }
 
     fn node(&mut self, steps: &[Step]) -> Option<&mut Node<'a>> {

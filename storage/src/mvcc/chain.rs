@@ -5,10 +5,18 @@ use smallvec::SmallVec;
 
 use super::encoded::{self, Kind};
 use super::{TIMESTAMP_SIZE, split_version_key};
-use crate::Row;
-use crate::StorageError;
 use crate::engine::Cursor;
+use crate::jsonb::BYTES_MAX;
+use crate::path::{Parts, StepRef, take_parts};
 use crate::version;
+use crate::{Datum, PathOp, Row, StorageError};
+
+/// A base of this size is not copied out of the cache.
+const PINNED_BYTES_MIN: usize = 8 * 1024;
+/// Smaller rows are always put together whole, which costs less than finding out what may be left out.
+const PARTS_BYTES_MIN: u64 = 8 * 1024;
+/// Larger rows are always put together whole: whether a change makes them too large only the whole tells.
+const PARTS_BYTES_MAX: u64 = BYTES_MAX as u64 / 2;
 
 /// A committed write that is not in the family yet; a read under a lock must see it.
 #[derive(Clone, Debug)]
@@ -26,6 +34,17 @@ pub struct Unapplied {
 pub(crate) struct Chain {
     links: SmallVec<[Link; 4]>,
     has_base: bool,
+    /// Whether a link's bytes lie where a cursor found them.
+    is_pinned: bool,
+}
+
+/// A version where a cursor stands.
+struct Pinned(Cursor);
+
+impl AsRef<[u8]> for Pinned {
+    fn as_ref(&self) -> &[u8] {
+        self.0.value().unwrap_or_default()
+    }
 }
 
 struct Link {
@@ -35,7 +54,8 @@ struct Link {
 
 impl Chain {
     /// Reads the versions of `key` at or below `at`, down to a base. Versions below `hidden_below` do not exist.
-    pub(crate) fn read(cursor: &mut Cursor, key: &[u8], at: u64, hidden_below: u64) -> Result<Chain, StorageError> {
+    /// A large base is not copied: it stays where the cursor found it, which keeps the cursor as long as the chain.
+    pub(crate) fn read(mut cursor: Cursor, key: &[u8], at: u64, hidden_below: u64) -> Result<Chain, StorageError> {
         let mut chain = Chain::default();
         let mut target = SmallVec::<[u8; 64]>::from_slice(key);
         target.extend_from_slice(&(!at).to_be_bytes());
@@ -45,7 +65,15 @@ impl Chain {
             let Some((_, timestamp)) = split_version_key(versioned).filter(|_| same_key) else {
                 break;
             };
-            if timestamp < hidden_below || chain.push(timestamp, Bytes::copy_from_slice(value))? {
+            if timestamp < hidden_below {
+                return Ok(chain);
+            }
+            if value.len() >= PINNED_BYTES_MIN && is_base(value)? {
+                chain.push(timestamp, Bytes::from_owner(Pinned(cursor)))?;
+                chain.is_pinned = true;
+                return Ok(chain);
+            }
+            if chain.push(timestamp, Bytes::copy_from_slice(value))? {
                 return Ok(chain);
             }
             cursor.next();
@@ -141,12 +169,61 @@ impl Chain {
         }
     }
 
+    /// What a read wants of the row the versions add up to, with operations of its transaction's own on top.
+    pub(crate) fn row(&self, parts: Option<&Parts>, own: &[PathOp]) -> Result<Option<Row>, StorageError> {
+        let size = self.size();
+        let bytes = size.full_bytes + size.delta_bytes;
+        match parts {
+            Some(parts) if size.full_bytes >= PARTS_BYTES_MIN && bytes <= PARTS_BYTES_MAX => {
+                self.fold_parts(parts, own)
+            }
+            _ => {
+                let mut row = self.fold()?;
+                if let (Some(row), false) = (&mut row, own.is_empty()) {
+                    crate::path::apply_all(row, own)?;
+                }
+                Ok(row)
+            }
+        }
+    }
+
+    /// As [`Self::fold`], but of documents only these parts are put together.
+    pub(crate) fn fold_parts(&self, parts: &Parts, own: &[PathOp]) -> Result<Option<Row>, StorageError> {
+        let Some((base, deltas)) = self.links.split_last().filter(|_| self.has_base) else {
+            return Ok(None);
+        };
+        let Some(mut row) = encoded::decode_documents(&base.version)? else {
+            return Ok(None);
+        };
+        let is_document = |column: u16| matches!(row.get(usize::from(column)), Some(Datum::Jsonb(_)));
+        // Only of a document that stays one can be said which operations make no difference.
+        let may_differ = |column: u16, steps: &[StepRef<'_>], creates_parents: bool| {
+            let part = parts.of_column(column);
+            !is_document(column) || steps.is_empty() || part.may_meet(steps.iter().copied(), creates_parents)
+        };
+        let mut operations = Vec::new();
+        for delta in deltas.iter().rev() {
+            encoded::decode_delta_where(&delta.version, &may_differ, &mut operations)?;
+        }
+        let replaces = |operation: &PathOp| operation.path.steps.is_empty() && is_document(operation.path.column);
+        if operations.iter().chain(own).any(replaces) {
+            operations.clear();
+            for delta in deltas.iter().rev() {
+                operations.extend(encoded::decode_delta(&delta.version)?);
+            }
+        }
+        take_parts(&mut row, operations.iter().chain(own), parts)?;
+        Ok(Some(row))
+    }
+
     /// The row the versions add up to.
     pub(crate) fn fold(&self) -> Result<Option<Row>, StorageError> {
         let Some(last) = self.links.last().filter(|_| self.has_base) else {
             return Ok(None);
         };
-        let Some(row) = encoded::decode_base(&last.version)? else {
+        // What becomes of the row may live long, and must not keep the cursor.
+        let copied = self.is_pinned.then(|| Bytes::copy_from_slice(&last.version));
+        let Some(row) = encoded::decode_base(copied.as_ref().unwrap_or(&last.version))? else {
             return Ok(None);
         };
         let deltas = &self.links[..self.links.len() - 1];

@@ -50,7 +50,7 @@ pub fn consolidate(
     hidden_below: u64,
     written: &[Unapplied],
 ) -> Result<Option<NewVersion>, StorageError> {
-    let mut chain = Chain::read(&mut view.cursor(None, None)?, key, u64::MAX, hidden_below)?;
+    let mut chain = Chain::read(view.cursor(None, None)?, key, u64::MAX, hidden_below)?;
     chain.merge(written)?;
     let Some((timestamp, delta)) = chain.links().next() else {
         return Ok(None);

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use crate::path::StepRef;
 use crate::version::{StoredVersion, Version, read_varint, write_varint};
 use crate::{Datum, PathOp, Row, StorageError, StorageResult};
 
@@ -101,6 +102,27 @@ pub(crate) fn decode_delta(version: &Bytes) -> StorageResult<Vec<PathOp>> {
         StoredVersion::Full(_) | StoredVersion::Tombstone => {
             Err(StorageError::corrupted("row version: a row where a delta was expected"))
         }
+    }
+}
+
+/// As [`decode_base`] for a row that is read in parts: only documents share the version's bytes.
+pub(crate) fn decode_documents(version: &Bytes) -> StorageResult<Option<Row>> {
+    let row = match kind(version)? {
+        Kind::Consolidated => StoredVersion::open_row(&split_consolidated(version)?.1)?,
+        Kind::Full | Kind::Tombstone | Kind::Delta => StoredVersion::open_row(version)?,
+    };
+    row.map(|row| row.to_row_of_documents()).transpose()
+}
+
+/// Appends the operations of a delta whose column and steps are wanted; the last argument says whether it creates parents.
+pub(crate) fn decode_delta_where(
+    version: &Bytes,
+    is_wanted: &dyn Fn(u16, &[StepRef<'_>], bool) -> bool,
+    operations: &mut Vec<PathOp>,
+) -> StorageResult<()> {
+    match kind(version)? {
+        Kind::Consolidated => StoredVersion::open_delta(&split_consolidated(version)?.0, is_wanted, operations),
+        Kind::Full | Kind::Tombstone | Kind::Delta => StoredVersion::open_delta(version, is_wanted, operations),
     }
 }
 

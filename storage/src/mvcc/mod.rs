@@ -28,6 +28,8 @@ mod row;
 mod scan;
 
 #[cfg(test)]
+mod parts_law;
+#[cfg(test)]
 mod tests;
 
 pub use chain::Unapplied;
@@ -35,7 +37,7 @@ pub use clear::Clears;
 pub use collect::{NewVersion, check_family, collect_key, consolidate, keys_below, keys_with_garbage};
 pub use entry::{decode_entry, encode_entry, newest_entries, scan_entries};
 pub use layout::{HEADER_SIZE, entry_key, entry_range, id_of, row_key, row_range, value_range};
-pub use row::{Asked, Changes, RowState, changes_of, changes_since, newest_row, row_at};
+pub use row::{Asked, Changes, RowState, Wanted, changes_of, changes_since, newest_row, row_at};
 pub use scan::{Chunk, Direction, Snapshot, scan_rows};
 
 /// Bytes of the inverted timestamp at the end of a key.

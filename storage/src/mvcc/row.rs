@@ -4,6 +4,7 @@ use super::chain::{Chain, Unapplied};
 use super::encoded::{self, Kind};
 use crate::StorageError;
 use crate::engine::View;
+use crate::path::Parts;
 use crate::version;
 use crate::{Action, Path, PathOp, Row};
 use bytes::Bytes;
@@ -35,9 +36,23 @@ pub enum Changes {
 }
 
 /// The row at a timestamp. Versions below `hidden_below` do not exist (see [`Clears`](super::Clears)).
-pub fn row_at(view: &View, key: &[u8], at: u64, hidden_below: u64) -> Result<RowState, StorageError> {
-    let chain = Chain::read(&mut view.cursor(None, None)?, key, at, hidden_below)?;
-    state(&chain)
+pub fn row_at(
+    view: &View,
+    key: &[u8],
+    at: u64,
+    hidden_below: u64,
+    wanted: Wanted<'_>,
+) -> Result<RowState, StorageError> {
+    state(&Chain::read(view.cursor(None, None)?, key, at, hidden_below)?, wanted)
+}
+
+/// What a read wants of a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Parts of its documents; all of them if `None`. More may come, and of a small row it will.
+    pub parts: Option<&'a Parts>,
+    /// What the reader's own transaction has done to it.
+    pub own: &'a [PathOp],
 }
 
 /// The newest state of a row, with commits that are not in the family yet.
@@ -46,20 +61,21 @@ pub fn newest_row(
     key: &[u8],
     hidden_below: u64,
     unapplied: &[Unapplied],
+    wanted: Wanted<'_>,
 ) -> Result<RowState, StorageError> {
-    let mut chain = Chain::read(&mut view.cursor(None, None)?, key, u64::MAX, hidden_below)?;
+    let mut chain = Chain::read(view.cursor(None, None)?, key, u64::MAX, hidden_below)?;
     chain.merge(unapplied)?;
-    state(&chain)
+    state(&chain, wanted)
 }
 
-fn state(chain: &Chain) -> Result<RowState, StorageError> {
+fn state(chain: &Chain, wanted: Wanted<'_>) -> Result<RowState, StorageError> {
     let base = chain.base();
     let put_at = match base {
         Some((timestamp, version)) if encoded::kind(version)? == Kind::Full => timestamp,
         _ => 0,
     };
     Ok(RowState {
-        row: chain.fold()?,
+        row: chain.row(wanted.parts, wanted.own)?,
         newest: chain.newest(),
         moved_to: base.and_then(|(_, version)| version::moved_to(version)),
         put_at,

@@ -52,7 +52,9 @@ impl Store {
     }
 
     fn at(&self, key: &[u8], at: u64) -> Option<Row> {
-        row_at(&self.family.newest(), key, at, 0).unwrap().row
+        row_at(&self.family.newest(), key, at, 0, Wanted::default())
+            .unwrap()
+            .row
     }
 }
 
@@ -95,7 +97,7 @@ fn a_read_folds_what_is_at_or_below_its_timestamp() {
     ] {
         assert_eq!(store.at(&key, at), expected.map(|values| row(&values)), "at {at}");
     }
-    let state = row_at(&store.family.newest(), &key, 92, 0).unwrap();
+    let state = row_at(&store.family.newest(), &key, 92, 0, Wanted::default()).unwrap();
     assert_eq!((state.newest, state.chain.deltas), (90, 2));
 }
 
@@ -116,7 +118,8 @@ fn a_locked_read_sees_what_is_not_applied_yet_and_counts_what_is_applied_meanwhi
         sequence: 1,
         version,
     });
-    let newest = |unapplied: &[Unapplied]| newest_row(&store.family.newest(), &key, 0, unapplied).unwrap();
+    let newest =
+        |unapplied: &[Unapplied]| newest_row(&store.family.newest(), &key, 0, unapplied, Wanted::default()).unwrap();
     assert_eq!(newest(&unapplied).row, Some(row(&[111, 2])));
     store.put(&key, 50, &add(10));
     assert_eq!(newest(&unapplied).row, Some(row(&[111, 2])), "50 is in both");
@@ -147,7 +150,7 @@ fn consolidation_changes_no_read_and_keeps_the_changed_paths() {
     store.engine.write(batch, Durability::Replayed).unwrap();
     let after: Vec<_> = (9..32).map(|at| store.at(&key, at)).collect();
     assert_eq!(before, after);
-    let state = row_at(&store.family.newest(), &key, u64::MAX, 0).unwrap();
+    let state = row_at(&store.family.newest(), &key, u64::MAX, 0, Wanted::default()).unwrap();
     assert_eq!(state.chain.deltas, 0);
     assert!(
         consolidate(&store.family.newest(), &key, 0, &[]).unwrap().is_none(),

@@ -1,6 +1,6 @@
 //! Applying operations to a row. Many operations on one document cost one rewrite of it, not one each.
 
-use super::{Action, Path, PathOp, STEPS_MAX};
+use super::{Action, Parts, Path, PathOp, STEPS_MAX};
 use crate::jsonb::Overlay;
 use crate::{Datum, Jsonb, Numeric, Row, StorageError, StorageResult};
 
@@ -18,6 +18,43 @@ pub fn apply(row: &mut Row, operation: &PathOp) -> StorageResult<()> {
 /// [`StorageError::Limit`] if a document grows too large or a number leaves its type: both were checked before the operation
 /// was written, so this says that a check was left out.
 pub fn apply_all<'a>(row: &mut Row, operations: impl IntoIterator<Item = &'a PathOp>) -> StorageResult<()> {
+    for (column, pending) in gather(row, operations)? {
+        flush(&mut row[usize::from(column)], &pending)?;
+    }
+    Ok(())
+}
+
+/// As [`apply_all`], but of documents only parts are put together. Afterwards no document shares its bytes with what it was
+/// before.
+///
+/// # Errors
+/// As [`apply_all`].
+pub(crate) fn take_parts<'a>(
+    row: &mut Row,
+    operations: impl IntoIterator<Item = &'a PathOp>,
+    parts: &Parts,
+) -> StorageResult<()> {
+    let mut inside = gather(row, operations)?;
+    for (column, slot) in row.iter_mut().enumerate() {
+        let pending = inside.iter().position(|(other, _)| usize::from(*other) == column);
+        let mut pending = pending.map(|at| inside.swap_remove(at).1).unwrap_or_default();
+        let part = parts.of_column(u16::try_from(column).unwrap_or(u16::MAX));
+        if !matches!(slot, Datum::Jsonb(_)) {
+            flush(slot, &std::mem::take(&mut pending))?;
+        }
+        if let Datum::Jsonb(document) = &*slot {
+            let taken = lay_over(document, &pending)?.finish_part(part)?;
+            *slot = Datum::Jsonb(taken);
+        }
+    }
+    Ok(())
+}
+
+/// Applies what changes whole columns, and gathers what is left to be done inside of each.
+fn gather<'a>(
+    row: &mut Row,
+    operations: impl IntoIterator<Item = &'a PathOp>,
+) -> StorageResult<Vec<(u16, Vec<&'a PathOp>)>> {
     // Operations inside one column are gathered, and rewrite its document once.
     let mut inside: Vec<(u16, Vec<&PathOp>)> = Vec::new();
     for operation in operations {
@@ -44,10 +81,7 @@ pub fn apply_all<'a>(row: &mut Row, operations: impl IntoIterator<Item = &'a Pat
             }
         }
     }
-    for (column, pending) in inside {
-        flush(&mut row[usize::from(column)], &pending)?;
-    }
-    Ok(())
+    Ok(inside)
 }
 
 fn replace_column(slot: &mut Datum, action: &Action) {
@@ -97,6 +131,10 @@ fn rewrite(document: &Jsonb, operations: &[&PathOp]) -> StorageResult<Option<Jso
     if operations.is_empty() {
         return Ok(None);
     }
+    Ok(lay_over(document, operations)?.finish()?)
+}
+
+fn lay_over<'a>(document: &'a Jsonb, operations: &[&'a PathOp]) -> StorageResult<Overlay<'a>> {
     let mut overlay = Overlay::new(document.view());
     for operation in operations {
         let steps = &operation.path.steps;
@@ -114,7 +152,7 @@ fn rewrite(document: &Jsonb, operations: &[&PathOp]) -> StorageResult<Option<Jso
             Action::SetColumn(_) => {}
         }
     }
-    Ok(overlay.finish()?)
+    Ok(overlay)
 }
 
 /// Adds to a column of an exact numeric type, or to a document that is a number.

@@ -1,8 +1,9 @@
 //! Path operations as bytes (`FORMAT.md`, "deltas").
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use super::{Action, Path, PathOp, Step};
+use super::{Action, Path, PathOp, Step, StepRef};
 use crate::version::{decode_datum, encode_datum, read_varint, write_varint};
 use crate::{Datum, StorageError, StorageResult};
 
@@ -57,11 +58,25 @@ pub fn encode_operations(out: &mut Vec<u8>, operations: &[PathOp]) {
 /// # Errors
 /// [`StorageError::Corrupted`]
 pub fn decode_operations(bytes: &Bytes) -> StorageResult<Vec<PathOp>> {
+    let mut operations = Vec::new();
+    decode_operations_where(bytes, &|_, _, _| true, &mut operations)?;
+    Ok(operations)
+}
+
+/// As [`decode_operations`], but only operations whose column and steps are wanted are decoded, and appended; the last argument
+/// says whether parents are created.
+///
+/// # Errors
+/// [`StorageError::Corrupted`]
+pub(crate) fn decode_operations_where(
+    bytes: &Bytes,
+    is_wanted: &dyn Fn(u16, &[StepRef<'_>], bool) -> bool,
+    operations: &mut Vec<PathOp>,
+) -> StorageResult<()> {
     let corrupted = || StorageError::corrupted("path operations");
     let (count, mut rest) = read_varint(bytes).ok_or_else(corrupted)?;
-    let mut operations = Vec::with_capacity(count.min(1024) as usize);
     for _ in 0..count {
-        let (path, after) = read_path(rest).ok_or_else(corrupted)?;
+        let ((column, steps), after) = read_place(rest).ok_or_else(corrupted)?;
         let (&action, after) = after.split_first().ok_or_else(corrupted)?;
         let (size, after) = read_varint(after).ok_or_else(corrupted)?;
         let size = usize::try_from(size)
@@ -69,15 +84,15 @@ pub fn decode_operations(bytes: &Bytes) -> StorageResult<Vec<PathOp>> {
             .filter(|size| *size <= after.len())
             .ok_or_else(corrupted)?;
         let (argument, after) = after.split_at(size);
+        rest = after;
+        if !is_wanted(column, &steps, action == ACTION_SET_CREATING_PARENTS) {
+            continue;
+        }
+        let path = Path::new(column, steps.iter().map(|step| step.to_step()));
         let action = read_action(action, &bytes.slice_ref(argument))?.ok_or_else(corrupted)?;
         operations.push(PathOp { path, action });
-        rest = after;
     }
-    if rest.is_empty() {
-        Ok(operations)
-    } else {
-        Err(corrupted())
-    }
+    if rest.is_empty() { Ok(()) } else { Err(corrupted()) }
 }
 
 fn read_action(action: u8, argument: &Bytes) -> StorageResult<Option<Action>> {
@@ -121,30 +136,32 @@ pub fn write_path(out: &mut Vec<u8>, path: &Path) {
 
 /// Reads a path; returns the rest. `None` if the bytes are not a path.
 pub fn read_path(input: &[u8]) -> Option<(Path, &[u8])> {
+    let ((column, steps), rest) = read_place(input)?;
+    Some((Path::new(column, steps.iter().map(|step| step.to_step())), rest))
+}
+
+/// A path where it stands: nothing is copied.
+type Place<'a> = (u16, SmallVec<[StepRef<'a>; 8]>);
+
+fn read_place(input: &[u8]) -> Option<(Place<'_>, &[u8])> {
     let (column, rest) = read_varint(input)?;
     let (count, mut rest) = read_varint(rest)?;
-    let mut steps = Vec::with_capacity(count.min(super::STEPS_MAX as u64) as usize);
+    let mut steps = SmallVec::with_capacity(count.min(super::STEPS_MAX as u64) as usize);
     for _ in 0..count {
         let (&tag, after) = rest.split_first()?;
         let (number, after) = read_varint(after)?;
         match tag {
             STEP_MEMBER => {
                 let (name, after) = after.split_at_checked(usize::try_from(number).ok()?)?;
-                steps.push(Step::Member(std::str::from_utf8(name).ok()?.into()));
+                steps.push(StepRef::Member(std::str::from_utf8(name).ok()?));
                 rest = after;
             }
             STEP_ELEMENT => {
-                steps.push(Step::Element(u32::try_from(number).ok()?));
+                steps.push(StepRef::Element(u32::try_from(number).ok()?));
                 rest = after;
             }
             _ => return None,
         }
     }
-    Some((
-        Path {
-            column: u16::try_from(column).ok()?,
-            steps,
-        },
-        rest,
-    ))
+    Some(((u16::try_from(column).ok()?, steps), rest))
 }

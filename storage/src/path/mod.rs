@@ -18,12 +18,17 @@
 mod apply;
 mod codec;
 mod overlap;
+mod parts;
 
 use std::sync::Arc;
 
+pub(crate) use apply::take_parts;
 pub use apply::{apply, apply_all};
+pub(crate) use codec::decode_operations_where;
 pub use codec::{decode_operations, encode_operations, read_path, write_path};
 pub use overlap::overlaps;
+pub use parts::Parts;
+pub(crate) use parts::{Part, StepRef};
 
 use crate::{Datum, Jsonb, Numeric};
 
@@ -203,4 +208,4 @@ impl PathOp {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -139,7 +139,7 @@ fn additions_to_columns_keep_their_type() {
     assert!(apply(&mut row, &beyond).is_err());
 }
 
-fn steps() -> impl Strategy<Value = Path> {
+pub(crate) fn steps() -> impl Strategy<Value = Path> {
     (
         0..2_u16,
         prop::collection::vec(
@@ -175,7 +175,7 @@ fn document() -> impl Strategy<Value = Jsonb> {
     .prop_map(|text| j(&text))
 }
 
-fn operation() -> impl Strategy<Value = PathOp> {
+pub(crate) fn operation() -> impl Strategy<Value = PathOp> {
     let action = prop_oneof![
         document().prop_map(|value| Action::SetColumn(Datum::Jsonb(value))),
         (document(), prop::bool::weighted(0.3))
@@ -194,7 +194,7 @@ fn operation() -> impl Strategy<Value = PathOp> {
     })
 }
 
-fn row() -> impl Strategy<Value = Row> {
+pub(crate) fn row() -> impl Strategy<Value = Row> {
     let column = || prop_oneof![8 => document().prop_map(Datum::Jsonb), 1 => Just(Datum::Null), 1 => (0..100_i32).prop_map(Datum::Int4)];
     (column(), column()).prop_map(|(a, b)| vec![a, b])
 }

@@ -6,7 +6,8 @@
 //!              10   Full    (7, {…1 MB…})
 //! ```
 //! Invariants
-//!  V1  A version's checksum covers all of it; bytes that fail it are an error and never a wrong value.
+//!  V1  A version's checksum covers all of it; bytes that fail it are an error and never a wrong value. A row read
+//!      in parts is the exception: its checksum would cost more than the read, and RocksDB has its own for every block.
 //!  V2  Folding is a pure function of the versions' bytes: every replica and every reader gets the same row.
 //!  V3  One column of a row is read without decoding the others.
 
@@ -21,7 +22,7 @@ pub use fold::{CHAIN_DELTAS_MIN, Chain, Consolidation, FOLD_BY_COMMAND_BYTES, co
 pub use row::{RowView, decode_row, encode_row};
 pub use value::{decode_datum, encode_datum};
 
-use crate::path::{decode_operations, encode_operations};
+use crate::path::{StepRef, decode_operations, decode_operations_where, encode_operations};
 use crate::{PathOp, Row, StorageError, StorageResult};
 
 const KIND_FULL: u8 = 1;
@@ -108,21 +109,54 @@ impl StoredVersion {
     /// # Errors
     /// [`StorageError::Corrupted`]
     pub fn open(bytes: &Bytes) -> StorageResult<StoredVersion> {
-        let corrupted = |what: &str| StorageError::corrupted(format_args!("row version: {what}"));
-        let (body, checksum) = bytes
-            .split_last_chunk::<CHECKSUM_SIZE>()
-            .ok_or_else(|| corrupted("too short"))?;
-        if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
-            return Err(corrupted("checksum does not match"));
-        }
-        let payload = bytes.slice(1.min(body.len())..body.len());
-        match body.first() {
-            Some(&KIND_FULL) => Ok(StoredVersion::Full(RowView::open(payload)?)),
-            Some(&KIND_DELTA) => Ok(StoredVersion::Delta(decode_operations(&payload)?)),
-            Some(&KIND_TOMBSTONE) => Ok(StoredVersion::Tombstone),
-            _ => Err(corrupted("unknown kind")),
+        let (kind, payload) = split(bytes, true)?;
+        match kind {
+            Some(KIND_FULL) => Ok(StoredVersion::Full(RowView::open(payload)?)),
+            Some(KIND_DELTA) => Ok(StoredVersion::Delta(decode_operations(&payload)?)),
+            Some(KIND_TOMBSTONE) => Ok(StoredVersion::Tombstone),
+            _ => Err(StorageError::corrupted("row version: unknown kind")),
         }
     }
+
+    /// The row of a version that is read in parts; `None` for a tombstone. The checksum is not looked at: it covers all of the
+    /// row, and RocksDB's own checksums have vouched for the block when it came from the disk (V1).
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupted`]
+    pub(crate) fn open_row(bytes: &Bytes) -> StorageResult<Option<RowView>> {
+        match split(bytes, false)? {
+            (Some(KIND_FULL), payload) => RowView::open(payload).map(Some),
+            (Some(KIND_TOMBSTONE), _) => Ok(None),
+            _ => Err(StorageError::corrupted("row version: a delta where a row was expected")),
+        }
+    }
+
+    /// Appends those operations of a delta whose column and steps are wanted (see [`decode_operations_where`]).
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupted`]
+    pub(crate) fn open_delta(
+        bytes: &Bytes,
+        is_wanted: &dyn Fn(u16, &[StepRef<'_>], bool) -> bool,
+        operations: &mut Vec<PathOp>,
+    ) -> StorageResult<()> {
+        match split(bytes, true)? {
+            (Some(KIND_DELTA), payload) => decode_operations_where(&payload, is_wanted, operations),
+            _ => Err(StorageError::corrupted("row version: a row where a delta was expected")),
+        }
+    }
+}
+
+/// Kind and payload of a version.
+fn split(bytes: &Bytes, is_checked: bool) -> StorageResult<(Option<u8>, Bytes)> {
+    let corrupted = |what: &str| StorageError::corrupted(format_args!("row version: {what}"));
+    let (body, checksum) = bytes
+        .split_last_chunk::<CHECKSUM_SIZE>()
+        .ok_or_else(|| corrupted("too short"))?;
+    if is_checked && crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
+        return Err(corrupted("checksum does not match"));
+    }
+    Ok((body.first().copied(), bytes.slice(1.min(body.len())..body.len())))
 }
 
 /// The key under which a row goes on whose deletion this is, if it does: its primary key was changed.

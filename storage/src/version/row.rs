@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::value::{read_value, write_value};
+use super::value::{JSONB, read_value, write_value};
 use super::{read_varint, write_varint};
 use crate::{Datum, Row, StorageError, StorageResult};
 
@@ -114,19 +114,37 @@ impl RowView {
         Ok(row)
     }
 
+    /// As [`Self::to_row`], but only documents share the row's bytes: nothing else of the row keeps them alive.
+    pub(crate) fn to_row_of_documents(&self) -> StorageResult<Row> {
+        let mut row = Vec::with_capacity(self.count);
+        for index in 0..self.count {
+            let (tag, bytes) = (self.bytes[self.tags + index], self.value(index)?);
+            let bytes = if tag == JSONB {
+                bytes
+            } else {
+                Bytes::copy_from_slice(&bytes)
+            };
+            row.push(read_value(tag, bytes, 0)?);
+        }
+        Ok(row)
+    }
+
     fn column_at(&self, index: usize, depth: usize) -> StorageResult<Option<Datum>> {
         if index >= self.count {
             return Ok(None);
         }
+        read_value(self.bytes[self.tags + index], self.value(index)?, depth).map(Some)
+    }
+
+    /// Bytes of a column's value.
+    fn value(&self, index: usize) -> StorageResult<Bytes> {
         let start = if index == 0 { 0 } else { self.end(index - 1) };
         let range = self
             .values
             .checked_add(start)
             .zip(self.values.checked_add(self.end(index)));
         match range {
-            Some((start, end)) if start <= end && end <= self.bytes.len() => {
-                read_value(self.bytes[self.tags + index], self.bytes.slice(start..end), depth).map(Some)
-            }
+            Some((start, end)) if start <= end && end <= self.bytes.len() => Ok(self.bytes.slice(start..end)),
             _ => Err(StorageError::corrupted("row offsets")),
         }
     }

@@ -152,6 +152,11 @@ impl Overlay {
         Ok(Some(row))
     }
 
+    /// What was done to the committed row.
+    pub(crate) fn into_operations(self) -> Vec<PathOp> {
+        self.operations
+    }
+
     fn push(&mut self, write: &Stored) {
         match write {
             Stored::Put(put) => {

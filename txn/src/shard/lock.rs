@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use ahash::HashMap;
 use bytes::Bytes;
-use storage::mvcc;
+use storage::mvcc::{self, Wanted};
+use storage::path::Parts;
 use storage::{Datum, Numeric, Path, Step};
 use tokio::sync::oneshot;
 
@@ -102,7 +103,13 @@ impl Values for Numbers<'_> {
         let unapplied = self.pending.unapplied(&encoded);
         let hidden_below = self.shard.facts.clears.hidden_below(&[table], u64::MAX);
         // A row that cannot be read is no number: X is taken, and reading it under X says what is wrong.
-        let state = mvcc::newest_row(&self.shard.view(), &encoded, hidden_below, &unapplied).ok()?;
+        let mut parts = Parts::new();
+        parts.add(path);
+        let wanted = Wanted {
+            parts: Some(&parts),
+            own: &[],
+        };
+        let state = mvcc::newest_row(&self.shard.view(), &encoded, hidden_below, &unapplied, wanted).ok()?;
         number_at(state.row?.get(usize::from(path.column))?, path)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use storage::engine::View;
-use storage::mvcc::{self, Asked, Changes, Chunk, Direction, RowState, Unapplied};
+use storage::mvcc::{self, Asked, Changes, Chunk, Direction, RowState, Unapplied, Wanted};
 use storage::path::overlaps;
 use storage::version::{Consolidation, consolidation};
 use storage::{Path, Row};
@@ -82,15 +82,15 @@ impl Shard {
     pub(crate) async fn read_row(
         self: &Arc<Self>,
         inner: &Inner,
-        table: TableId,
-        key: &Key,
+        (table, key): (TableId, &Key),
         at: Timestamp,
+        wanted: Wanted<'_>,
     ) -> Result<Option<Row>, TxnError> {
         let encoded = mvcc::row_key(table, key);
         self.wait_for_writers(inner, table, at, |pending| pending.blocks(&[table], &encoded, at))
             .await?;
         let hidden_below = self.facts.clears.hidden_below(&[table], at);
-        let state = mvcc::row_at(&self.view(), &encoded, at, hidden_below)?;
+        let state = mvcc::row_at(&self.view(), &encoded, at, hidden_below, wanted)?;
         if consolidation(state.chain) != Consolidation::Keep {
             self.facts.long_chains.push(&encoded);
         }
@@ -100,7 +100,12 @@ impl Shard {
 
     /// Reads the newest state of a row without a snapshot, unless something has to be waited for (`None`). What is marked
     /// while it is read was not answered yet, so it may come before or after.
-    pub(crate) fn read_at_once(&self, table: TableId, key: &Key) -> Result<Option<Option<Row>>, TxnError> {
+    pub(crate) fn read_at_once(
+        &self,
+        table: TableId,
+        key: &Key,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Option<Row>>, TxnError> {
         let encoded = mvcc::row_key(table, key);
         {
             let core = self.core();
@@ -109,7 +114,7 @@ impl Shard {
             }
         }
         let hidden_below = self.facts.clears.hidden_below(&[table], u64::MAX);
-        let state = mvcc::row_at(&self.view(), &encoded, u64::MAX, hidden_below)?;
+        let state = mvcc::row_at(&self.view(), &encoded, u64::MAX, hidden_below, wanted)?;
         if consolidation(state.chain) != Consolidation::Keep {
             self.facts.long_chains.push(&encoded);
         }
@@ -213,7 +218,7 @@ impl Shard {
     }
 
     /// The newest state of a row, unapplied commits included: for reads under a lock.
-    pub(crate) fn read_newest(&self, table: TableId, row: &Key) -> Result<NewestRow, TxnError> {
+    pub(crate) fn read_newest(&self, table: TableId, row: &Key, wanted: Wanted<'_>) -> Result<NewestRow, TxnError> {
         let key = mvcc::row_key(table, row);
         let (unapplied, clear, epoch) = {
             let core = self.core();
@@ -222,7 +227,7 @@ impl Shard {
         };
         let applied = self.facts.clears.hidden_below(&[table], u64::MAX);
         let hidden_below = clear.map_or(applied, |(timestamp, _)| timestamp.max(applied));
-        let state = mvcc::newest_row(&self.view(), &key, hidden_below, &unapplied)?;
+        let state = mvcc::newest_row(&self.view(), &key, hidden_below, &unapplied, wanted)?;
         let cleared_by = clear.map_or(0, |(_, sequence)| sequence);
         if consolidation(state.chain) == Consolidation::ByCommand {
             self.facts.long_chains.push(&key);

@@ -147,10 +147,16 @@ async fn long_chains_are_consolidated_by_writers_and_by_readers() {
         .shard(fixture.node.inner.placement.row(TABLE, &key("a")))
         .unwrap();
     let chain = || {
-        mvcc::row_at(&shard.view(), &mvcc::row_key(TABLE, &key("a")), u64::MAX, 0)
-            .unwrap()
-            .chain
-            .deltas
+        mvcc::row_at(
+            &shard.view(),
+            &mvcc::row_key(TABLE, &key("a")),
+            u64::MAX,
+            0,
+            mvcc::Wanted::default(),
+        )
+        .unwrap()
+        .chain
+        .deltas
     };
     assert!(chain() < 17, "{} deltas", chain());
     // Writers that never read leave it to whoever reads next.

@@ -122,7 +122,7 @@ async fn what_is_gone_new_or_changed_rests_on_the_commit_that_made_it_so() {
     assert!(is_serialization(&read(&repeatable, "b", &[Path::column(1)]).await));
     assert!(waits(&repeatable));
 
-    let (gone, seen) = later.look_newest(TABLE, &key("a")).await.unwrap();
+    let (gone, seen) = later.look_newest(TABLE, &key("a"), None).await.unwrap();
     assert!(
         gone.is_none() && !waits(&later),
         "a look says what to lock, and nothing else"
@@ -141,7 +141,7 @@ async fn what_was_seen_and_lost_is_a_serialization_failure() {
     add(&first, "a", 1).await.unwrap();
     second.begin_statement(true).await.unwrap();
     propose!(first, commit);
-    let (row, seen) = second.look_newest(TABLE, &key("a")).await.unwrap();
+    let (row, seen) = second.look_newest(TABLE, &key("a"), None).await.unwrap();
     assert_eq!(value_of(row), Some(2));
     second.saw(seen).unwrap();
     let inner = &fixture.node.inner;
