@@ -200,13 +200,14 @@ impl Anchor {
         Vec::new()
     }
 
-    /// Time passes: tells those again who have not acknowledged, and aborts what nobody comes to decide.
-    pub fn on_tick(&mut self, now_ms: u64) -> Vec<Action> {
+    /// Time passes: tells those again who have not acknowledged, and aborts what nobody comes to decide. `is_coming` tells
+    /// of coordinators that are known to live, however slow a large commit or a busy machine makes them.
+    pub fn on_tick(&mut self, now_ms: u64, is_coming: impl Fn(TxnId) -> bool) -> Vec<Action> {
         let mut actions = Vec::new();
         let overdue: Vec<Marked> = self
             .marked
             .values()
-            .filter(|marked| marked.until_ms <= now_ms)
+            .filter(|marked| marked.until_ms <= now_ms && !is_coming(marked.attempt.txn))
             .cloned()
             .collect();
         for Marked { attempt, parties, .. } in overdue {
@@ -244,5 +245,32 @@ impl Anchor {
         } else {
             vec![Action::Propose(Logged::Forget(garbage))]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locks::Incarnation;
+
+    #[test]
+    fn a_slow_coordinator_that_lives_is_waited_for() {
+        let attempt = Attempt {
+            txn: TxnId(7),
+            coordinator: Incarnation { node: 1, start: 1 },
+            started_ms: 0,
+        };
+        let parties = Parties {
+            anchor: 1,
+            participants: vec![2],
+        };
+        let mut anchor = Anchor::new(1, [], 0);
+        anchor.on_mark(attempt, parties, 0, || true);
+        assert!(anchor.on_tick(10 * MARK_KEPT_MS, |txn| txn == attempt.txn).is_empty());
+        let aborts = anchor.on_tick(10 * MARK_KEPT_MS, |_| false);
+        assert!(matches!(
+            aborts.as_slice(),
+            [Action::Propose(Logged::Decide(_, Decision::Abort, _))]
+        ));
     }
 }

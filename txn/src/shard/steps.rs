@@ -271,7 +271,7 @@ impl Shard {
         {
             let mut core = self.core();
             let now_ms = clock_ms();
-            let mut actions = core.anchor.on_tick(now_ms);
+            let mut actions = core.anchor.on_tick(now_ms, |txn| self.live.is_coordinating(txn));
             if core.participant.undecided().any(|txn| !self.live.is_coordinating(txn)) {
                 actions.extend(core.participant.on_tick(now_ms));
             }
@@ -290,7 +290,7 @@ impl Shard {
             let mut core = self.core();
             let now_ms = clock_ms();
             let mut actions = core.participant.on_coordinator_dead(dead, now_ms);
-            actions.extend(core.anchor.on_tick(now_ms));
+            actions.extend(core.anchor.on_tick(now_ms, |txn| self.live.is_coordinating(txn)));
             self.perform(&mut core, actions, Writes::default(), Bytes::new(), &mut effects);
         }
         effects.carry_out(self);

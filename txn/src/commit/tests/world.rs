@@ -290,7 +290,7 @@ impl World {
         for id in self.shards.keys().copied().collect::<Vec<_>>() {
             let shard = self.shard(id);
             let mut actions = shard.participant.on_tick(now_ms);
-            actions.extend(shard.anchor.on_tick(now_ms));
+            actions.extend(shard.anchor.on_tick(now_ms, |_| false));
             self.act(id, actions);
         }
     }
