@@ -176,7 +176,7 @@ impl StateMachine {
         entry: &Entry,
         fill: impl FnOnce(&Self, &mut Batch) -> Result<Bytes, EngineError>,
     ) -> Result<Bytes, EngineError> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::with_capacity(codec::size_of_command(entry));
         let reply = fill(self, &mut batch)?;
         batch.put(&self.family, APPLIED_KEY, &codec::encode_log_id(&entry.log_id));
         // The machine is asked once: it may remember that it was.

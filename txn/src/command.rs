@@ -203,6 +203,25 @@ pub(crate) enum Outcome {
     Horizon(u64),
 }
 
+impl Body {
+    /// About the bytes of what it writes, and something for the rest.
+    fn bytes(&self) -> usize {
+        let versions = match self {
+            Body::OnePhase { writes, .. } => &writes.versions,
+            Body::Step(step) => &step.writes.versions,
+            Body::Stage { versions, .. } => versions,
+            Body::Unstage { .. }
+            | Body::Horizon { .. }
+            | Body::Fold { .. }
+            | Body::Collect { .. }
+            | Body::Sequence { .. }
+            | Body::Bound { .. } => return 128,
+        };
+        let size = |write: &Write| write.key.len() + write.version.len() + 16;
+        versions.iter().map(size).sum::<usize>() + 128
+    }
+}
+
 impl Command {
     /// Encodes a command of these bodies, which may be large and are not copied before.
     pub(crate) fn encode<'a>(
@@ -211,11 +230,13 @@ impl Command {
         bodies: impl Iterator<Item = &'a Body>,
     ) -> Result<Bytes, TxnError> {
         let bodies: SmallVec<[&Body; 4]> = bodies.collect();
-        encode(&CommandRef {
+        let bytes = bodies.iter().map(|body| body.bytes()).sum();
+        let command = CommandRef {
             epoch,
             sequence,
             bodies: &bodies,
-        })
+        };
+        encode_in(&command, Vec::with_capacity(bytes))
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Command, TxnError> {
@@ -225,7 +246,11 @@ impl Command {
 
 /// Encodes a record or command.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, TxnError> {
-    match postcard::to_stdvec(value) {
+    encode_in(value, Vec::new())
+}
+
+fn encode_in<T: Serialize>(value: &T, room: Vec<u8>) -> Result<Bytes, TxnError> {
+    match postcard::to_extend(value, room) {
         Ok(bytes) => Ok(bytes.into()),
         Err(error) => Err(TxnError::Limit(format!("a command cannot be encoded: {error}"))),
     }

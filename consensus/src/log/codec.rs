@@ -145,6 +145,14 @@ pub(crate) fn encode_entry(entry: &Entry, bytes: &mut Vec<u8>) -> Result<(), Eng
     Ok(())
 }
 
+/// Bytes of the command in an entry.
+pub(crate) fn size_of_command(entry: &Entry) -> usize {
+    match &entry.payload {
+        Payload::Normal(command) => command.0.len(),
+        Payload::Blank | Payload::Membership(_) => 0,
+    }
+}
+
 /// Decodes an entry.
 pub(crate) fn decode_entry(index: u64, bytes: &[u8]) -> Result<Entry, EngineError> {
     let Some(term) = read_u64(bytes, 1) else {

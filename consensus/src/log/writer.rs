@@ -60,6 +60,18 @@ pub(crate) enum Request {
 }
 
 impl Request {
+    /// Bytes of the commands in it.
+    fn size(&self) -> usize {
+        match self {
+            Request::Append { entries, .. } => entries.iter().map(codec::size_of_command).sum(),
+            Request::Vote { .. }
+            | Request::Truncate { .. }
+            | Request::Purge { .. }
+            | Request::Forget { .. }
+            | Request::Committed { .. } => 0,
+        }
+    }
+
     fn needs_sync(&self) -> bool {
         match self {
             // A lost truncation is found again: the leader repeats it before it appends. But it must not be overtaken, and
@@ -181,6 +193,9 @@ impl Drop for LogWriter {
     }
 }
 
+/// Memory that the writer keeps to encode entries in.
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
+
 impl Shared {
     fn run(&self) {
         let mut scratch = Vec::new();
@@ -193,6 +208,8 @@ impl Shared {
                 return;
             }
             complete(round);
+            // One large entry must not be paid for for ever.
+            scratch.shrink_to(SCRATCH_BYTES_MAX);
             if is_last {
                 return;
             }
@@ -253,7 +270,7 @@ impl Shared {
 
     fn batch(&self, round: &[Request], scratch: &mut Vec<u8>) -> Result<Batch, EngineError> {
         let family = self.engine.log();
-        let mut batch = Batch::new();
+        let mut batch = Batch::with_capacity(round.iter().map(Request::size).sum());
         for request in round {
             match request {
                 Request::Append { tail, entries, .. } => {

@@ -4,6 +4,11 @@ use rocksdb::WriteBatch;
 
 use super::Family;
 
+/// From this size on memory is asked for at once: to double it on the way takes three times as much at the end.
+const LARGE_BYTES: usize = 1 << 20;
+/// For keys, and for what goes with the large changes.
+const ROOM_BYTES: usize = 64 << 10;
+
 /// Changes that [`Engine::write`](super::Engine::write) makes together or not at all. Later changes win over earlier ones.
 #[derive(Default)]
 pub struct Batch {
@@ -15,6 +20,17 @@ impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty batch with room for large changes of so many bytes; small ones are left to grow by themselves.
+    pub fn with_capacity(bytes: usize) -> Self {
+        if bytes < LARGE_BYTES {
+            return Self::new();
+        }
+        Self {
+            inner: WriteBatch::with_capacity_bytes(bytes + ROOM_BYTES),
+            count: 0,
+        }
     }
 
     /// Sets a key.

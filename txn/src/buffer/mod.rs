@@ -52,6 +52,8 @@ pub(crate) struct Buffer {
     added_to: SmallVec<[TableId; 1]>,
     /// Bytes held in memory, roughly.
     bytes: usize,
+    /// The largest write among them.
+    largest: usize,
     /// What was set aside, and how much of the journal went with it.
     spill: Option<Spill>,
     spilled: u64,
@@ -214,8 +216,9 @@ impl Buffer {
     }
 
     /// Whether so much is held in memory that it should be set aside.
+    /// One large row alone is not: on its way to the disk and back it would take several times its size.
     pub(crate) fn is_large(&self) -> bool {
-        self.bytes > SPILL_BYTES
+        self.bytes - self.largest > SPILL_BYTES
     }
 
     /// Sets everything held in memory aside.
@@ -233,7 +236,7 @@ impl Buffer {
         self.spilled_tables.extend(self.rows.keys().map(|(table, _)| *table));
         self.spilled = self.mark();
         self.journal = Vec::new();
-        (self.rows, self.entries, self.bytes) = Default::default();
+        (self.rows, self.entries, self.bytes, self.largest) = Default::default();
         Ok(())
     }
 
@@ -260,7 +263,9 @@ impl Buffer {
             RowWrite::Delete => Stored::Delete,
             RowWrite::Move(key) => Stored::Move(key),
         };
-        self.bytes += WRITE_OVERHEAD + key.len() + write.size();
+        let bytes = WRITE_OVERHEAD + key.len() + write.size();
+        self.bytes += bytes;
+        self.largest = self.largest.max(bytes);
         let writes = self.rows.entry((table, key.clone())).or_default();
         writes.push(Buffered { command, order, write });
         self.journal.push(Undo::Row(table, key.clone()));
