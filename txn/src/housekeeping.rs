@@ -51,6 +51,11 @@ pub(crate) fn start(node: &Arc<NodeInner>) {
                 tracing::warn!(%error, "the timestamp bound could not be extended");
             }
             node.shards().iter().for_each(|shard| shard.tick());
+            for shard in node.shards() {
+                if let Err(error) = fold_long(&node, shard).await {
+                    tracing::warn!(shard = shard.id, %error, "long chains stay long");
+                }
+            }
             ticks += 1;
             if ticks % COLLECT_TICKS == 0 {
                 for shard in node.shards() {
@@ -116,17 +121,24 @@ pub(crate) fn safe_point(node: &NodeInner) -> Timestamp {
         .min(oldest.unwrap_or(u64::MAX))
 }
 
+/// Consolidates what readers found long. Once a tick at most for each row: that is the limit of the rate, and a busy row of a
+/// megabyte is read through some hundred deltas at worst, not thousands.
+async fn fold_long(node: &NodeInner, shard: &Arc<Shard>) -> Result<(), TxnError> {
+    if node.is_disk_full() {
+        return Ok(());
+    }
+    for key in shard.facts.long_chains.take() {
+        shard.fold(key).await?;
+    }
+    Ok(())
+}
+
 /// Consolidates what readers found long, and collects garbage below the safe point.
 pub(crate) async fn tidy(node: &NodeInner, shard: &Arc<Shard>) -> Result<(), TxnError> {
     if node.is_disk_full() && shard.facts.garbage.is_empty() {
         return Ok(());
     }
-    let long = shard.facts.long_chains.take();
-    if !long.is_empty() {
-        for key in long {
-            shard.fold(key).await?;
-        }
-    }
+    fold_long(node, shard).await?;
     let safe_point = safe_point(node);
     if safe_point <= shard.safe_point() {
         return Ok(());

@@ -8,7 +8,7 @@ pub const CHAIN_DELTAS_MIN: u64 = 16;
 /// Rows above this size are consolidated only by a logged `Fold` command, at a limited rate.
 pub const FOLD_BY_COMMAND_BYTES: u64 = 256 * 1024;
 /// One more delta is allowed per this many bytes of the row.
-const BYTES_PER_DELTA: u64 = 1024;
+const BYTES_PER_DELTA: u64 = 4096;
 
 /// Applies deltas, oldest first, to the row they follow.
 ///
@@ -42,7 +42,7 @@ pub enum Consolidation {
     ByCommand,
 }
 
-/// The rule of DESIGN §2: half the document's bytes, or max(16, bytes / 1 KiB) deltas. Part of the format.
+/// The rule of DESIGN §2: half the document's bytes, or max(16, bytes / 4 KiB) deltas. Part of the format.
 pub fn consolidation(chain: Chain) -> Consolidation {
     let too_long = chain.deltas > CHAIN_DELTAS_MIN.max(chain.full_bytes / BYTES_PER_DELTA);
     // A small row is shorter than any delta: bytes count only once the chain has the length that is always allowed.

@@ -133,11 +133,11 @@ fn chains_end_at_half_the_document_or_by_number() {
     };
     assert_eq!(chain(100, 16, 40), Consolidation::Keep);
     assert_eq!(chain(100, 17, 40), Consolidation::Now);
-    assert_eq!(chain(100 << 10, 100, 50 << 10), Consolidation::Keep);
-    assert_eq!(chain(100 << 10, 101, 1000), Consolidation::Now);
+    assert_eq!(chain(100 << 10, 25, 50 << 10), Consolidation::Keep);
+    assert_eq!(chain(100 << 10, 26, 1000), Consolidation::Now);
     assert_eq!(chain(100 << 10, 20, (50 << 10) + 1), Consolidation::Now);
-    assert_eq!(chain(1 << 20, 1025, 1000), Consolidation::ByCommand);
-    assert_eq!(chain(1 << 20, 1024, 1000), Consolidation::Keep);
+    assert_eq!(chain(1 << 20, 257, 1000), Consolidation::ByCommand);
+    assert_eq!(chain(1 << 20, 256, 1000), Consolidation::Keep);
 }
 
 proptest! {
