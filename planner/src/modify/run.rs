@@ -11,7 +11,7 @@ use super::derive::{self, Target};
 use super::parts;
 use super::plan::{Amounts, InsertSource, KindPlan, ModifyPlan, assignments, update_of};
 use super::program::TableProgram;
-use super::target::{self, Derived, LockedTarget};
+use super::target::{self, Derived, LockedTarget, Needs};
 use super::writer::{Arbiters, Change, Inserted, Writer, row_lock};
 use crate::bound::{Assignment, ConflictUpdate, Modify, ModifyKind};
 use crate::relational::read_locks::{ScanTarget, Wants};
@@ -228,7 +228,7 @@ impl Runner<'_> {
         }
         let derived = self.derive(&update.assignments, target, &mut read);
         // The key is locked by X already: an addition would gain nothing.
-        let Some(LockedTarget { key, row: old, .. }) = self.lock_row(key, &derived, &read, false, (&[], None)).await?
+        let Some(LockedTarget { key, row: old, .. }) = self.lock_row(key, &derived, &read, false, Needs::default()).await?
         else {
             return Err(SqlError::new(
                 SqlState::SERIALIZATION_FAILURE,
@@ -302,6 +302,7 @@ impl Runner<'_> {
             derived: &derived,
             read: &read,
             parts,
+            looked: None,
             values: values.evaluator(self.scope),
             amounts: amounts.evaluator(self.scope),
             condition: recheck.is_some().then(|| condition.evaluator(self.scope)),
@@ -315,7 +316,10 @@ impl Runner<'_> {
         if let Some(keyed) = KeyedPlan::of(source).filter(|_| is_plain) {
             // Whether the newest state changed before it was locked the snapshot does not tell: it is always looked at again.
             change.is_unsure = transaction.isolation() == Isolation::ReadCommitted && keyed.width() == 1;
+            let looks_first = !is_delete && !moves && target::has_paths(&derived);
             let row = match change.is_unsure {
+                // The row is looked at for its paths anyway.
+                true if looks_first && keyed.only_names_row() => self.look(&keyed, &mut change).await?,
                 true => keyed.run_newest(self.context).await?,
                 false => keyed.run(self.context).await?,
             };
@@ -342,6 +346,23 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// The key of the row that a statement names, if it is there.
+    async fn look(&self, keyed: &KeyedPlan<'_>, change: &mut Changing<'_>) -> SqlResult<Option<Vec<Datum>>> {
+        let Some(key) = keyed.key(&self.writer.eval_context())? else {
+            return Ok(None);
+        };
+        let (table, transaction) = (self.program.table.id, &self.context.transaction);
+        let (row, seen) = transaction.look_newest(table, &key, change.parts.as_ref()).await?;
+        let Some(mut row) = row else {
+            // Nothing is locked and read again then: the statement's answer rests on what was seen here.
+            transaction.saw(seen)?;
+            return Ok(None);
+        };
+        self.program.complete(&mut row);
+        change.looked = Some(row);
+        Ok(Some(vec![Datum::Bytea(key)]))
+    }
+
     /// Changes or deletes the target row of one row of the source.
     async fn change_row(&mut self, mut source_row: Vec<Datum>, change: &mut Changing<'_>) -> SqlResult<()> {
         let is_delete = matches!(self.modify.kind, ModifyKind::Delete { .. });
@@ -366,7 +387,11 @@ impl Runner<'_> {
                 change.derived,
                 change.read,
                 is_delete,
-                (&amounts, change.parts.as_ref()),
+                Needs {
+                    amounts: &amounts,
+                    parts: change.parts.as_ref(),
+                    looked: change.looked.take(),
+                },
             )
             .await?;
         let Some(locked) = locked else { return Ok(()) };
@@ -494,6 +519,8 @@ struct Changing<'a> {
     read: &'a [Path],
     /// Which parts of documents are enough, if not all are needed.
     parts: Option<Parts>,
+    /// The row, if it was looked at already.
+    looked: Option<Row>,
     values: RowEvaluator,
     amounts: RowEvaluator,
     condition: Option<RowEvaluator>,

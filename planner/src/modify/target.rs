@@ -40,6 +40,17 @@ impl Derived<'_> {
     }
 }
 
+/// What locking a row needs to know of its statement.
+#[derive(Default)]
+pub(super) struct Needs<'a> {
+    /// Values of the additions' amounts.
+    pub amounts: &'a [Datum],
+    /// Parts of documents that are enough; all of them if `None`.
+    pub parts: Option<&'a Parts>,
+    /// The row, if it was looked at already.
+    pub looked: Option<Row>,
+}
+
 /// A row under its locks.
 pub(super) struct LockedTarget {
     /// Its key: another one than asked for if the row was moved.
@@ -194,23 +205,28 @@ impl Runner<'_> {
 
     /// Locks what the statement reads and writes of a row, and reads the newest row. `None` if the row is gone. A row whose
     /// key another transaction changed is followed, as PostgreSQL's EvalPlanQual follows the chain of its versions.
-    /// `amounts` are the values of the additions' amounts; of documents only `parts` are read, if it names any.
     pub(super) async fn lock_row(
         &mut self,
         key: &Key,
         derived: &[Derived<'_>],
         read: &[Path],
         whole: bool,
-        (amounts, parts): (&[Datum], Option<&Parts>),
+        needs: Needs<'_>,
     ) -> SqlResult<Option<LockedTarget>> {
-        let mut place = self.lock_place(key, derived, read, whole, (amounts, parts)).await?;
+        let Needs { amounts, parts, .. } = needs;
+        let mut place = self.lock_place(key, derived, read, whole, needs).await?;
         loop {
             let (key, since) = match place {
                 Place::Gone => return Ok(None),
                 Place::Locked { target, .. } => return Ok(Some(target)),
                 Place::Moved { key, at } => (key, at),
             };
-            place = self.lock_place(&key, derived, read, whole, (amounts, parts)).await?;
+            let needs = Needs {
+                amounts,
+                parts,
+                looked: None,
+            };
+            place = self.lock_place(&key, derived, read, whole, needs).await?;
             match &mut place {
                 // Another row has the key by now.
                 Place::Locked { put_at, .. } if *put_at > since => return Ok(None),
@@ -220,15 +236,14 @@ impl Runner<'_> {
         }
     }
 
-    /// Locks what lies under one key; again if the row then shows that other paths are written. `amounts` are the values of
-    /// the additions' amounts.
+    /// Locks what lies under one key; again if the row then shows that other paths are written.
     async fn lock_place(
         &mut self,
         key: &Key,
         derived: &[Derived<'_>],
         read: &[Path],
         whole: bool,
-        (amounts, parts): (&[Datum], Option<&Parts>),
+        Needs { amounts, parts, looked }: Needs<'_>,
     ) -> SqlResult<Place> {
         let table = self.program.table.id;
         let moves = derived
@@ -238,11 +253,10 @@ impl Runner<'_> {
         let mut held: Vec<Path> = Vec::new();
         let mut added: Vec<Path> = Vec::new();
         let mut first = true;
-        let is_plain = derived
-            .iter()
-            .all(|derived| derived.paths.is_empty() && derived.addition.is_none());
-        let mut seen = if whole || moves || is_plain {
+        let mut seen = if whole || moves || !has_paths(derived) {
             None
+        } else if looked.is_some() {
+            looked
         } else {
             // What is found here only says what to lock: what the answer rests on is noted under the lock.
             let (newest, _) = self.context.transaction.look_newest(table, key, parts).await?;
@@ -328,6 +342,13 @@ fn gone() -> SqlError {
         SqlState::SERIALIZATION_FAILURE,
         "could not serialize access due to concurrent delete",
     )
+}
+
+/// Whether what is written depends on the row, so that it is looked at before it is locked.
+pub(super) fn has_paths(derived: &[Derived<'_>]) -> bool {
+    derived
+        .iter()
+        .any(|derived| !derived.paths.is_empty() || derived.addition.is_some())
 }
 
 fn addition_of<'d, 'e>(derived: &'d [Derived<'e>], at: usize) -> Option<&'d Addition<'e>> {

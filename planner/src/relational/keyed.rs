@@ -106,6 +106,11 @@ impl<'p> KeyedPlan<'p> {
         }
     }
 
+    /// Whether the query gives nothing but the key of its row, and asks nothing of the row but to be there.
+    pub fn only_names_row(&self) -> bool {
+        self.width() == 1 && self.access.equal.len() == 1 && self.scan.filter.len() == 1
+    }
+
     /// The parts of documents that are read, if the table has documents and it is known.
     pub fn parts(&self, parameters: &[Datum]) -> Option<Parts> {
         let mut columns = self.scan.table.columns.iter();

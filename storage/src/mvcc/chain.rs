@@ -1,9 +1,10 @@
 //! Chain: the versions of one key that a read needs, newest first down to their base.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::encoded::{self, Kind};
+use super::scan::copy;
 use super::{TIMESTAMP_SIZE, split_version_key};
 use crate::engine::Cursor;
 use crate::jsonb::BYTES_MAX;
@@ -57,6 +58,7 @@ impl Chain {
     /// A large base is not copied: it stays where the cursor found it, which keeps the cursor as long as the chain.
     pub(crate) fn read(mut cursor: Cursor, key: &[u8], at: u64, hidden_below: u64) -> Result<Chain, StorageError> {
         let mut chain = Chain::default();
+        let mut block = BytesMut::new();
         let mut target = SmallVec::<[u8; 64]>::from_slice(key);
         target.extend_from_slice(&(!at).to_be_bytes());
         cursor.seek(&target);
@@ -73,7 +75,12 @@ impl Chain {
                 chain.is_pinned = true;
                 return Ok(chain);
             }
-            if chain.push(timestamp, Bytes::copy_from_slice(value))? {
+            // Most rows have one version; of many, each is too small for memory of its own.
+            let version = match chain.is_empty() {
+                true => Bytes::copy_from_slice(value),
+                false => copy(&mut block, value),
+            };
+            if chain.push(timestamp, version)? {
                 return Ok(chain);
             }
             cursor.next();

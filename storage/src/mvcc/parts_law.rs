@@ -8,7 +8,7 @@ use crate::jsonb::JsonRef;
 use crate::path::tests::{operation, row, steps};
 use crate::path::{Parts, apply_all};
 use crate::version::Version;
-use crate::{Datum, Path, PathOp, Row};
+use crate::{Datum, Jsonb, Path, PathOp, Row, Step};
 
 fn chain(base: &Row, deltas: &[Vec<PathOp>]) -> Chain {
     let mut chain = Chain::default();
@@ -52,6 +52,20 @@ fn holds(whole: &Row, parts: &Row, path: &Path, moves: bool) -> bool {
         }
     }
     same(Some(whole), Some(parts))
+}
+
+#[test]
+fn a_change_inside_of_an_array_that_is_wanted_whole_counts() {
+    let path = |steps: &[&str]| Path::new(0, steps.iter().map(|step| Step::from_text(step)));
+    let json = |text: &str| Jsonb::parse(text).unwrap();
+    let base = vec![Datum::Jsonb(json("[{}]"))];
+    let chain = chain(&base, &[vec![PathOp::set(path(&["0", "a"]), json("7"))]]);
+    let mut parts = Parts::new();
+    // No place in an array, and a place in it beside what changes.
+    parts.add(&path(&["name"]));
+    parts.add(&path(&["0", "b"]));
+    let row = chain.fold_parts(&parts, &[]).unwrap().unwrap();
+    assert_eq!(format!("{row:?}"), r#"[Jsonb([{"a": 7}])]"#);
 }
 
 proptest! {

@@ -59,22 +59,23 @@ pub fn encode_operations(out: &mut Vec<u8>, operations: &[PathOp]) {
 /// [`StorageError::Corrupted`]
 pub fn decode_operations(bytes: &Bytes) -> StorageResult<Vec<PathOp>> {
     let mut operations = Vec::new();
-    decode_operations_where(bytes, &|_, _, _| true, &mut operations)?;
+    decode_operations_where(bytes, bytes, &|_, _, _| true, &mut operations)?;
     Ok(operations)
 }
 
 /// As [`decode_operations`], but only operations whose column and steps are wanted are decoded, and appended; the last argument
-/// says whether parents are created.
+/// says whether parents are created. `encoded` are the operations, a part of `bytes`.
 ///
 /// # Errors
 /// [`StorageError::Corrupted`]
 pub(crate) fn decode_operations_where(
     bytes: &Bytes,
+    encoded: &[u8],
     is_wanted: &dyn Fn(u16, &[StepRef<'_>], bool) -> bool,
     operations: &mut Vec<PathOp>,
 ) -> StorageResult<()> {
     let corrupted = || StorageError::corrupted("path operations");
-    let (count, mut rest) = read_varint(bytes).ok_or_else(corrupted)?;
+    let (count, mut rest) = read_varint(encoded).ok_or_else(corrupted)?;
     for _ in 0..count {
         let ((column, steps), after) = read_place(rest).ok_or_else(corrupted)?;
         let (&action, after) = after.split_first().ok_or_else(corrupted)?;

@@ -134,6 +134,10 @@ impl Part {
         let mut depth = 0;
         while !part.is_whole {
             let Some(step) = steps.next() else { return true };
+            // An array is wanted whole if one of its parts is no place in it, and then all that is done inside of it counts.
+            if step.is_position() && (part.is_whole_array || part.children.len() != 1) {
+                return true;
+            }
             let found = match step {
                 StepRef::Member(name) => part.find(name),
                 StepRef::Element(at) => part.find(&at.to_string()),

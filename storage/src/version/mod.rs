@@ -110,6 +110,7 @@ impl StoredVersion {
     /// [`StorageError::Corrupted`]
     pub fn open(bytes: &Bytes) -> StorageResult<StoredVersion> {
         let (kind, payload) = split(bytes, true)?;
+        let payload = bytes.slice_ref(payload);
         match kind {
             Some(KIND_FULL) => Ok(StoredVersion::Full(RowView::open(payload)?)),
             Some(KIND_DELTA) => Ok(StoredVersion::Delta(decode_operations(&payload)?)),
@@ -125,7 +126,7 @@ impl StoredVersion {
     /// [`StorageError::Corrupted`]
     pub(crate) fn open_row(bytes: &Bytes) -> StorageResult<Option<RowView>> {
         match split(bytes, false)? {
-            (Some(KIND_FULL), payload) => RowView::open(payload).map(Some),
+            (Some(KIND_FULL), payload) => RowView::open(bytes.slice_ref(payload)).map(Some),
             (Some(KIND_TOMBSTONE), _) => Ok(None),
             _ => Err(StorageError::corrupted("row version: a delta where a row was expected")),
         }
@@ -141,14 +142,14 @@ impl StoredVersion {
         operations: &mut Vec<PathOp>,
     ) -> StorageResult<()> {
         match split(bytes, true)? {
-            (Some(KIND_DELTA), payload) => decode_operations_where(&payload, is_wanted, operations),
+            (Some(KIND_DELTA), payload) => decode_operations_where(bytes, payload, is_wanted, operations),
             _ => Err(StorageError::corrupted("row version: a row where a delta was expected")),
         }
     }
 }
 
 /// Kind and payload of a version.
-fn split(bytes: &Bytes, is_checked: bool) -> StorageResult<(Option<u8>, Bytes)> {
+fn split(bytes: &[u8], is_checked: bool) -> StorageResult<(Option<u8>, &[u8])> {
     let corrupted = |what: &str| StorageError::corrupted(format_args!("row version: {what}"));
     let (body, checksum) = bytes
         .split_last_chunk::<CHECKSUM_SIZE>()
@@ -156,7 +157,7 @@ fn split(bytes: &Bytes, is_checked: bool) -> StorageResult<(Option<u8>, Bytes)> 
     if is_checked && crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
         return Err(corrupted("checksum does not match"));
     }
-    Ok((body.first().copied(), bytes.slice(1.min(body.len())..body.len())))
+    Ok((body.first().copied(), body.get(1..).unwrap_or_default()))
 }
 
 /// The key under which a row goes on whose deletion this is, if it does: its primary key was changed.

@@ -25,7 +25,9 @@ async fn add_to(transaction: &Transaction, name: &str, by: i64) -> Result<(), Tx
     });
     transaction.lock(vec![request], LockWait::Wait(None)).await?;
     let added = [Path::column(1)];
-    transaction.read_locked_to_add(TABLE, &key(name), &[], &added).await?;
+    transaction
+        .read_locked_to_add(TABLE, &key(name), &[], &added, None)
+        .await?;
     let operation = PathOp {
         path: Path::column(1),
         action: storage::Action::Add(by),
