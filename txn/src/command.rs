@@ -215,7 +215,8 @@ impl Body {
             | Body::Fold { .. }
             | Body::Collect { .. }
             | Body::Sequence { .. }
-            | Body::Bound { .. } => return 128,
+            | Body::Bound { .. }
+            | Body::Paths { .. } => return 128,
         };
         let size = |write: &Write| write.key.len() + write.version.len() + 16;
         versions.iter().map(size).sum::<usize>() + 128

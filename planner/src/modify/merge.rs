@@ -17,7 +17,7 @@ use txn::{Key, Mode, RowPart};
 use super::derive::{self, Target};
 use super::plan::MergePlan;
 use super::run::Runner;
-use super::target::{self, Derived};
+use super::target::{self, Derived, Needs};
 use super::writer::Arbiters;
 use crate::bound::{MergeAction, MergeActionKind, ModifyKind};
 use crate::relational::RowEvaluator;
@@ -177,7 +177,16 @@ impl<'a> Runner<'a> {
             }
             let is_delete = action.is_delete();
             let locked = self
-                .lock_row(key, &action.derived, &action.read, is_delete, &amounts)
+                .lock_row(
+                    key,
+                    &action.derived,
+                    &action.read,
+                    is_delete,
+                    Needs {
+                        amounts: &amounts,
+                        ..Needs::default()
+                    },
+                )
                 .await?;
             let Some(locked) = locked else { return Ok(false) };
             whole.clear();

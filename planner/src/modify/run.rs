@@ -228,7 +228,8 @@ impl Runner<'_> {
         }
         let derived = self.derive(&update.assignments, target, &mut read);
         // The key is locked by X already: an addition would gain nothing.
-        let Some(LockedTarget { key, row: old, .. }) = self.lock_row(key, &derived, &read, false, Needs::default()).await?
+        let Some(LockedTarget { key, row: old, .. }) =
+            self.lock_row(key, &derived, &read, false, Needs::default()).await?
         else {
             return Err(SqlError::new(
                 SqlState::SERIALIZATION_FAILURE,
