@@ -37,9 +37,9 @@ def load(corpora):
 
 # How long a step that is not blocked may take: a bound for a server that hangs.
 STEP_SECONDS_MAX = 30
-# How long the runner waits for a step to end when all that run are blocked: by each other or by sessions whose turn comes
-# later, so no time would end it.
-BLOCKED_SECONDS = 0.3
+# How long all that run may be blocked, without a break, until the runner goes on: they wait for each other, or for sessions
+# whose turn comes later, so no time would end it but that of the deadlock detector.
+BLOCKED_SECONDS = 1.5
 
 
 class Connection:
@@ -53,16 +53,23 @@ class Connection:
         target = f"host={self.host} port={self.port} user={self.user} dbname={options.db}"
         self.session = pq.PGconn.connect(target.encode())
         self.query = (
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND wait_event_type IS DISTINCT FROM 'Lock'"
-            f" AND datname = '{database}'"
+            "SELECT count(*), count(*) FILTER (WHERE wait_event_type = 'Lock'),"
+            " string_agg(pid || ' ' || query_start, ',' ORDER BY pid) FROM pg_stat_activity"
+            f" WHERE state = 'active' AND datname = '{database}'"
         )
+        self.blocked = None
+        self.since = 0
 
     @property
     def max_step(self):
         """Seconds, asked again while the runner waits."""
         result = self.session.exec_(self.query.encode())
-        runs = result.ntuples != 1 or int(result.get_value(0, 0)) > 0
-        return STEP_SECONDS_MAX if runs else BLOCKED_SECONDS
+        active, blocked, who = (result.get_value(0, column) for column in range(3))
+        is_still = who is not None and active == blocked
+        if not is_still or who != self.blocked:
+            self.blocked, self.since = who if is_still else None, time.time()
+            return STEP_SECONDS_MAX
+        return 0 if time.time() - self.since > BLOCKED_SECONDS else STEP_SECONDS_MAX
 
 
 def is_serial(runner, connection, database, spec, permutation, got, texts):
