@@ -51,7 +51,13 @@ struct CommandRef<'a> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Body {
     /// Writes at a timestamp: everything the transaction wrote is on this shard.
-    OnePhase { timestamp: Timestamp, writes: Writes },
+    OnePhase {
+        transaction: TransactionId,
+        /// When the attempt began; refused once the horizon has passed it.
+        started_ms: u64,
+        timestamp: Timestamp,
+        writes: Writes,
+    },
     /// A step of a commit over several shards.
     Step(Step),
     /// Part of the writes of a transaction that has more of them than one command may carry. Nobody sees it before the

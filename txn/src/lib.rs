@@ -26,6 +26,7 @@ pub mod node;
 mod open;
 mod oracle;
 mod paths;
+pub mod outcome;
 mod placement;
 mod reading;
 mod recovery;
@@ -43,6 +44,7 @@ pub use error::TxnError;
 pub use live::NameLocks;
 pub use name::{AddIncrement, IndexId, Key, LockName, LockRequest, Mode, RowPart, TableId};
 pub use node::{Node, NodeConfig};
+pub use outcome::TransactionOutcome;
 pub use reading::Seen;
 pub use rehearsal::{CommitPlan, RehearsedLock};
 pub use transaction::{

@@ -17,13 +17,14 @@ use storage::path::Parts;
 use storage::{Engine, Row};
 use tokio::sync::watch;
 
-use crate::command::{Body, Timestamp};
+use crate::command::{Body, Timestamp, TransactionId};
 use crate::interrupt::Interrupt;
 use crate::live::Live;
 use crate::locks::Incarnation;
 use crate::machine::records::{self, Record};
 use crate::oracle::Oracle;
 use crate::paths::Paths;
+use crate::oracle::{Oracle, clock};
 use crate::placement::{META, Placement, ShardId};
 use crate::shard::Shard;
 use crate::state::State;
@@ -79,7 +80,7 @@ pub(crate) struct NodeInner {
     failure: watch::Receiver<Option<String>>,
     /// Nothing is proposed by the node itself any more.
     pub(crate) is_stopping: AtomicBool,
-    next_id: AtomicU64,
+    newest_id: AtomicU64,
     /// This start of the node, to which its transactions' locks belong (DESIGN L9).
     pub(crate) incarnation: Incarnation,
     pub(crate) live: Arc<Live>,
@@ -162,7 +163,7 @@ impl Node {
             registry: registry.expect("the meta group was opened first"),
             failure,
             is_stopping: AtomicBool::new(false),
-            next_id: AtomicU64::new(bound + 1),
+            newest_id: AtomicU64::new(bound),
             incarnation: Incarnation {
                 node: 1,
                 start: bound + 1,
@@ -190,7 +191,7 @@ impl Node {
 
     /// Starts a transaction.
     pub fn begin(self: &Arc<Self>, options: TransactionOptions) -> Transaction {
-        let id = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.inner.next_id();
         let inner = Arc::new(Inner {
             node: self.inner.clone(),
             id,
@@ -205,6 +206,11 @@ impl Node {
         });
         self.inner.live.insert(&inner);
         Transaction { inner }
+    }
+
+    /// Number of the newest transaction.
+    pub fn newest_transaction(&self) -> TransactionId {
+        self.inner.newest_id.load(Ordering::Relaxed)
     }
 
     /// Reads the newest committed state of one row outside of any transaction, if it can be had at once: a row on one shard
@@ -421,6 +427,19 @@ impl Drop for Node {
 }
 
 impl NodeInner {
+    /// A number for a transaction that begins: above every earlier one, and telling when that is (`outcome`).
+    fn next_id(&self) -> TransactionId {
+        let now = clock();
+        let next = |newest: u64| (newest + 1).max(now);
+        let update = |newest| Some(next(newest));
+        match self
+            .newest_id
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
+        {
+            Ok(newest) | Err(newest) => next(newest),
+        }
+    }
+
     /// A shard's leader.
     pub(crate) fn shard(&self, id: ShardId) -> Result<&Arc<Shard>, TxnError> {
         self.shards.get(id as usize).ok_or(TxnError::Unavailable)

@@ -100,7 +100,7 @@ impl Attempt {
         Attempt {
             txn: TxnId(id),
             coordinator: node.incarnation,
-            started_ms: clock_ms(),
+            started_ms: clock_ms().max(crate::outcome::began_ms(id)),
         }
     }
 }

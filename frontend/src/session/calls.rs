@@ -11,6 +11,7 @@ use planner::{SqlError, SqlResult, SqlState};
 use storage::{Array, Datum};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
+use txn::TransactionOutcome;
 
 use super::shared::{Shared, Stop, now};
 use super::{Services, advisory};
@@ -54,6 +55,7 @@ pub fn call(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Datum>
         "pg_current_xact_id" | "pg_current_xact_id_if_assigned" | "txid_current" | "txid_current_if_assigned" => {
             Ok(Datum::Int8(shared.transaction_id.load(Ordering::Relaxed) as i64))
         }
+        "pg_xact_status" | "txid_status" => transaction_status(shared, args),
         "pg_stat_get_backend_pid" => Ok(args.first().cloned().unwrap_or(Datum::Null)),
         _ => {
             if function.contains("advisory") {
@@ -241,4 +243,23 @@ fn integers(values: impl Iterator<Item = i32>) -> Datum {
         dimensions,
         elements,
     }))
+}
+
+/// What became of a transaction: for whoever asks by the number it had, after an answer to COMMIT was lost.
+fn transaction_status(shared: &Shared, args: &[Datum]) -> SqlResult<Datum> {
+    let Some(Datum::Int8(id)) = args.first() else {
+        return Ok(Datum::Null);
+    };
+    let node = &services(shared)?.planner.node;
+    let id = *id as u64;
+    if id > node.newest_transaction() {
+        let message = format!("transaction ID {id} is in the future");
+        return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    Ok(match node.outcome(id)? {
+        Some(TransactionOutcome::InProgress) => Datum::from("in progress"),
+        Some(TransactionOutcome::Committed) => Datum::from("committed"),
+        Some(TransactionOutcome::Aborted) => Datum::from("aborted"),
+        None => Datum::Null,
+    })
 }

@@ -86,7 +86,16 @@ impl<'a> Apply<'a> {
 
     pub(super) fn body(&mut self, body: Body) -> Result<Outcome, TxnError> {
         match body {
-            Body::OnePhase { timestamp, writes } => self.write(timestamp, &writes, true)?,
+            Body::OnePhase {
+                transaction,
+                started_ms,
+                timestamp,
+                writes,
+            } => {
+                let committed = records::committed(started_ms, transaction);
+                self.batch.put(self.family, &committed, &timestamp.to_be_bytes());
+                self.write(timestamp, &writes, true)?;
+            }
             Body::Step(step) => return self.step(step),
             Body::Stage {
                 transaction,
@@ -335,9 +344,14 @@ impl<'a> Apply<'a> {
 
     /// Attempts that began before are refused from here on, so nothing need be remembered to refuse them.
     fn horizon(&mut self, started_ms: u64) -> Result<Outcome, TxnError> {
-        let horizon_ms = started_ms.max(self.horizon_ms());
+        let before_ms = self.horizon_ms();
+        let horizon_ms = started_ms.max(before_ms);
         self.facts.horizon_ms.store(horizon_ms, Ordering::Release);
         self.put_number(Record::Horizon, horizon_ms);
+        if horizon_ms > before_ms {
+            let (from, to) = (records::committed(before_ms, 0), records::committed(horizon_ms, 0));
+            self.batch.delete_range(self.family, &from, &to);
+        }
         for (rest, started_ms) in records::all(&self.family.newest(), Record::Tombstone)? {
             let started_ms = started_ms.as_ref().try_into().map_or(0, u64::from_be_bytes);
             if started_ms < horizon_ms {
@@ -368,6 +382,24 @@ impl<'a> Apply<'a> {
         self.batch
             .delete(self.family, &records::by_transaction(record, transaction));
     }
+}
+
+/// Whether a commit in one phase can be made: its attempt did not begin before the horizon, it was not made before, and its
+/// writes can be made. Otherwise nobody would know any more whether it is a repetition.
+pub(super) fn may_commit(
+    facts: &Facts,
+    family: &Family,
+    (transaction, started_ms): (TransactionId, u64),
+    writes: &Writes,
+) -> Result<bool, TxnError> {
+    if started_ms < facts.horizon_ms.load(Ordering::Acquire) {
+        return Ok(false);
+    }
+    let is_repeated = family
+        .newest()
+        .get(&records::committed(started_ms, transaction))?
+        .is_some();
+    Ok(!is_repeated && may_write(facts, family, writes)?)
 }
 
 /// See [`Apply::may_write`].

@@ -175,8 +175,13 @@ impl Machine {
     /// (T4): who has seen its effects is told so.
     fn refuses(&self, family: &Family, bodies: &[Body]) -> Result<bool, TxnError> {
         for body in bodies {
-            if let Body::OnePhase { writes, .. } = body
-                && !apply::may_write(&self.facts, family, writes)?
+            if let Body::OnePhase {
+                transaction,
+                started_ms,
+                writes,
+                ..
+            } = body
+                && !apply::may_commit(&self.facts, family, (*transaction, *started_ms), writes)?
             {
                 return Ok(true);
             }

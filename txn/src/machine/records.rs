@@ -41,6 +41,8 @@ pub(crate) enum Record {
     TableVersion = 12,
     /// A known path of a column's documents, by table, column and path.
     Path = 13,
+    /// A commit in one phase, by the start of the attempt and transaction; kept until the horizon.
+    Committed = 14,
 }
 
 /// Key of a record that is there once.
@@ -58,6 +60,15 @@ pub(crate) fn by_transaction(record: Record, transaction: TransactionId) -> [u8;
     let mut key = [SPACE; 10];
     key[1] = record as u8;
     key[2..].copy_from_slice(&transaction.to_be_bytes());
+    key
+}
+
+/// Key of a commit in one phase: by its start, so that the horizon removes them by one range.
+pub(crate) fn committed(started_ms: u64, transaction: TransactionId) -> [u8; 18] {
+    let mut key = [SPACE; 18];
+    key[1] = Record::Committed as u8;
+    key[2..10].copy_from_slice(&started_ms.to_be_bytes());
+    key[10..].copy_from_slice(&transaction.to_be_bytes());
     key
 }
 

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use super::{Awaited, Core, Shard};
 use crate::TxnError;
 use crate::command::{Body, Epoch, Timestamp, TransactionId, Write, Writes};
+use crate::oracle::clock_ms;
+use crate::outcome::began_ms;
 
 /// A proposed commit: its timestamp, and when it is applied.
 pub(crate) struct Proposed {
@@ -31,6 +33,8 @@ impl Shard {
     ) -> Result<Proposed, TxnError> {
         let mut core = self.core();
         core.check_epoch(epoch)?;
+        let started_ms = clock_ms().max(began_ms(transaction));
+        core.newest_step_ms = core.newest_step_ms.max(started_ms);
         if self.is_outdated(&core, &writes) {
             return Err(table_changed());
         }
@@ -41,7 +45,12 @@ impl Shard {
         let drawn = self.oracle.draw().ok_or(TxnError::Unavailable);
         let proposed = drawn.and_then(|timestamp| {
             others_stand()?;
-            let body = Body::OnePhase { timestamp, writes };
+            let body = Body::OnePhase {
+                transaction,
+                started_ms,
+                timestamp,
+                writes,
+            };
             let (sequence, awaited) = self.propose(&mut core, body, Some(transaction))?;
             Ok((timestamp, sequence, awaited))
         });

@@ -127,3 +127,43 @@ async fn decisions_are_forgotten_behind_the_horizon() {
     assert_eq!(decisions(), 0);
     fixture.check().await;
 }
+
+#[tokio::test]
+async fn what_became_of_a_commit_can_be_asked_until_the_horizon() {
+    use crate::TransactionOutcome::{Aborted, Committed, InProgress};
+    use crate::machine::records::{Record, all};
+    let fixture = Fixture::new().await;
+    let names = ["a", "b", "c", "d", "e"];
+    fixture.put(&names.map(|name| (name, 1))).await;
+    let [alone, over_shards, rolled_back, open] = [fixture.begin(), fixture.begin(), fixture.begin(), fixture.begin()];
+    let ids = [&alone, &over_shards, &rolled_back].map(Transaction::id);
+    add(&alone, "a", 1).await.unwrap();
+    alone.commit().await.unwrap();
+    for name in names {
+        add(&over_shards, name, 1).await.unwrap();
+    }
+    over_shards.commit().await.unwrap();
+    add(&rolled_back, "b", 1).await.unwrap();
+    rolled_back.rollback().await;
+    let outcomes = |fixture: &Fixture| ids.map(|id| fixture.node.outcome(id).unwrap());
+    assert_eq!(fixture.node.outcome(open.id()).unwrap(), Some(InProgress));
+    drop(open);
+    let known = [Some(Committed), Some(Committed), Some(Aborted)];
+    assert_eq!(outcomes(&fixture), known);
+
+    let fixture = fixture.crash().await;
+    assert_eq!(outcomes(&fixture), known);
+    assert!(fixture.begin().id() > ids[2], "numbers are never used twice");
+    for shard in fixture.node.inner.shards() {
+        shard.move_horizon(crate::oracle::clock_ms() + 60_000).unwrap();
+        shard.settle().await;
+        shard.settle().await;
+        assert!(all(&shard.view(), Record::Committed).unwrap().is_empty());
+    }
+    assert_eq!(outcomes(&fixture), [None; 3]);
+    // What begins to commit behind the horizon is refused: nobody would know whether it is a repetition.
+    let late = fixture.begin();
+    add(&late, "a", 1).await.unwrap();
+    assert!(is_serialization(&late.commit().await));
+    assert_eq!(fixture.value("a").await, Some(3));
+}

@@ -260,6 +260,8 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(5060, "pg_current_xact_id_if_assigned", &[], XID8, |c, a| c.session.catalog_call("pg_current_xact_id_if_assigned", a)).stable(),
     scalar(2943, "txid_current", &[], INT8, |c, a| c.session.catalog_call("txid_current", a)).stable(),
     scalar(3348, "txid_current_if_assigned", &[], INT8, |c, a| c.session.catalog_call("txid_current_if_assigned", a)).stable(),
+    scalar(5066, "pg_xact_status", &[XID8], TEXT, |c, a| c.session.catalog_call("pg_xact_status", a)).volatile(),
+    scalar(3360, "txid_status", &[INT8], TEXT, |c, a| c.session.catalog_call("txid_status", a)).volatile(),
     scalar(2560, "pg_postmaster_start_time", &[], TIMESTAMPTZ, |c, a| c.session.catalog_call("pg_postmaster_start_time", a)).stable(),
     scalar(2034, "pg_conf_load_time", &[], TIMESTAMPTZ, |c, a| c.session.catalog_call("pg_conf_load_time", a)).stable(),
     scalar(817, "current_query", &[], TEXT, |c, a| c.session.catalog_call("current_query", a)).lenient().volatile(),
