@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use txn::{LockWait, Node, Transaction, TransactionOptions};
 
 use crate::bind::{Binder, BoundStatement, Purpose, StatementKind};
+use crate::bound::tables::tables;
 use crate::bound::{ColumnId, Expr, ExprKind, Modify, ModifyKind, OutputColumn, Query, Rel};
 use crate::cached::PlanCache;
 use crate::catalog::registry::{self, OID_SEQUENCE};
@@ -67,6 +68,8 @@ pub struct Prepared {
     pub catalog_version: u64,
     /// Whether it changes the registry: the session's catalog is stale afterwards.
     pub is_ddl: bool,
+    /// The tables it was bound to, and in which version.
+    tables: Arc<[(u32, u64)]>,
     pub(crate) plan: Arc<Plan>,
 }
 
@@ -126,6 +129,7 @@ impl Prepared {
                 })
                 .collect()
         });
+        let tables = tables(&bound.query.rel).into();
         let plan = match (verb, bound.query.rel) {
             (Verb::Select, rel) => Plan::Query(PlannedQuery::new(Query {
                 rel,
@@ -140,7 +144,10 @@ impl Prepared {
                 },
             ),
         };
-        Prepared::new(bound.parameters, columns, plan, catalog)
+        Prepared {
+            tables,
+            ..Prepared::new(bound.parameters, columns, plan, catalog)
+        }
     }
 
     fn new(parameters: Vec<Type>, columns: Option<Vec<ResultColumn>>, plan: Plan, catalog: &Catalog) -> Prepared {
@@ -149,8 +156,14 @@ impl Prepared {
             columns: columns.map(Arc::from),
             catalog_version: catalog.version,
             is_ddl: matches!(&plan, Plan::Ddl(parsed) if !matches!(&*parsed.ast, Statement::Lock(_))),
+            tables: [].into(),
             plan: Arc::new(plan),
         }
+    }
+
+    /// The tables it was bound to, and in which version: what `Transaction::await_tables` wants to know before it runs.
+    pub fn tables(&self) -> &Arc<[(u32, u64)]> {
+        &self.tables
     }
 
     /// Whether it may be kept for other executions and sessions.
@@ -406,9 +419,11 @@ impl Planner {
         if let Some(inner) = Explain::inner(statement) {
             let inner = self.prepare(catalog, session, &inner, parameter_types)?;
             let parameters = inner.parameters.to_vec();
+            let tables = inner.tables.clone();
             let explain = Explain::new(statement, catalog, session, inner)?;
             let columns = Some(explain.columns());
-            return Ok(Prepared::new(parameters, columns, Plan::Explain(explain), catalog));
+            let prepared = Prepared::new(parameters, columns, Plan::Explain(explain), catalog);
+            return Ok(Prepared { tables, ..prepared });
         }
         let bound = Binder::new(catalog, session, parameter_types).bind_statement(statement)?;
         Ok(Prepared::of(bound, catalog))
@@ -449,6 +464,10 @@ impl Planner {
                     }
                 };
                 let outcome = modify::run_plan(self, context, modify, plan, &scope).await?;
+                // Each time anew: the plan is older than this execution (C8).
+                if outcome.count > 0 {
+                    context.transaction.expect_table(modify.table.id, modify.table.version);
+                }
                 Ok(modified(prepared, *verb, outcome))
             }
             Plan::ModifyWithin(verb, query) => {

@@ -68,7 +68,7 @@ impl Held {
     }
 }
 
-/// What a statement was answered: a row's first column, a tag's count or a SQLSTATE.
+/// What a statement was answered: a row's first value, a tag's count or a SQLSTATE.
 type Answer = String;
 
 fn ask(client: Client, statement: &'static str) -> JoinHandle<(Client, Answer)> {
@@ -80,7 +80,7 @@ fn ask(client: Client, statement: &'static str) -> JoinHandle<(Client, Answer)> 
             Ok(messages) => messages
                 .iter()
                 .find_map(|message| match message {
-                    SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                    SimpleQueryMessage::Row(row) => row.get(0).map(|value| format!("row {value}")),
                     SimpleQueryMessage::CommandComplete(count) => Some(count.to_string()),
                     _ => None,
                 })
@@ -102,11 +102,14 @@ async fn rows_tags_and_errors_wait_for_the_commit_they_rest_on() -> Result<()> {
     let Some(held) = Held::start()? else { return Ok(()) };
     let setup = held.server.connect().await?;
     setup
-        .batch_execute(
-            "CREATE TABLE t (id int PRIMARY KEY, value int, other int);
-             INSERT INTO t SELECT id, 0, 0 FROM generate_series(1, 6) AS id",
-        )
+        .batch_execute("CREATE TABLE t (id int PRIMARY KEY, value int, other int)")
         .await?;
+    // One by one: of a commit over several shards some might still be on its way when it was answered.
+    for id in 1..=6 {
+        setup
+            .batch_execute(&format!("INSERT INTO t VALUES ({id}, 0, 0)"))
+            .await?;
+    }
 
     // Commits on one row each, so that each is one command of one shard.
     let mut writers = Vec::new();
@@ -140,7 +143,7 @@ async fn rows_tags_and_errors_wait_for_the_commit_they_rest_on() -> Result<()> {
         (
             "a row",
             ask(session()?, "SELECT value FROM t WHERE id = 2 FOR UPDATE"),
-            "7",
+            "row 7",
         ),
         (
             "a serialization failure",
@@ -183,7 +186,10 @@ async fn rows_tags_and_errors_wait_for_the_commit_they_rest_on() -> Result<()> {
         assert_eq!(answer(asked).await?.1, wanted, "{what}");
     }
     // What it added to shows when it looks.
-    assert_eq!(answer(ask(addition, "SELECT value FROM t WHERE id = 4")).await?.1, "8");
+    assert_eq!(
+        answer(ask(addition, "SELECT value FROM t WHERE id = 4")).await?.1,
+        "row 8"
+    );
     held.server.stop()
 }
 

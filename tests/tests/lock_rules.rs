@@ -230,3 +230,45 @@ async fn advisory_locks_wait_and_take_part_in_deadlocks() -> Result<()> {
     assert_eq!(found[9].number(), 0);
     Ok(())
 }
+
+/// L2: FOR KEY SHARE stops who takes the row away, and nobody who changes its data.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_share_stops_deletes_and_no_updates() -> Result<()> {
+    let (_directory, server) = server().await?;
+    let told = steps(
+        &server,
+        &[
+            (0, "BEGIN"),
+            (0, "SELECT 1 FROM t WHERE id = 1 FOR KEY SHARE"),
+            (1, "UPDATE t SET n = 12 WHERE id = 1"),
+            (1, "DELETE FROM t WHERE id = 1"),
+            (0, "COMMIT"),
+        ],
+    )
+    .await?;
+    assert!(!told[2].has_waited, "{told:?}");
+    assert!(told[3].has_waited, "{told:?}");
+    assert!(told.iter().all(|step| step.error.is_none()), "{told:?}");
+    Ok(())
+}
+
+/// L4: whoever waited looks at its condition again, on the newest row.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_is_evaluated_again_after_a_wait() -> Result<()> {
+    let (_directory, server) = server().await?;
+    let told = steps(
+        &server,
+        &[
+            (0, "BEGIN"),
+            (0, "UPDATE t SET n = 99 WHERE id = 1"),
+            (1, "UPDATE t SET doc = '{}' WHERE id = 1 AND n = 10"),
+            (2, "DELETE FROM t WHERE id = 1 AND n = 10"),
+            (0, "COMMIT"),
+        ],
+    )
+    .await?;
+    assert!(told[2].has_waited && told[3].has_waited, "{told:?}");
+    let row = "SELECT n, doc = '{}' FROM t WHERE id = 1";
+    assert_eq!(lines(&server.connect().await?, row).await?, ["99 f"]);
+    Ok(())
+}

@@ -342,3 +342,55 @@ async fn keyed_and_relational_plans_agree() -> Result<()> {
     }
     Ok(())
 }
+
+/// A plan never runs against another shape of its table than it was made for (DESIGN C8): who waits for a change of the table is
+/// planned when the change is known, as in PostgreSQL.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_waits_for_a_change_of_its_table_is_planned_after_it() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(&directory.path().join("data"))?;
+    let watcher = server.connect().await?;
+    let statements = [
+        ("SELECT * FROM t ORDER BY k", "1|one #1", "1|one|9 #1"),
+        ("SELECT * FROM t WHERE k = 1", "1|one #1", "1|one|9 #1"),
+        (
+            "UPDATE t SET s = 'one' WHERE k = 1 RETURNING *",
+            "1|one #1",
+            "1|one|9 #1",
+        ),
+        ("SELECT count(*) FROM t, t AS u WHERE u.s = 'one'", "1 #1", "1 #1"),
+        ("DELETE FROM t WHERE k = 1 RETURNING *", "1|one #1", "1|one|9 #1"),
+    ];
+    for begin in ["SELECT 1", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ"] {
+        for (sql, before, after) in statements {
+            let (changer, client) = (server.connect().await?, server.connect().await?);
+            changer
+                .batch_execute("DROP TABLE IF EXISTS t; CREATE TABLE t (k int PRIMARY KEY, x int, s text); INSERT INTO t VALUES (1, 5, 'one'); ALTER TABLE t DROP COLUMN x")
+                .await?;
+            // Planned, cached, found.
+            for _ in 0..4 {
+                assert_eq!(
+                    ask(&client, &format!("BEGIN; {sql}; ROLLBACK")).await,
+                    format!("#0 {before} #0")
+                );
+            }
+            client.batch_execute(begin).await?;
+            changer
+                .batch_execute("BEGIN; ALTER TABLE t ADD COLUMN n int DEFAULT 9")
+                .await?;
+            let waiting = tokio::spawn(async move {
+                let answer = ask(&client, sql).await;
+                (client, answer)
+            });
+            let blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+            while ask(&watcher, blocked).await != "1 #1" {
+                anyhow::ensure!(!waiting.is_finished(), "{begin}: {sql} did not wait");
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+            changer.batch_execute("COMMIT").await?;
+            let (_client, answer) = waiting.await?;
+            assert_eq!(answer, after, "{begin}: {sql}");
+        }
+    }
+    server.stop()
+}

@@ -28,6 +28,8 @@ pub(crate) struct Live {
     maps: [Mutex<HashMap<TransactionId, Weak<Inner>>>; MAP_COUNT],
     /// Shards where somebody waits; a cycle across shards needs two.
     pub(crate) waiting_shards: AtomicU32,
+    /// Requests for ACCESS EXCLUSIVE that are held or wait, on all shards.
+    exclusive_tables: AtomicU32,
     /// Wakes the detector of deadlocks across shards.
     pub(crate) detect: Notify,
     name_locks: OnceLock<NameLocks>,
@@ -111,6 +113,18 @@ impl Live {
     /// A shard of this node.
     pub(crate) fn shard(&self, id: ShardId) -> Option<Arc<Shard>> {
         self.shards.get()?.get(id as usize)?.upgrade()
+    }
+
+    /// Whether somebody may hold a table in ACCESS EXCLUSIVE.
+    pub(crate) fn has_exclusive_tables(&self) -> bool {
+        self.exclusive_tables.load(Ordering::Acquire) > 0
+    }
+
+    /// The number of requests for ACCESS EXCLUSIVE changed.
+    pub(crate) fn note_exclusive_tables(&self, before: usize, after: usize) {
+        // Wraps around for a decrease, as unsigned additions do.
+        self.exclusive_tables
+            .fetch_add((after as u32).wrapping_sub(before as u32), Ordering::AcqRel);
     }
 
     /// A shard's number of waits changed from or to none.

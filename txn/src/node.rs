@@ -20,11 +20,10 @@ use tokio::sync::watch;
 use crate::command::{Body, Timestamp, TransactionId};
 use crate::interrupt::Interrupt;
 use crate::live::Live;
-use crate::locks::Incarnation;
+use crate::locks::{Incarnation, LockConfig};
 use crate::machine::records::{self, Record};
-use crate::oracle::Oracle;
-use crate::paths::Paths;
 use crate::oracle::{Oracle, clock};
+use crate::paths::Paths;
 use crate::placement::{META, Placement, ShardId};
 use crate::shard::Shard;
 use crate::state::State;
@@ -46,6 +45,8 @@ pub struct NodeConfig {
     pub retention: Duration,
     /// Free space on the data directory's device below which writes are refused (53100).
     pub free_space_reserve_bytes: u64,
+    /// Memory of a shard's lock table beyond which locks are refused (53200).
+    pub lock_memory_bytes_max: usize,
 }
 
 impl Default for NodeConfig {
@@ -58,6 +59,7 @@ impl Default for NodeConfig {
             deadlock_timeout: Duration::from_secs(1),
             retention: Duration::from_secs(600),
             free_space_reserve_bytes: storage::EngineOptions::default().free_space_reserve_bytes,
+            lock_memory_bytes_max: LockConfig::default().memory_bytes_max,
         }
     }
 }
@@ -144,7 +146,12 @@ impl Node {
         let mut shards = Vec::new();
         let mut registry = None;
         for id in 0..=shard_count {
-            let (shard, machine) = crate::open::open_shard(&groups, id, (&oracle, &live), config.deadlock).await?;
+            let locks = LockConfig {
+                policy: config.deadlock,
+                memory_bytes_max: config.lock_memory_bytes_max,
+                ..LockConfig::default()
+            };
+            let (shard, machine) = crate::open::open_shard(&groups, id, (&oracle, &live), locks).await?;
             if id == META {
                 registry = Some(machine.registry_version());
             }
@@ -214,14 +221,14 @@ impl Node {
     }
 
     /// Reads the newest committed state of one row outside of any transaction, if it can be had at once: a row on one shard
-    /// needs no timestamp (DESIGN T3). `None` if a write to the row or a lock on the table is on its way: then a transaction
-    /// has to wait for it.
+    /// needs no timestamp (DESIGN T3). `None` if a write to the row or a lock on the table is on its way, or the table has a
+    /// newer version: then a transaction has to wait for it.
     ///
     /// # Errors
     /// What reading the row raises.
     pub fn read_at_once(
         &self,
-        table: TableId,
+        (table, version): (TableId, u64),
         key: &Key,
         parts: Option<&Parts>,
     ) -> Result<Option<Option<Row>>, TxnError> {
@@ -229,7 +236,7 @@ impl Node {
         if !shard.group.is_lease_open() {
             return Ok(None);
         }
-        shard.read_at_once(table, key, Wanted { parts, own: &[] })
+        shard.read_at_once((table, version), key, Wanted { parts, own: &[] })
     }
 
     /// All locks held and waited for.

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use consensus::{GroupId, Groups, Leadership, Members, Role};
 use tokio::sync::watch;
 
+use crate::TxnError;
 use crate::command::{DecisionRecord, Epoch, PreparedRecord, decode};
 use crate::commit::{Anchor, Participant};
 use crate::live::Live;
+use crate::locks::LockConfig;
 use crate::machine::Machine;
 use crate::machine::records::{self, Record};
 use crate::oracle::{Oracle, clock_ms};
 use crate::placement::ShardId;
 use crate::shard::{Facts, Shard};
-use crate::{DeadlockPolicy, TxnError};
 
 /// Opens a group and waits until this node leads it and has applied what was committed before.
 pub(crate) async fn open_shard(
     groups: &Arc<Groups>,
     id: ShardId,
     (oracle, live): (&Arc<Oracle>, &Arc<Live>),
-    policy: DeadlockPolicy,
+    locks: LockConfig,
 ) -> Result<(Arc<Shard>, Arc<Machine>), TxnError> {
     let facts = Arc::new(Facts::default());
     let machine = Arc::new(Machine::new(id, groups.engine().clone(), facts.clone()));
@@ -66,7 +67,7 @@ pub(crate) async fn open_shard(
         oracle,
         facts,
         live,
-        (policy, epoch),
+        (locks, epoch),
         (participant, anchor),
     ));
     for PreparedRecord {

@@ -39,16 +39,23 @@ impl Node {
         if inner.live.get(id).is_some() || inner.live.is_coordinating(TxnId(id)) {
             return Ok(Some(TransactionOutcome::InProgress));
         }
-        let mut is_remembered = true;
+        let (mut is_remembered, mut is_pending) = (true, false);
         for shard in inner.shards() {
             // Before the records: what the horizon takes away meanwhile is not missed.
             let found = shard.outcome(id)?;
-            if found.is_some() {
-                return Ok(found);
+            match found {
+                // The anchor may know already what others wait to hear.
+                Some(TransactionOutcome::InProgress) => is_pending = true,
+                Some(TransactionOutcome::Committed | TransactionOutcome::Aborted) => return Ok(found),
+                None => {}
             }
             is_remembered &= shard.facts.horizon_ms.load(Ordering::Acquire) <= began_ms(id);
         }
-        Ok(is_remembered.then_some(TransactionOutcome::Aborted))
+        Ok(match (is_pending, is_remembered) {
+            (true, _) => Some(TransactionOutcome::InProgress),
+            (false, true) => Some(TransactionOutcome::Aborted),
+            (false, false) => None,
+        })
     }
 }
 

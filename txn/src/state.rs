@@ -1,5 +1,7 @@
 //! State: what a coordinator remembers about its transaction.
 
+use std::sync::Arc;
+
 use ahash::HashMap;
 use smallvec::SmallVec;
 use storage::version::Chain;
@@ -54,6 +56,8 @@ pub(crate) struct State {
     pub(crate) changes: TableVersions,
     /// What becomes known about documents at commit (DESIGN C7).
     pub(crate) news: Vec<News>,
+    /// Versions of the tables that the running statement was planned for.
+    pub(crate) planned: Arc<[(TableId, u64)]>,
     savepoints: Vec<Savepoint>,
     /// Grows with every savepoint and lock request; the lock table's marks are these numbers.
     pub(crate) clock: u64,
@@ -75,6 +79,7 @@ impl State {
             expects: TableVersions::new(),
             changes: TableVersions::new(),
             news: Vec::new(),
+            planned: [].into(),
             savepoints: Vec::new(),
             clock: 0,
             rehearsal: None,

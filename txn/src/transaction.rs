@@ -334,6 +334,35 @@ impl Transaction {
         reading::read_index_locked(&self.inner, table, index, global, value)
     }
 
+    /// Before a statement runs that was planned for these versions of tables: waits for whoever has one of them in ACCESS
+    /// EXCLUSIVE, so that the statement can be planned anew if there is a newer version by then. From here on what reads a
+    /// table that has a newer version fails with [`TxnError::Serialization`] (DESIGN C8).
+    ///
+    /// # Errors
+    /// What interrupts waiting.
+    pub async fn await_tables(&self, planned: &Arc<[(TableId, u64)]>) -> Result<(), TxnError> {
+        let inner = &self.inner;
+        inner.interrupt.begin_statement();
+        inner.usable()?.planned = planned.clone();
+        if !inner.node.live.has_exclusive_tables() {
+            return Ok(());
+        }
+        for (table, _) in planned.iter() {
+            for id in inner.node.placement.table(*table) {
+                let shard = inner.node.shard(id)?;
+                if shard.hides_table(*table, inner.id) {
+                    shard.wait_for_table(inner, *table).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`await_tables`](Self::await_tables), without waiting: the statement was planned anew.
+    pub fn plan_for(&self, planned: &Arc<[(TableId, u64)]>) {
+        self.inner.state.lock().planned = planned.clone();
+    }
+
     /// Says for which version of a table the writes to it are made. When the table has a newer one by the time they are
     /// applied, the commit is refused with [`TxnError::Serialization`] (DESIGN C8).
     pub fn expect_table(&self, table: TableId, version: u64) {

@@ -17,7 +17,7 @@ use super::{Outbox, Stopped, Work};
 use crate::session::block::Block;
 use crate::session::command::Command;
 use crate::session::cursor::{Cursor, Portal, Source, State};
-use crate::session::prepared::PreparedStatement;
+use crate::session::prepared::{PreparedStatement, changed_result, same_columns};
 use crate::session::rows::{Answer, Complete, RowTag};
 use crate::session::{Body, Session};
 use crate::wire::body::{invalid_utf8, violation};
@@ -352,6 +352,12 @@ async fn begin(
     match answer {
         Answer::Done(complete) => Ok(Some(complete)),
         Answer::Rows(mut set) => {
+            // It may have been bound anew since the client was told.
+            if let Some(told) = session.columns_of(&prepared)
+                && !same_columns(Some(&set.columns), Some(&told))
+            {
+                return Err(changed_result());
+            }
             // A statement that writes is carried out to its end, however few rows the client asks for.
             if row_limit > 0 && set.tag != RowTag::Counted("SELECT") {
                 set.rows.read_ahead().await;

@@ -140,7 +140,15 @@ impl Session {
         }
         self.check_place(&parsed.ast)?;
         self.read_ahead().await;
+        self.ensure_transaction().await_tables(prepared.tables()).await?;
         let context = self.context(parameters).await?;
+        let rebound;
+        let prepared = if prepared.catalog_version == context.catalog.version {
+            prepared
+        } else {
+            rebound = self.rebind(parsed, prepared, &context)?;
+            &rebound
+        };
         let execution = self.services.planner.execute(&context, prepared).await?;
         Ok(match execution {
             Execution::Rows { columns, rows, verb } => Answer::Rows(RowSet {
@@ -161,6 +169,17 @@ impl Session {
                 Answer::Done(tag.into())
             }
         })
+    }
+
+    /// Binds a statement again, because the catalog moved on between its plan and its execution: it may have waited for the
+    /// change of a table. Never is a plan run against another catalog than it was made for (DESIGN C8).
+    fn rebind(&self, parsed: &Parsed, prepared: &Prepared, context: &StatementContext) -> SqlResult<Prepared> {
+        let types: Vec<u32> = prepared.parameters.iter().map(|ty| ty.oid).collect();
+        let planner = &self.services.planner;
+        let rebound = planner.prepare(&context.catalog, &*self.shared, parsed, &types)?;
+        // One change at a time is waited for; whoever makes another one meanwhile is noticed by the shards.
+        context.transaction.plan_for(rebound.tables());
+        Ok(rebound)
     }
 
     /// What a statement runs in: the block's transaction with a fresh statement begun.

@@ -173,10 +173,7 @@ impl Session {
         types.extend(prepared.declared.iter().skip(types.len()));
         let plan = self.bind(parsed, prepared.statement.offset, &types).await?;
         if !same_columns(plan.columns.as_deref(), first.columns.as_deref()) {
-            return Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "cached plan must not change result type",
-            ));
+            return Err(changed_result());
         }
         *prepared.plan.lock() = Some((plan.clone(), meaning));
         Ok(Some(plan))
@@ -318,7 +315,16 @@ fn taken(name: &str) -> SqlError {
     )
 }
 
-fn same_columns(new: Option<&[ResultColumn]>, old: Option<&[ResultColumn]>) -> bool {
+/// 0A000: the client was told of other columns.
+pub(crate) fn changed_result() -> SqlError {
+    SqlError::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "cached plan must not change result type",
+    )
+}
+
+/// Whether two statements answer with the same columns.
+pub(crate) fn same_columns(new: Option<&[ResultColumn]>, old: Option<&[ResultColumn]>) -> bool {
     match (new, old) {
         (None, None) => true,
         (Some(new), Some(old)) => {

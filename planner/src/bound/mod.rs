@@ -15,6 +15,7 @@ pub mod expr;
 pub mod modify;
 pub mod rel;
 pub mod shape;
+pub mod tables;
 pub mod visit;
 
 pub use expr::*;

@@ -76,9 +76,9 @@ impl<'p> KeyedPlan<'p> {
         self.values.map_or(self.scan.slots.len(), <[Program]>::len)
     }
 
-    /// Table that is read.
-    pub fn table(&self) -> u32 {
-        self.scan.table.id
+    /// Table that is read, and the version this was planned for.
+    pub fn table(&self) -> (u32, u64) {
+        (self.scan.table.id, self.scan.table.version)
     }
 
     /// Key of the row, or `None` if no row can qualify.

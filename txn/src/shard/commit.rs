@@ -126,19 +126,25 @@ impl Shard {
 
 /// The writes are for a table as it was (C8).
 pub(crate) fn table_changed() -> TxnError {
-    TxnError::serialization("a table this transaction writes to was changed after its statement was planned")
+    TxnError::serialization("a table of a statement was changed after the statement was planned")
 }
 
 impl Shard {
     /// Whether writes are for an older version of a table than the one here, or one on its way here (C8). Votes are given
     /// before apply could refuse them.
     pub(crate) fn is_outdated(&self, core: &Core, writes: &Writes) -> bool {
-        if writes.expects.is_empty() {
-            return false;
+        !writes.expects.is_empty() && self.has_newer(core, &writes.expects)
+    }
+
+    /// Whether one of these tables has a newer version here, or gets one that is on its way here.
+    pub(crate) fn has_newer(&self, core: &Core, tables: &[(u32, u64)]) -> bool {
+        // On its way first: what is applied meanwhile is known by its version before it is forgotten here.
+        if core.pending.outdates(tables) {
+            return true;
         }
         let versions = self.facts.table_versions.read();
         let is_newer = |(table, version): &(u32, u64)| versions.get(table).is_some_and(|newest| newest > version);
-        core.pending.outdates(&writes.expects) || writes.expects.iter().any(is_newer)
+        tables.iter().any(is_newer)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::locks::{
     AbortReason, Event, LockConfig, LockTable, Outcome, Owner, Refusal, Request, Ticket, TxnId, Values, Wait, WaitMode,
 };
 use crate::transaction::Inner;
-use crate::{DeadlockPolicy, Isolation, Key, LockName, LockRequest, LockWait, Mode, TableId, TxnError};
+use crate::{Isolation, Key, LockName, LockRequest, LockWait, Mode, TableId, TxnError};
 
 /// What a sleeper is told: positions of requests that asked for A and are covered by X, or why it waits no more.
 type Answer = Result<Vec<usize>, AbortReason>;
@@ -136,11 +136,7 @@ fn number_at(datum: &Datum, path: &Path) -> Option<Numeric> {
 }
 
 impl Locks {
-    pub(crate) fn new(policy: DeadlockPolicy, epoch: Epoch) -> Locks {
-        let config = LockConfig {
-            policy,
-            ..LockConfig::default()
-        };
+    pub(crate) fn new(config: LockConfig, epoch: Epoch) -> Locks {
         Locks {
             table: LockTable::new(config, epoch),
             sleepers: HashMap::default(),
@@ -314,6 +310,11 @@ impl Shard {
         granted
     }
 
+    /// Whether somebody else may hold a table in ACCESS EXCLUSIVE.
+    pub(crate) fn hides_table(&self, table: TableId, id: TransactionId) -> bool {
+        self.core().locks.hides_table(table, id)
+    }
+
     /// Waits until a table could be read, without holding anything: lock-free reads wait for ACCESS EXCLUSIVE so.
     pub(crate) async fn wait_for_table(&self, inner: &Inner, table: TableId) -> Result<(), TxnError> {
         let locks = [LockRequest {
@@ -343,10 +344,14 @@ impl Shard {
             core.check_epoch(epoch)?;
             let Core { locks, pending, .. } = &mut *core;
             if request.wait != WaitMode::Instant {
+                let before = locks.exclusive_tables.len();
                 for lock in request.locks {
                     if let (LockName::Table(table), Mode::AccessExclusive) = (&lock.name, lock.mode) {
                         locks.exclusive_tables.push((inner.id, *table));
                     }
+                }
+                if locks.exclusive_tables.len() > before {
+                    self.live.note_exclusive_tables(before, locks.exclusive_tables.len());
                 }
             }
             let had_waits = !locks.sleepers.is_empty();
@@ -473,7 +478,10 @@ impl Shard {
     /// Gives back all locks of a transaction. What it wrote must be visible to readers under locks by now.
     pub(crate) fn release_locks(&self, core: &mut Core, id: TransactionId) -> Wakeups {
         if !core.locks.exclusive_tables.is_empty() {
+            let before = core.locks.exclusive_tables.len();
             core.locks.exclusive_tables.retain(|(holder, _)| *holder != id);
+            self.live
+                .note_exclusive_tables(before, core.locks.exclusive_tables.len());
         }
         self.with_table(core, |table, values| table.release(TxnId(id), values))
             .1

@@ -33,13 +33,14 @@ use parking_lot::{Mutex, RwLock};
 use storage::mvcc::Clears;
 use tokio::sync::oneshot;
 
+use crate::TxnError;
 use crate::command::{Epoch, Outcome};
 use crate::commit::{Anchor, Participant};
 use crate::live::Live;
+use crate::locks::LockConfig;
 use crate::oracle::{Oracle, clock_ms};
 use crate::placement::ShardId;
 use crate::state::{ShardUse, State};
-use crate::{DeadlockPolicy, TxnError};
 use outbox::Outbox;
 use pending::Pending;
 
@@ -128,11 +129,11 @@ impl Shard {
         oracle: Arc<Oracle>,
         facts: Arc<Facts>,
         live: Arc<Live>,
-        (policy, epoch): (DeadlockPolicy, Epoch),
+        (locks, epoch): (LockConfig, Epoch),
         (participant, anchor): (Participant, Anchor),
     ) -> Shard {
         let core = Core {
-            locks: lock::Locks::new(policy, epoch),
+            locks: lock::Locks::new(locks, epoch),
             pending: Pending::default(),
             epoch,
             outbox: Outbox::default(),

@@ -10,7 +10,8 @@ use storage::path::overlaps;
 use storage::version::{Consolidation, consolidation};
 use storage::{Path, Row};
 
-use super::Shard;
+use super::commit::table_changed;
+use super::{Core, Shard};
 use crate::command::{Epoch, Timestamp, TransactionId};
 use crate::transaction::Inner;
 use crate::{IndexId, Key, TableId, TxnError};
@@ -102,14 +103,17 @@ impl Shard {
     /// while it is read was not answered yet, so it may come before or after.
     pub(crate) fn read_at_once(
         &self,
-        table: TableId,
+        (table, version): (TableId, u64),
         key: &Key,
         wanted: Wanted<'_>,
     ) -> Result<Option<Option<Row>>, TxnError> {
         let encoded = mvcc::row_key(table, key);
         {
             let core = self.core();
-            if core.locks.hides_table(table, NOBODY) || core.pending.blocks(&[table], &encoded, u64::MAX).is_some() {
+            if core.locks.hides_table(table, NOBODY)
+                || core.pending.blocks(&[table], &encoded, u64::MAX).is_some()
+                || self.has_newer(&core, &[(table, version)])
+            {
                 return Ok(None);
             }
         }
@@ -152,6 +156,7 @@ impl Shard {
                     None
                 } else {
                     let Some(transaction) = blocker(&core.pending) else {
+                        self.check_plan(&core, inner, table)?;
                         break;
                     };
                     core.pending.wait_for(transaction)
@@ -170,6 +175,17 @@ impl Shard {
             }
         }
         self.check_snapshot(at)
+    }
+
+    /// Whether the statement was planned for the table as it is here (C8). A definition changes under ACCESS EXCLUSIVE, which
+    /// statements wait for before they are planned; but one that is planned may be overtaken.
+    fn check_plan(&self, core: &Core, inner: &Inner, table: TableId) -> Result<(), TxnError> {
+        let state = inner.state.lock();
+        let planned = state.planned.iter().find(|(planned, _)| *planned == table);
+        match planned {
+            Some(planned) if self.has_newer(core, std::slice::from_ref(planned)) => Err(table_changed()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether garbage collection has not overtaken the snapshot. Checked again after reading.

@@ -233,3 +233,26 @@ async fn a_sequence_never_goes_back() {
     values.sort_unstable();
     assert_eq!(values, (5..55).collect::<Vec<u64>>());
 }
+
+/// C1: what is flushed and where the log goes on are one state, so a crash between two flushes repeats just what came after
+/// the first.
+#[tokio::test]
+async fn a_crash_after_a_flush_repeats_what_came_after_it() {
+    let mut fixture = Fixture::new().await;
+    let names: Vec<String> = (0..20).map(|number| format!("row{number}")).collect();
+    let rows: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 0)).collect();
+    fixture.put(&rows).await;
+    for round in 1..=3 {
+        fixture.node.checkpoint().unwrap();
+        for name in &names {
+            let transaction = fixture.begin();
+            add(&transaction, name, 1).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        fixture = fixture.crash().await;
+        for name in &names {
+            assert_eq!(fixture.value(name).await, Some(round), "{name}");
+        }
+        fixture.check().await;
+    }
+}

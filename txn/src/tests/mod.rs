@@ -5,6 +5,7 @@ mod concurrency;
 mod garbage;
 mod hand_over;
 mod isolation;
+mod lock_limits;
 mod paths;
 mod recovery;
 mod staging;
