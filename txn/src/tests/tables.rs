@@ -81,7 +81,13 @@ async fn a_read_for_an_older_version_of_a_table_is_refused() {
         None,
         "a transaction finds out"
     );
-    assert!(fixture.node.read_at_once((TABLE, 2), &key("a"), None).unwrap().is_some());
+    assert!(
+        fixture
+            .node
+            .read_at_once((TABLE, 2), &key("a"), None)
+            .unwrap()
+            .is_some()
+    );
     let after = planned_for(2).await;
     assert!(after.get(TABLE, &key("a")).await.unwrap().is_some());
     assert_eq!(names(&after, KeyRange::default(), false).await.len(), 2);
