@@ -527,7 +527,7 @@ impl Ddl<'_> {
             } => {
                 let options = sequence_options.clone();
                 let definition = sqlparser::ast::ColumnDef {
-                    name: Ident::with_quote('"', "identity"),
+                    name: Ident::with_quote('"', &folded),
                     data_type: sqlparser::ast::DataType::BigInt(None),
                     options: vec![sqlparser::ast::ColumnOptionDef {
                         name: None,

@@ -188,6 +188,9 @@ impl Ddl<'_> {
 
     pub(super) fn alter_user_type(&self, alter: &AlterType) -> SqlResult<Tag> {
         const TAG: Tag = Tag::Text("ALTER TYPE");
+        if let Some((role, name)) = crate::parse::alter::type_owner(&alter.name) {
+            return self.alter_type_owner(&name, &fold(&role));
+        }
         let (schema, name) = self.split(&alter.name)?;
         let session = &*self.context.session;
         let Some(found) = self.catalog().user_type(session, schema.as_deref(), &name) else {

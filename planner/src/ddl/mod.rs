@@ -19,6 +19,7 @@ mod known_paths;
 mod like;
 mod lock_table;
 mod names;
+mod owner;
 mod role;
 mod sequence;
 mod temporary;
@@ -136,6 +137,7 @@ impl<'a> Ddl<'a> {
             Statement::CreateType { name, representation } => self.create_type(name, representation.as_ref()).await,
             Statement::CreateDomain(create) => self.create_domain(create).await,
             Statement::AlterType(alter) => self.alter_user_type(alter),
+            Statement::AlterSchema(alter) => self.alter_schema(alter),
             Statement::DropDomain(drop) => {
                 let cascade = drop.drop_behavior == Some(DropBehavior::Cascade);
                 self.drop_types(std::slice::from_ref(&drop.name), "domain", drop.if_exists, cascade)

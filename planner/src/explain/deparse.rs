@@ -12,7 +12,7 @@ use crate::bound::{
 use crate::eval::SessionView;
 use crate::functions::{self, Function};
 use crate::system::deparse::quote_ident;
-use crate::types::{format_type, oid};
+use crate::types::{self, format_type, oid};
 
 /// Writes expressions of one statement.
 #[derive(Clone, Copy)]
@@ -344,7 +344,18 @@ impl<'a> Deparser<'a> {
         self.open(out);
         self.operand_of(Parent::Cast, base, out);
         self.close(out);
-        let _ = write!(out, "::{}", format_type(ty));
+        let _ = write!(out, "::{}", self.type_name(ty));
+    }
+
+    /// The name of a type; of one that users made as the search path lets it be found.
+    fn type_name(&self, ty: Type) -> String {
+        if ty.oid == 0 || types::info(ty.oid).is_some() {
+            return format_type(ty);
+        }
+        let element = types::element_of(ty.oid);
+        let name = self.session.object_name(oid::REGTYPE, element.unwrap_or(ty.oid));
+        let brackets = if element.is_some() { "[]" } else { "" };
+        name.map_or_else(|| format_type(ty), |name| format!("{name}{brackets}"))
     }
 
     fn write_call(&self, function: &Function, args: &[Expr], ty: Type, out: &mut String) {
@@ -424,7 +435,7 @@ impl<'a> Deparser<'a> {
 
     fn write_literal(&self, value: &Datum, ty: Type, out: &mut String) {
         if value.is_null() {
-            let _ = write!(out, "NULL::{}", format_type(Type::new(ty.oid)));
+            let _ = write!(out, "NULL::{}", self.type_name(Type::new(ty.oid)));
             return;
         }
         let mut text = String::new();
@@ -445,7 +456,7 @@ impl<'a> Deparser<'a> {
             _ => {
                 let escape = if text.contains('\\') { "E" } else { "" };
                 let text = text.replace('\'', "''").replace('\\', "\\\\");
-                let _ = write!(out, "{escape}'{text}'::{}", format_type(ty));
+                let _ = write!(out, "{escape}'{text}'::{}", self.type_name(ty));
             }
         }
     }

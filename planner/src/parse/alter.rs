@@ -7,12 +7,13 @@
 //! | `ALTER TABLE n ALTER c SET (closed = true)`, `RESET (closed)` | SET DEFAULT `closed()`, `open()` |
 //! | `ALTER TABLE n SET (…)`, `RESET (…)`, `CLUSTER ON i`, `SET WITHOUT CLUSTER` | no operation |
 //! | `ALTER VIEW n RENAME …`, `OWNER …`, `ALTER COLUMN …` | ALTER TABLE |
+//! | `ALTER TYPE n OWNER TO r`, `ALTER DOMAIN n OWNER TO r` | ALTER TYPE `owner.r.n` RENAME TO `r` |
 //! | `COMMENT ON CONSTRAINT c ON t` | COMMENT ON TABLE `constraint.c.t` |
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    AlterColumnOperation, AlterTable, AlterTableOperation, CommentObject, Expr, Ident, ObjectName, ObjectNamePart,
-    RenameTableNameKind, Statement,
+    AlterColumnOperation, AlterTable, AlterTableOperation, AlterType, AlterTypeOperation, AlterTypeRename,
+    CommentObject, Expr, Ident, ObjectName, ObjectNamePart, RenameTableNameKind, Statement,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -28,6 +29,7 @@ const STORAGE: &str = "storage";
 const CLOSED: &str = "closed";
 const OPEN: &str = "open";
 const CONSTRAINT: &str = "constraint";
+const OWNER: &str = "owner";
 
 /// The schema a relation is moved to, if a new name stands for one.
 pub(crate) fn new_schema(name: &ObjectName) -> Option<Ident> {
@@ -53,6 +55,12 @@ pub(crate) fn closed(value: &Expr) -> Option<bool> {
         OPEN => Some(false),
         _ => None,
     }
+}
+
+/// The new owner and the type that the name of an altered type stands for.
+pub(crate) fn type_owner(name: &ObjectName) -> Option<(Ident, ObjectName)> {
+    let (role, name) = marked(name, OWNER)?.split_first()?;
+    Some((role.as_ident()?.clone(), ObjectName(name.to_vec())))
 }
 
 fn marked<'a>(name: &'a ObjectName, mark: &str) -> Option<&'a [ObjectNamePart]> {
@@ -84,6 +92,17 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
     let only = parser.parse_keyword(Keyword::ONLY);
     let name = parser.parse_object_name(false)?;
     let span = parser.peek_token_ref().span;
+    if form == Form::TypeOwner {
+        parser.advance_token();
+        parser.expect_keyword(Keyword::TO)?;
+        let role = parser.parse_identifier()?;
+        let mut target = vec![internal_name(OWNER, span), role.clone()];
+        target.extend(name.0.iter().filter_map(|part| part.as_ident().cloned()));
+        return Ok(Some(Statement::AlterType(AlterType {
+            name: target.into(),
+            operation: AlterTypeOperation::Rename(AlterTypeRename { new_name: role }),
+        })));
+    }
     let operations = match form {
         Form::Schema => {
             parser.advance_token();
@@ -111,7 +130,7 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
                 },
             }]
         }
-        Form::Options | Form::AlterTable => {
+        Form::Options | Form::AlterTable | Form::TypeOwner => {
             skip_rest(parser);
             vec![]
         }
@@ -184,6 +203,7 @@ enum Form {
     Options,
     /// What sqlparser reads behind ALTER TABLE.
     AlterTable,
+    TypeOwner,
 }
 
 struct Look<'a, 'b>(&'a Parser<'b>);
@@ -214,7 +234,8 @@ impl Look<'_, '_> {
 impl Form {
     fn of(look: &Look<'_, '_>) -> Option<Form> {
         let is_view = look.is(1, Keyword::VIEW);
-        if !is_view && !look.is(1, Keyword::TABLE) && !look.is(1, Keyword::SEQUENCE) {
+        let is_type = look.is(1, Keyword::TYPE) || look.is(1, Keyword::DOMAIN);
+        if !is_view && !is_type && !look.is(1, Keyword::TABLE) && !look.is(1, Keyword::SEQUENCE) {
             return None;
         }
         let mut at = 2;
@@ -229,6 +250,8 @@ impl Form {
             at += 2;
         }
         match (look.word(at).as_str(), look.word(at + 1).as_str()) {
+            ("owner", "to") if is_type => Some(Form::TypeOwner),
+            _ if is_type => None,
             ("set", "schema") => Some(Form::Schema),
             ("set" | "reset", "(") if look.ends_with_list(at + 1) => Some(Form::Options),
             ("cluster", "on") | ("set", "without") => Some(Form::Options),

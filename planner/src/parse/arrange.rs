@@ -3,6 +3,7 @@
 //! ```text
 //!   CREATE SEQUENCE s START 5 INCREMENT 2        ─►  CREATE SEQUENCE s INCREMENT 2 START 5
 //!   AS IDENTITY (START 5 INCREMENT 2)            ─►  AS IDENTITY (INCREMENT 2 START 5)
+//!   … (SEQUENCE NAME table_column_seq START 5)   ─►  … (START 5): it gets that name anyway
 //! ```
 //! Tokens keep their places in the text, so errors still point at what the user wrote.
 
@@ -27,12 +28,42 @@ pub(super) fn arrange(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut at = 0;
     while at < tokens.len() {
         if is(&tokens, at, Keyword::IDENTITY) && tokens.get(at + 1).is_some_and(|next| next.token == Token::LParen) {
+            drop_usual_name(&mut tokens, at + 2);
             let close = tokens[at..].iter().position(|token| token.token == Token::RParen);
             sort_options(&mut tokens, at + 2, close.map_or(at + 2, |close| at + close));
         }
         at += 1;
     }
     tokens
+}
+
+/// Takes out the name of an identity column's sequence where it is the one the sequence gets by itself; pg_dump writes it
+/// always. Any other name stays, and is a syntax error.
+fn drop_usual_name(tokens: &mut Vec<TokenWithSpan>, from: usize) {
+    let word = |at: usize| match tokens.get(at).map(|token| &token.token) {
+        Some(Token::Word(word)) => Some(word.value.as_str()),
+        _ => None,
+    };
+    if word(from) != Some("sequence") || word(from + 1) != Some("name") || word(1) != Some("table") {
+        return;
+    }
+    let last_part = |first: usize| {
+        let mut at = first;
+        while tokens.get(at + 1).is_some_and(|next| next.token == Token::Period) {
+            at += 2;
+        }
+        at
+    };
+    let table = last_part(if word(2) == Some("only") { 3 } else { 2 });
+    let column = table + if word(table + 2) == Some("column") { 3 } else { 2 };
+    let name = last_part(from + 2);
+    let usual = match (word(table), word(table + 1), word(column)) {
+        (Some(table), Some("alter"), Some(column)) => format!("{table}_{column}_seq"),
+        _ => return,
+    };
+    if word(name) == Some(usual.as_str()) {
+        tokens.drain(from..=name);
+    }
 }
 
 /// Place of an option in sqlparser's order, if one starts with this token.
@@ -96,6 +127,7 @@ mod tests {
             "CREATE SEQUENCE s START 5 INCREMENT 2 MAXVALUE 1000 CYCLE",
             "CREATE SEQUENCE a.start CYCLE NO MINVALUE CACHE 3 AS smallint START WITH 5 INCREMENT BY -2",
             "CREATE TEMPORARY SEQUENCE IF NOT EXISTS s OWNED BY t.c START 1",
+            "ALTER TABLE ONLY a.t ALTER COLUMN b ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME a.t_b_seq START WITH 1 CACHE 1)",
             "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY (START WITH 7 NO CYCLE INCREMENT 2), b int)",
         ] {
             assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));

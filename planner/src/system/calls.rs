@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use storage::Datum;
 
+use super::schema::part_oid;
 use super::{deparse, expression};
 use crate::bind::Purpose;
-use crate::catalog::{Catalog, Index, Relation, RelationKind};
+use crate::catalog::{Catalog, Index, Relation, RelationKind, UserTypeKind};
 use crate::eval::SessionView;
 use crate::functions::{self, FunctionKind};
 use crate::types::{self, oid};
@@ -106,14 +107,32 @@ impl Calls<'_> {
                 .find(|constraint| constraint.id == id)
                 .map(|constraint| (relation, constraint))
         });
-        found.map_or(Datum::Null, |(relation, constraint)| {
-            Datum::text(deparse::constraint(
-                self.catalog,
-                self.session,
-                relation,
-                constraint,
-                is_pretty,
-            ))
+        found.map_or_else(
+            || self.domain_constraint(id),
+            |(relation, constraint)| {
+                Datum::text(deparse::constraint(
+                    self.catalog,
+                    self.session,
+                    relation,
+                    constraint,
+                    is_pretty,
+                ))
+            },
+        )
+    }
+
+    fn domain_constraint(&self, id: u32) -> Datum {
+        let domains = self.catalog.types.values().filter_map(|user| match &user.kind {
+            UserTypeKind::Domain(domain) => Some((user.id, domain)),
+            UserTypeKind::Enum { .. } => None,
+        });
+        let mut checks = domains.flat_map(|(user, domain)| {
+            let checks = domain.checks.iter().zip(0..);
+            checks.map(move |(check, position)| (part_oid(user, position), check))
+        });
+        let found = checks.find(|(oid, _)| *oid == id);
+        found.map_or(Datum::Null, |(_, check)| {
+            Datum::text(format!("CHECK (({}))", check.expression))
         })
     }
 

@@ -8,7 +8,7 @@ use storage::Datum;
 
 use super::SystemContext;
 use super::builder::{Builder, id, text};
-use super::schema::{catalog_oid, user, visible};
+use super::schema::{catalog_oid, part_oid, user, visible};
 use crate::catalog::{BOOTSTRAP_ROLE, CAMBIUM_SCHEMA, RelationKind};
 use crate::stored;
 
@@ -20,6 +20,7 @@ pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) 
     match name {
         "pg_depend" => {
             sequences(rows, context);
+            defaults(rows, context);
             views(rows, context);
             extension_members(rows, context);
         }
@@ -51,6 +52,35 @@ fn sequences(rows: &mut Builder, context: &SystemContext<'_>) {
             ("refobjsubid", Datum::Int4(i32::from(column) + 1)),
             ("deptype", text(if is_identity { "i" } else { "a" })),
         ]);
+    }
+}
+
+/// A default that draws from a sequence depends on it.
+fn defaults(rows: &mut Builder, context: &SystemContext<'_>) {
+    for relation in user(context) {
+        for (at, column) in relation.live_columns().filter(|(_, column)| column.identity.is_none()) {
+            let drawn = column.default.as_deref().and_then(|text| {
+                let (_, rest) = text.split_once("nextval('")?;
+                rest.split_once('\'').map(|(name, _)| name)
+            });
+            let Some(name) = drawn else { continue };
+            let names = |sequence: &&crate::catalog::Relation| {
+                let schema = context.catalog.schemas.get(&sequence.schema);
+                let bare = name.replace('"', "");
+                bare == sequence.name
+                    || schema.is_some_and(|schema| bare == format!("{}.{}", schema.name, sequence.name))
+            };
+            let mut sequences = user(context).filter(|relation| relation.kind == RelationKind::Sequence);
+            if let Some(sequence) = sequences.find(names) {
+                rows.row([
+                    ("classid", class("pg_attrdef")),
+                    ("objid", id(part_oid(relation.id, at))),
+                    ("refclassid", class("pg_class")),
+                    ("refobjid", id(sequence.id)),
+                    ("deptype", text("n")),
+                ]);
+            }
+        }
     }
 }
 

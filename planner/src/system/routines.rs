@@ -131,6 +131,11 @@ fn user_type(rows: &mut Builder, user: &UserRow<'_>) {
         (array, array_name.as_str(), 'b', 'A', user.id, 0, 0),
     ];
     for (type_oid, name, kind, category, element, array, relation) in both {
+        let storage = match kind {
+            'e' => 'p',
+            'd' => types::info(user.base.oid).map_or('x', |info| char::from(info.storage)),
+            _ => 'x',
+        };
         rows.row([
             ("oid", id(type_oid)),
             ("typname", text(name)),
@@ -147,7 +152,7 @@ fn user_type(rows: &mut Builder, user: &UserRow<'_>) {
             ("typelem", id(element)),
             ("typarray", id(array)),
             ("typalign", text("i")),
-            ("typstorage", text("x")),
+            ("typstorage", text(storage.to_string())),
             ("typnotnull", Datum::Bool(kind == 'd' && user.not_null)),
             ("typbasetype", id(if kind == 'd' { user.base.oid } else { 0 })),
             (

@@ -6,6 +6,7 @@ use super::builder::{Builder, id, maybe, text, vector};
 use super::{SystemContext, deparse};
 use crate::catalog::{
     Column, ConstraintKind, Identity, Index, IndexSource, ReferentialAction, Relation, RelationKind, Schema,
+    UserTypeKind,
 };
 use crate::{ddl, parse, types};
 
@@ -246,12 +247,17 @@ fn key_names(relation: &Relation, index: &Index) -> Vec<String> {
     names
 }
 
+/// OID of what has none of its own: the default of a column, the condition of a domain.
+pub(super) fn part_oid(owner: u32, position: u16) -> u32 {
+    owner.wrapping_add((u32::from(position) + 1) << 20)
+}
+
 fn defaults(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in user(context) {
         for (position, column) in relation.live_columns().filter(|(_, column)| column.identity.is_none()) {
             if column.default.is_some() {
                 rows.row([
-                    ("oid", id(relation.id)),
+                    ("oid", id(part_oid(relation.id, position))),
                     ("adrelid", id(relation.id)),
                     ("adnum", Datum::Int2(position as i16 + 1)),
                     (
@@ -260,6 +266,28 @@ fn defaults(rows: &mut Builder, context: &SystemContext<'_>) {
                     ),
                 ]);
             }
+        }
+    }
+}
+
+fn domain_constraints(rows: &mut Builder, context: &SystemContext<'_>) {
+    for user in context.catalog.types.values() {
+        let UserTypeKind::Domain(domain) = &user.kind else {
+            continue;
+        };
+        for (check, position) in domain.checks.iter().zip(0..) {
+            rows.row([
+                ("oid", id(part_oid(user.id, position))),
+                ("conname", text(&check.name)),
+                ("connamespace", id(user.schema)),
+                ("contype", text("c")),
+                ("convalidated", Datum::Bool(true)),
+                ("contypid", id(user.id)),
+                ("confupdtype", text(" ")),
+                ("confdeltype", text(" ")),
+                ("confmatchtype", text(" ")),
+                ("conislocal", Datum::Bool(true)),
+            ]);
         }
     }
 }
@@ -336,6 +364,7 @@ fn supporting_index(parent: &Relation, referenced: &[u16]) -> u32 {
 }
 
 fn constraints(rows: &mut Builder, context: &SystemContext<'_>) {
+    domain_constraints(rows, context);
     for relation in user(context) {
         for constraint in &relation.constraints {
             let index_of = |index: u32| relation.indexes.iter().find(|candidate| candidate.id == index);

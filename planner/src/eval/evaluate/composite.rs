@@ -77,6 +77,15 @@ pub(super) fn row_compare(
     )))
 }
 
+/// A byte of a `name`, which is an array of those, counted from zero: pg_dump tells types of arrays by the first.
+fn character(name: &str, index: i64) -> Datum {
+    let index = usize::try_from(index)
+        .ok()
+        .filter(|index| name.is_char_boundary(*index));
+    let found = index.and_then(|index| name.get(index..)?.chars().next());
+    found.map_or(Datum::Null, |found| Datum::text(found.encode_utf8(&mut [0; 4])))
+}
+
 pub(super) fn array_subscript(
     base: &Node,
     subscripts: &[SubscriptNode],
@@ -84,8 +93,13 @@ pub(super) fn array_subscript(
     state: &mut EvalState,
 ) -> SqlResult<Datum> {
     let base = base.value(env, state)?;
-    let Datum::Array(array) = &*base else {
-        return Ok(Datum::Null);
+    let array = match (&*base, subscripts) {
+        (Datum::Array(array), _) => array,
+        (Datum::Text(name), [SubscriptNode::Index(index)]) => {
+            let index = integer(&*index.value(env, state)?);
+            return Ok(index.map_or(Datum::Null, |index| character(name, index)));
+        }
+        _ => return Ok(Datum::Null),
     };
     if subscripts
         .iter()
