@@ -55,7 +55,7 @@ fn sequences(rows: &mut Builder, context: &SystemContext<'_>) {
     }
 }
 
-/// A default that draws from a sequence depends on it.
+/// A default that draws from a sequence depends on it; of its own sequence it names the OID.
 fn defaults(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in user(context) {
         for (at, column) in relation.live_columns().filter(|(_, column)| column.identity.is_none()) {
@@ -67,7 +67,8 @@ fn defaults(rows: &mut Builder, context: &SystemContext<'_>) {
             let names = |sequence: &&crate::catalog::Relation| {
                 let schema = context.catalog.schemas.get(&sequence.schema);
                 let bare = name.replace('"', "");
-                bare == sequence.name
+                name.parse() == Ok(sequence.id)
+                    || bare == sequence.name
                     || schema.is_some_and(|schema| bare == format!("{}.{}", schema.name, sequence.name))
             };
             let mut sequences = user(context).filter(|relation| relation.kind == RelationKind::Sequence);
