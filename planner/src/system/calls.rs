@@ -132,7 +132,7 @@ impl Calls<'_> {
         });
         let found = checks.find(|(oid, _)| *oid == id);
         found.map_or(Datum::Null, |(_, check)| {
-            Datum::text(format!("CHECK (({}))", check.expression))
+            Datum::text(format!("CHECK (({}))", without_parentheses(&check.expression)))
         })
     }
 
@@ -490,4 +490,24 @@ fn definition(function: &functions::Function) -> String {
         result(function),
         function.name
     )
+}
+/// An expression's text without parentheses around all of it.
+fn without_parentheses(mut text: &str) -> &str {
+    while let Some(inner) = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+        let (mut depth, mut is_quoted) = (0_i32, false);
+        let closes_early = inner.chars().any(|c| {
+            match c {
+                '\'' => is_quoted = !is_quoted,
+                '(' if !is_quoted => depth += 1,
+                ')' if !is_quoted => depth -= 1,
+                _ => {}
+            }
+            depth < 0
+        });
+        if closes_early {
+            break;
+        }
+        text = inner;
+    }
+    text
 }
