@@ -257,7 +257,7 @@ impl From<TxnError> for SqlError {
             TxnError::Corrupted(_) => SqlError::new(SqlState::DATA_CORRUPTED, message),
             TxnError::Io(_) => SqlError::new(SqlState::IO_ERROR, message),
             TxnError::SnapshotTooOld => SqlError::new(SqlState::SNAPSHOT_TOO_OLD, message),
-            TxnError::TableVersion(_) => SqlError::new(SqlState::SERIALIZATION_FAILURE, message),
+            TxnError::Deleted | TxnError::TableVersion(_) => SqlError::new(SqlState::SERIALIZATION_FAILURE, message),
             TxnError::OutcomeUnknown => SqlError::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message),
             TxnError::Unavailable => SqlError::new(SqlState::ADMIN_SHUTDOWN, message),
             TxnError::AddOutOfRange => SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message),

@@ -12,6 +12,9 @@ pub enum TxnError {
         /// What happened, for the detail line.
         detail: String,
     },
+    /// A row this transaction wants to write was deleted since its snapshot. 40001: rerun.
+    #[error("could not serialize access due to concurrent delete")]
+    Deleted,
     /// Chosen to break a cycle of waits. 40P01: rerun.
     #[error("deadlock detected")]
     Deadlock {
@@ -65,7 +68,10 @@ impl TxnError {
     /// Whether running the whole transaction again may succeed (class 40 and what the server itself repeats).
     pub fn is_retryable(&self) -> bool {
         match self {
-            TxnError::Serialization { .. } | TxnError::Deadlock { .. } | TxnError::TableVersion(_) => true,
+            TxnError::Serialization { .. }
+            | TxnError::Deleted
+            | TxnError::Deadlock { .. }
+            | TxnError::TableVersion(_) => true,
             // Whether it committed is unknown: running it again could apply it twice.
             TxnError::OutcomeUnknown => false,
             TxnError::SnapshotTooOld => true,
@@ -85,6 +91,7 @@ impl TxnError {
     pub fn is_deterministic(&self) -> bool {
         match self {
             TxnError::Serialization { .. }
+            | TxnError::Deleted
             | TxnError::TableVersion(_)
             | TxnError::AddOutOfRange
             | TxnError::Limit(_) => true,

@@ -93,6 +93,9 @@ pub(crate) fn read_locked(
         let since = |asked| shard.changes_since(&newest, snapshot.unwrap_or_default(), asked);
         let is_changed = (added.is_empty() || !paths.is_empty()) && touches(&since(Asked::All)?, paths);
         if is_changed || (!added.is_empty() && touches(&since(Asked::ButAdditions)?, added)) {
+            if newest.state.row.is_none() && newest.state.moved_to.is_none() {
+                return Err(TxnError::Deleted);
+            }
             return Err(TxnError::serialization(
                 "a path this statement reads or writes changed since its snapshot",
             ));

@@ -222,5 +222,5 @@ async fn names(transaction: &Transaction, range: KeyRange, reverse: bool) -> Vec
 }
 
 fn is_serialization<T>(result: &Result<T, TxnError>) -> bool {
-    matches!(result, Err(TxnError::Serialization { .. }))
+    matches!(result, Err(TxnError::Serialization { .. } | TxnError::Deleted))
 }

@@ -21,7 +21,7 @@ async fn change(fixture: &Fixture, version: u64) {
 }
 
 fn is_refused(result: &Result<(), TxnError>) -> bool {
-    matches!(result, Err(TxnError::Serialization { .. }))
+    matches!(result, Err(TxnError::Serialization { .. } | TxnError::Deleted))
 }
 
 #[tokio::test]
