@@ -57,9 +57,10 @@ async fn an_answer_waits_for_the_commit_it_rests_on() {
     for transaction in [&reader, &other] {
         transaction.begin_statement(true).await.unwrap();
     }
+    // Before: a path that is not known yet is registered, which lets others have their turn.
+    lock_path(&other, "a", member("b"), Mode::Exclusive).await.unwrap();
     propose!(first, commit);
 
-    lock_path(&other, "a", member("b"), Mode::Exclusive).await.unwrap();
     read(&other, "a", &[member("b")]).await.unwrap();
     assert!(!waits(&other), "it looked at another path");
     assert!(other.exists(TABLE, &key("a")).await.unwrap());
