@@ -20,6 +20,7 @@ mod explain;
 pub mod functions;
 pub mod modify;
 pub mod parse;
+pub mod partition;
 pub mod relational;
 pub mod scram;
 pub mod sequence;

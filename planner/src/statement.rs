@@ -557,6 +557,7 @@ impl Planner {
             returning: Vec::new(),
             row_columns: Vec::new(),
             table_oid: None,
+            source_oid: None,
         };
         Ok(modify::run(self, context, &modify, &self.scope(context).0).await?.count)
     }

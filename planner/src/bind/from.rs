@@ -6,7 +6,7 @@ use sqlparser::ast as sql;
 use sqlparser::ast::{FunctionArg, FunctionArguments, Spanned, TableFactor};
 
 use crate::bound::shape::record_type;
-use crate::bound::{ExprKind, FunctionCall, OutputColumn, Rel, Scan, visit};
+use crate::bound::{ExprKind, FunctionCall, Members, OutputColumn, Rel, Scan, visit};
 use crate::catalog::{Relation, RelationKind};
 use crate::functions::FunctionKind;
 use crate::parse::forms;
@@ -17,7 +17,7 @@ use super::Binder;
 use super::coerce::is_row;
 use super::context::Context;
 use super::expr::{CallName, FunctionChoice};
-use super::scope::{Item, ItemColumn, LockTarget, Lockable};
+use super::scope::{Item, ItemColumn, LockTarget, Lockable, LockedScan};
 
 /// Something bound in FROM: its relation, the items it makes visible, and which of them stands for the whole.
 pub(super) struct Source {
@@ -215,7 +215,8 @@ impl Binder<'_> {
         name: &sql::ObjectName,
         alias: Option<&sql::TableAlias>,
     ) -> SqlResult<Rel> {
-        let parts: Vec<&sql::Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+        let (is_only, name) = forms::only(name);
+        let parts: Vec<&sql::Ident> = name.iter().filter_map(|part| part.as_ident()).collect();
         let position = parts.first().and_then(|part| self.at(part.span));
         if let [single] = parts.as_slice()
             && let Some(entry) = self.find_cte(&single.value)
@@ -244,7 +245,7 @@ impl Binder<'_> {
         match relation.kind {
             RelationKind::View => self.bind_view(&relation, alias, &shown),
             RelationKind::Table | RelationKind::System | RelationKind::Sequence => {
-                self.bind_scan(&relation, alias, &shown)
+                self.bind_scan(&relation, alias, &shown, is_only)
             }
             RelationKind::Composite => Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -310,6 +311,7 @@ impl Binder<'_> {
         relation: &Arc<Relation>,
         alias: Option<&sql::TableAlias>,
         shown: &Arc<str>,
+        is_only: bool,
     ) -> SqlResult<Rel> {
         let row_of_sequence;
         let relation = match relation.kind {
@@ -319,12 +321,14 @@ impl Binder<'_> {
             }
             _ => relation,
         };
-        let (scan, mut item) = self.make_scan(relation, shown, alias.is_some());
+        let (mut scan, mut item) = self.make_scan(relation, shown, alias.is_some());
+        scan.members = self.members_of(relation, is_only)?;
         apply_column_aliases(&mut item, alias, self)?;
         let target = match relation.kind {
-            RelationKind::Table => {
-                LockTarget::Table(relation.clone(), item.row_key.unwrap_or(crate::bound::ColumnId(0)))
-            }
+            RelationKind::Table => match LockedScan::of(&scan) {
+                Some(locked) => LockTarget::Table(locked),
+                None => LockTarget::Other("a table"),
+            },
             RelationKind::Sequence => LockTarget::Other("a sequence"),
             _ => LockTarget::Other("a system relation"),
         };
@@ -355,6 +359,7 @@ impl Binder<'_> {
             columns,
             row_key: Some(row_key),
             table_oid: Some(table_oid),
+            members: None,
         };
         let mut item = Item::new(Some(shown), visible);
         item.relation = Some(relation.clone());
@@ -369,6 +374,22 @@ impl Binder<'_> {
                 .map(|schema| schema.name.clone());
         }
         (scan, item)
+    }
+
+    /// The tables that a scan reads instead of the table it names.
+    pub(super) fn members_of(&self, relation: &Arc<Relation>, is_only: bool) -> SqlResult<Option<Arc<Members>>> {
+        let is_parent = !self.catalog.children_of(relation.id).is_empty();
+        if relation.kind != RelationKind::Table || (!is_parent || is_only) && !relation.is_partitioned() {
+            return Ok(None);
+        }
+        let members = match is_only {
+            true => Members {
+                tables: Vec::new(),
+                root: None,
+            },
+            false => crate::partition::routing::members(self.catalog, relation)?,
+        };
+        Ok(Some(Arc::new(members)))
     }
 
     pub(super) fn add_lockable(&mut self, alias: &str, target: LockTarget) {

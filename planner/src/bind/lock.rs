@@ -2,11 +2,11 @@
 
 use sqlparser::ast as sql;
 
-use crate::bound::{ColumnId, Expr, ExprKind, LockWait, OutputColumn, Rel, RelationRef, RowLock, RowLockStrength};
+use crate::bound::{ColumnId, Expr, ExprKind, LockWait, OutputColumn, Rel, RowLock, RowLockStrength};
 use crate::{SqlError, SqlResult, SqlState, Type};
 
 use super::Binder;
-use super::scope::{LockTarget, Lockable};
+use super::scope::{LockTarget, Lockable, LockedScan};
 
 /// A locking clause.
 #[derive(Clone)]
@@ -150,12 +150,17 @@ impl Binder<'_> {
 }
 
 fn add_locks(bound: &mut Vec<RowLock>, lock: &Lock, target: &LockTarget) {
-    let scans: &[(RelationRef, ColumnId)] = match target {
-        LockTarget::Table(table, row_key) => &[(table.clone(), *row_key)],
+    let scans: &[LockedScan] = match target {
+        LockTarget::Table(scan) => std::slice::from_ref(scan),
         LockTarget::Subquery(scans) => scans,
         LockTarget::Other(_) => &[],
     };
-    for (table, row_key) in scans {
+    for LockedScan {
+        table,
+        row_key,
+        table_oid,
+    } in scans
+    {
         match bound.iter_mut().find(|known| known.row_key == *row_key) {
             Some(known) => {
                 known.strength = known.strength.max(lock.strength);
@@ -166,6 +171,7 @@ fn add_locks(bound: &mut Vec<RowLock>, lock: &Lock, target: &LockTarget) {
             None => bound.push(RowLock {
                 table: table.clone(),
                 row_key: *row_key,
+                table_oid: *table_oid,
                 strength: lock.strength,
                 wait: lock.wait,
             }),
@@ -174,9 +180,9 @@ fn add_locks(bound: &mut Vec<RowLock>, lock: &Lock, target: &LockTarget) {
 }
 
 /// The scans of a subquery whose row keys can be handed up through it; `None` if its rows are no rows of tables.
-pub(super) fn exposable_keys(rel: &Rel) -> Option<Vec<(RelationRef, ColumnId)>> {
+pub(super) fn exposable_keys(rel: &Rel) -> Option<Vec<LockedScan>> {
     match rel {
-        Rel::Scan(scan) => Some(scan.row_key.map(|key| (scan.table.clone(), key)).into_iter().collect()),
+        Rel::Scan(scan) => Some(LockedScan::of(scan).into_iter().collect()),
         Rel::Project { input, .. } | Rel::Filter { input, .. } | Rel::Sort { input, .. } | Rel::Limit { input, .. } => {
             exposable_keys(input)
         }
@@ -191,22 +197,22 @@ pub(super) fn exposable_keys(rel: &Rel) -> Option<Vec<(RelationRef, ColumnId)>> 
 }
 
 /// Hands a scan's row key up through projections; whether the scan is below.
-pub(super) fn expose_key(rel: &mut Rel, key: ColumnId) -> bool {
+pub(super) fn expose_key(rel: &mut Rel, key: ColumnId, ty: Type) -> bool {
     match rel {
-        Rel::Scan(scan) => scan.row_key == Some(key),
+        Rel::Scan(scan) => scan.row_key == Some(key) || scan.table_oid == Some(key),
         Rel::Project { input, columns } => {
-            if !expose_key(input, key) {
+            if !expose_key(input, key, ty) {
                 return false;
             }
             if columns.iter().all(|(column, _)| column.id != key) {
                 let column = OutputColumn {
                     id: key,
                     name: "row key".into(),
-                    ty: Type::BYTEA,
+                    ty,
                 };
                 let value = Expr {
                     kind: ExprKind::Column(key),
-                    ty: Type::BYTEA,
+                    ty,
                     position: None,
                 };
                 columns.push((column, value));
@@ -218,8 +224,8 @@ pub(super) fn expose_key(rel: &mut Rel, key: ColumnId) -> bool {
         | Rel::Limit { input, .. }
         | Rel::Window { input, .. }
         | Rel::ProjectSet { input, .. }
-        | Rel::LockRows { input, .. } => expose_key(input, key),
-        Rel::Join { left, right, .. } => expose_key(left, key) || expose_key(right, key),
+        | Rel::LockRows { input, .. } => expose_key(input, key, ty),
+        Rel::Join { left, right, .. } => expose_key(left, key, ty) || expose_key(right, key, ty),
         _ => false,
     }
 }

@@ -46,7 +46,10 @@ fn collect(rel: &Rel, used: &mut HashSet<ColumnId>) {
                 used.extend(cte.recursive.iter().flat_map(|term| &term.columns));
             }
         }
-        Rel::LockRows { locks, .. } => used.extend(locks.iter().map(|lock| lock.row_key)),
+        Rel::LockRows { locks, .. } => {
+            used.extend(locks.iter().map(|lock| lock.row_key));
+            used.extend(locks.iter().filter_map(|lock| lock.table_oid));
+        }
         Rel::Modify(modify) => collect_modify(modify, used),
         _ => {}
     }
@@ -60,6 +63,7 @@ fn collect_modify(modify: &Modify, used: &mut HashSet<ColumnId>) {
             used.insert(*row_key);
         }
     }
+    used.extend(modify.source_oid);
 }
 
 fn remove(rel: &mut Rel, used: &HashSet<ColumnId>) {

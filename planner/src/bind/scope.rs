@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sqlparser::ast as sql;
 
 use crate::Type;
-use crate::bound::{AggregateCall, ColumnId, Expr, FunctionCall, OutputColumn, RelationRef, WindowCall};
+use crate::bound::{AggregateCall, ColumnId, Expr, FunctionCall, OutputColumn, RelationRef, Scan, WindowCall};
 
 use super::context::Context;
 
@@ -55,13 +55,33 @@ pub(super) struct Lockable {
     pub target: LockTarget,
 }
 
+/// A scan whose rows can be locked.
+#[derive(Clone)]
+pub(super) struct LockedScan {
+    pub table: RelationRef,
+    /// Column with a row's key.
+    pub row_key: ColumnId,
+    /// Column with the oid of a row's table, if the scan reads several.
+    pub table_oid: Option<ColumnId>,
+}
+
+impl LockedScan {
+    pub(super) fn of(scan: &Scan) -> Option<LockedScan> {
+        Some(LockedScan {
+            table: scan.table.clone(),
+            row_key: scan.row_key?,
+            table_oid: scan.table_oid.filter(|_| scan.members.is_some()),
+        })
+    }
+}
+
 /// What FOR UPDATE finds behind a name.
 #[derive(Clone)]
 pub(super) enum LockTarget {
-    /// A table's scan: the table and the column with its row key.
-    Table(RelationRef, ColumnId),
+    /// A table's scan.
+    Table(LockedScan),
     /// A subquery with scans of its own.
-    Subquery(Vec<(RelationRef, ColumnId)>),
+    Subquery(Vec<LockedScan>),
     /// Something that cannot be locked, as the message names it.
     Other(&'static str),
 }

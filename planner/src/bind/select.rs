@@ -97,7 +97,10 @@ impl Binder<'_> {
         rel = project_sets(rel, sets);
         let locks = self.bind_locks(&tail.locks)?;
         for lock in &locks {
-            super::lock::expose_key(&mut rel, lock.row_key);
+            super::lock::expose_key(&mut rel, lock.row_key, Type::BYTEA);
+            if let Some(table_oid) = lock.table_oid {
+                super::lock::expose_key(&mut rel, table_oid, Type::OID);
+            }
         }
         self.finish(
             rel,
@@ -332,13 +335,13 @@ impl Binder<'_> {
             columns.push((column, target.expr));
         }
         for lock in &locks {
-            if columns.iter().all(|(column, _)| column.id != lock.row_key) {
+            let hidden = [(lock.row_key, Type::BYTEA)].into_iter();
+            for (id, ty) in hidden.chain(lock.table_oid.map(|id| (id, Type::OID))) {
+                if columns.iter().any(|(column, _)| column.id == id) {
+                    continue;
+                }
                 let name = format!("row key of {}", lock.table.name);
-                let column = OutputColumn {
-                    id: lock.row_key,
-                    name,
-                    ty: Type::BYTEA,
-                };
+                let column = OutputColumn { id, name, ty };
                 let value = super::expr_column(&column);
                 columns.push((column, value));
             }

@@ -29,7 +29,10 @@ pub fn for_each_column_of_rel(rel: &Rel, visit: &mut dyn FnMut(ColumnId)) {
         } => {
             left_columns.iter().chain(right_columns).copied().for_each(&mut *visit);
         }
-        Rel::LockRows { locks, .. } => locks.iter().for_each(|lock| visit(lock.row_key)),
+        Rel::LockRows { locks, .. } => locks
+            .iter()
+            .flat_map(|lock| [lock.row_key].into_iter().chain(lock.table_oid))
+            .for_each(&mut *visit),
         Rel::With { ctes, .. } => {
             for cte in ctes {
                 if let Some(recursive) = &cte.recursive {

@@ -18,6 +18,8 @@ pub struct Modify {
     pub row_columns: Vec<(u16, ColumnId)>,
     /// Column id under which RETURNING sees `tableoid`, if used.
     pub table_oid: Option<ColumnId>,
+    /// UPDATE and DELETE of a parent: the column of the source with the oid of the table that a row is in.
+    pub source_oid: Option<ColumnId>,
 }
 
 /// What a modifying statement does.

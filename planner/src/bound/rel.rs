@@ -1,8 +1,11 @@
 //! Bound relations: the shape of a query before anybody decided how to run it.
 
+use std::sync::Arc;
+
 use crate::Type;
 use crate::bound::{AggregateCall, ColumnId, Expr, RelationRef, SortKey};
 use crate::functions::Function;
+use crate::partition::Bounds;
 
 /// A column a relation produces.
 #[derive(Clone, Debug)]
@@ -172,6 +175,37 @@ pub struct Scan {
     pub row_key: Option<ColumnId>,
     /// Column of type oid holding the table's oid (`tableoid`), if used.
     pub table_oid: Option<ColumnId>,
+    /// The tables whose rows are read, if not those of the table itself: its partitions, or it and its descendants.
+    pub members: Option<Arc<Members>>,
+}
+
+/// The tables that a scan of a parent reads. Their columns pair with the parent's by name.
+#[derive(Debug)]
+pub struct Members {
+    /// The tables, in scan order.
+    pub tables: Vec<RelationRef>,
+    /// How a partitioned table tells them apart.
+    pub root: Option<PartitionNode>,
+}
+
+/// A partitioned table among the members.
+#[derive(Debug)]
+pub struct PartitionNode {
+    /// The table.
+    pub table: RelationRef,
+    /// Bounds of its partitions.
+    pub bounds: Bounds,
+    /// The partitions, in the order of their bounds.
+    pub children: Vec<PartitionChild>,
+}
+
+/// A partition among the members.
+#[derive(Debug)]
+pub enum PartitionChild {
+    /// A table, by its place among the members.
+    Table(usize),
+    /// A partitioned one.
+    Node(PartitionNode),
 }
 
 /// A function call in FROM or in the select list.
@@ -248,6 +282,8 @@ pub struct RowLock {
     pub table: RelationRef,
     /// Column with the row's key.
     pub row_key: ColumnId,
+    /// Column with the oid of the table the row is in, if that may be another.
+    pub table_oid: Option<ColumnId>,
     /// Strength.
     pub strength: RowLockStrength,
     /// What to do when it is held.

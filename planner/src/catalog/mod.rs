@@ -9,6 +9,7 @@
 //!                                                  └─ system relations of this build are added, never stored
 //! ```
 
+pub mod family;
 pub mod registry;
 pub mod relation;
 pub mod user_type;
@@ -16,6 +17,7 @@ pub mod user_type;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+pub use family::{BoundText, EdgeText, Family, Origin, PartitionKey, PartitionKeyPart, Strategy};
 pub use relation::*;
 pub use user_type::{CompiledCheck, Domain, DomainCheck, UserType, UserTypeKind};
 
@@ -64,6 +66,8 @@ pub struct Catalog {
     pub temporary: HashMap<i32, u32>,
     /// Table → tables with a foreign key on it (themselves included).
     pub referencing: HashMap<u32, Vec<u32>>,
+    /// Table → its children by INHERITS or PARTITION OF, in the order of their ids.
+    pub children: HashMap<u32, Vec<u32>>,
     /// Stored text of each relation: what did not change is not decoded again.
     pub(crate) texts: HashMap<u32, Arc<str>>,
 }
@@ -287,6 +291,12 @@ impl Catalog {
                 if !referencing.contains(&relation.id) {
                     referencing.push(relation.id);
                 }
+            }
+        }
+        for parent in &relation.family.parents {
+            let children = self.children.entry(*parent).or_default();
+            if let Err(place) = children.binary_search(&relation.id) {
+                children.insert(place, relation.id);
             }
         }
         self.relations.insert(relation.id, relation);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use storage::Datum;
 
+use super::family::{Family, Origin};
 use crate::Type;
 
 /// First OID of user objects, as in PostgreSQL.
@@ -63,6 +64,9 @@ pub struct Relation {
     /// ON COMMIT of a temporary table.
     #[serde(default)]
     pub on_commit: OnCommit,
+    /// Its place among its relatives: INHERITS, PARTITION BY, PARTITION OF.
+    #[serde(default)]
+    pub family: Family,
     /// Version for plan caches and apply checks; grows with every DDL on the relation.
     pub version: u64,
 }
@@ -94,6 +98,9 @@ pub struct Column {
     /// Whether documents may only have paths that are known (`SET (closed = true)`).
     #[serde(default)]
     pub closed: bool,
+    /// What it has of its parents' columns.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 /// Kind of identity column.
@@ -116,6 +123,9 @@ pub struct Constraint {
     pub kind: ConstraintKind,
     /// COMMENT ON CONSTRAINT.
     pub comment: Option<String>,
+    /// What it has of a parent's constraint.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 /// What a constraint demands. Columns are positions (attnum - 1).
@@ -190,6 +200,9 @@ pub struct Index {
     pub predicate: Option<String>,
     /// COMMENT ON INDEX.
     pub comment: Option<String>,
+    /// The index of the partitioned table that this one belongs to.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 /// One key of an index.
@@ -269,6 +282,7 @@ impl Column {
             missing: None,
             comment: None,
             closed: false,
+            origin: Origin::default(),
         }
     }
 }
@@ -289,6 +303,7 @@ impl Relation {
             sequence: None,
             comment: None,
             on_commit: OnCommit::PreserveRows,
+            family: Family::default(),
             version: 0,
         }
     }

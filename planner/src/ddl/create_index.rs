@@ -46,6 +46,7 @@ impl Ddl<'_> {
             include: Vec::new(),
             predicate: None,
             comment: None,
+            origin: Default::default(),
         };
         let mut labels = Vec::new();
         for column in &create.columns {
@@ -80,9 +81,37 @@ impl Ddl<'_> {
         index.id = self.allocate_oid().await?;
         let mut changed = Relation::clone(&table);
         changed.indexes.push(index.clone());
+        self.check_partition_keys(&changed)?;
         self.fill_index(&changed, &index).await?;
         self.put_relation(&changed)?;
+        self.index_partitions(&changed, &index).await?;
         Ok(TAG)
+    }
+
+    /// Gives the partitions of a table its new index.
+    async fn index_partitions(&self, table: &Relation, index: &Index) -> SqlResult<()> {
+        if !table.is_partitioned() {
+            return Ok(());
+        }
+        let parent = std::sync::Arc::new(table.clone());
+        for child in self.catalog().children_of(table.id).to_vec() {
+            let mut child = Relation::clone(self.relation_by_id(child)?);
+            self.lock_table(&child, Mode::TableShare).await?;
+            let is_new = self.inherit_index(&mut child, &parent, index).await?;
+            let own = child
+                .indexes
+                .iter()
+                .find(|own| own.origin.parent == Some(index.id))
+                .cloned();
+            if let Some(own) = own {
+                if is_new {
+                    self.fill_index(&child, &own).await?;
+                }
+                self.put_relation(&child)?;
+                Box::pin(self.index_partitions(&child, &own)).await?;
+            }
+        }
+        Ok(())
     }
 
     fn index_key(&self, table: &Relation, column: &sqlparser::ast::IndexColumn) -> SqlResult<(IndexKey, String)> {

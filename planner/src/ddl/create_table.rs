@@ -12,8 +12,8 @@ use super::sequence::SequenceBuilder;
 use crate::bind::Purpose;
 use crate::catalog::registry::Object;
 use crate::catalog::{
-    Column, Constraint, ConstraintKind, Identity, Index, IndexKey, IndexSource, OnCommit, Relation, RelationKind,
-    Schema,
+    Column, Constraint, ConstraintKind, Family, Identity, Index, IndexKey, IndexSource, OnCommit, Origin, Relation,
+    RelationKind, Schema,
 };
 use crate::modify::derive;
 use crate::parse::like;
@@ -35,7 +35,6 @@ pub(super) enum Pending {
 impl Ddl<'_> {
     pub(super) async fn create_table(&self, create: &CreateTable) -> SqlResult<Tag> {
         const TAG: Tag = Tag::Text("CREATE TABLE");
-        refuse_unsupported(create)?;
         let (schema, name) = self.target_of(&create.name, create.temporary).await?;
         if !self.check_free(schema.id, &name, create.if_not_exists)? {
             return Ok(TAG);
@@ -44,15 +43,24 @@ impl Ddl<'_> {
         table.on_commit = on_commit(create, &schema)?;
         let mut pending = Vec::new();
         let mut likes = Vec::new();
+        let parents = self.parents_of(create).await?;
+        self.inherit_columns(&mut table, &parents, create.partition_of.is_some())?;
         if let Some(CreateTableLikeKind::Parenthesized(like) | CreateTableLikeKind::Plain(like)) = &create.like {
             likes.push(self.copy_like(&mut table, &like.name, &[]).await?);
         }
         for definition in &create.columns {
             match like::source(definition) {
                 Some((source, options)) => likes.push(self.copy_like(&mut table, source, &options).await?),
-                None => self.add_column(&mut table, definition, &mut pending).await?,
+                None => {
+                    self.add_own_column(&mut table, definition, &parents, &mut pending)
+                        .await?
+                }
             }
         }
+        if let Some(by) = &create.partition_by {
+            table.family.key = Some(self.partition_key(&table, by)?);
+        }
+        self.inherit_checks(&mut table, &parents, &mut pending).await?;
         for constraint in &create.constraints {
             pending.push(from_table_constraint(constraint)?);
         }
@@ -60,13 +68,23 @@ impl Ddl<'_> {
         for like in likes {
             self.finish_like(&mut table, like).await?;
         }
+        if let (Some(values), Some(parent)) = (&create.for_values, parents.first()) {
+            let bound = self.read_bound(parent, &table.name, values)?;
+            self.check_bound(parent, &table, &bound).await?;
+            self.inherit_indexes(&mut table, parent).await?;
+            self.inherit_foreign_keys(&mut table, parent).await?;
+            table.family.bound = Some(bound);
+        }
+        self.check_partition_keys(&table)?;
         self.check_expressions(&table)?;
         self.put_relation(&table)?;
+        for parent in &parents {
+            self.put_relation(parent)?;
+        }
         Ok(TAG)
     }
 
     pub(super) async fn create_table_as(&self, create: &CreateTable) -> SqlResult<Tag> {
-        refuse_unsupported(create)?;
         let (schema, name) = self.target_of(&create.name, create.temporary).await?;
         if !self.check_free(schema.id, &name, create.if_not_exists)? {
             return Ok(Tag::Text("CREATE TABLE AS"));
@@ -120,6 +138,7 @@ impl Ddl<'_> {
             sequence: None,
             comment: None,
             on_commit: OnCommit::PreserveRows,
+            family: Family::default(),
             version: 0,
         })
     }
@@ -323,6 +342,7 @@ impl Ddl<'_> {
             name,
             kind: ConstraintKind::PrimaryKey { index },
             comment: None,
+            origin: Origin::default(),
         });
         Ok(())
     }
@@ -348,11 +368,12 @@ impl Ddl<'_> {
             name,
             kind: ConstraintKind::Unique { index },
             comment: None,
+            origin: Origin::default(),
         });
         Ok(())
     }
 
-    async fn add_check(&self, table: &mut Relation, constraint: &CheckConstraint) -> SqlResult<()> {
+    pub(super) async fn add_check(&self, table: &mut Relation, constraint: &CheckConstraint) -> SqlResult<()> {
         let expression = constraint.expr.to_string();
         let used = {
             let bound = self.expression_over(table, &expression, Purpose::Check)?;
@@ -374,6 +395,10 @@ impl Ddl<'_> {
             name,
             kind: ConstraintKind::Check { expression },
             comment: None,
+            origin: Origin {
+                no_inherit: constraint.no_inherit,
+                ..Origin::default()
+            },
         });
         Ok(())
     }
@@ -463,6 +488,7 @@ impl Ddl<'_> {
             name,
             kind,
             comment: None,
+            origin: Origin::default(),
         });
         Ok(())
     }
@@ -571,6 +597,7 @@ impl Ddl<'_> {
             include,
             predicate: None,
             comment: None,
+            origin: Origin::default(),
         });
         Ok(id)
     }
@@ -598,6 +625,7 @@ impl Ddl<'_> {
             sequence: Some(parameters),
             comment: None,
             on_commit: OnCommit::PreserveRows,
+            family: Family::default(),
             version: 1,
         };
         let id = sequence.id;
@@ -692,16 +720,6 @@ fn on_commit(create: &CreateTable, schema: &Schema) -> SqlResult<OnCommit> {
         Ast::DeleteRows => OnCommit::DeleteRows,
         Ast::Drop => OnCommit::Drop,
     })
-}
-
-fn refuse_unsupported(create: &CreateTable) -> SqlResult<()> {
-    if create.inherits.is_some() {
-        return Err(SqlError::unsupported("table inheritance"));
-    }
-    if create.partition_by.is_some() || create.partition_of.is_some() {
-        return Err(SqlError::unsupported("declarative partitioning"));
-    }
-    Ok(())
 }
 
 impl From<&sqlparser::ast::ReferentialAction> for crate::catalog::ReferentialAction {

@@ -17,6 +17,8 @@ use crate::{Severity, SqlError, SqlResult, SqlState, stored};
 #[derive(Clone)]
 enum Dependent {
     View(Arc<Relation>),
+    /// A table that inherits.
+    Child(Arc<Relation>),
     ForeignKey(Arc<Relation>, String),
     Default(Arc<Relation>, u16),
 }
@@ -25,6 +27,7 @@ impl Dependent {
     fn describe(&self) -> String {
         match self {
             Dependent::View(view) => format!("view {}", view.name),
+            Dependent::Child(table) => format!("table {}", table.name),
             Dependent::ForeignKey(table, name) => format!("constraint {name} on table {}", table.name),
             Dependent::Default(table, column) => {
                 format!(
@@ -144,6 +147,14 @@ impl Ddl<'_> {
         let mut next = 0;
         while let Some(relation) = doomed.get(next).cloned() {
             next += 1;
+            // Partitions go with their parent without a word.
+            if relation.is_partitioned() {
+                for child in self.catalog().children_of(relation.id) {
+                    if !doomed.iter().any(|known| known.id == *child) {
+                        doomed.push(self.relation_by_id(*child)?.clone());
+                    }
+                }
+            }
             for dependent in self.dependents(&relation, &doomed)? {
                 if !cascade {
                     let (kind, name) = (kind_word(relation.kind), &relation.name);
@@ -155,8 +166,8 @@ impl Ddl<'_> {
                     .detail(format!("{} depends on {kind} {name}", dependent.describe()))
                     .hint("Use DROP ... CASCADE to drop the dependent objects too."));
                 }
-                if let Dependent::View(view) = &dependent {
-                    doomed.push(view.clone());
+                if let Dependent::View(gone) | Dependent::Child(gone) = &dependent {
+                    doomed.push(gone.clone());
                 }
                 lost.push(dependent);
             }
@@ -164,11 +175,20 @@ impl Ddl<'_> {
         self.report_cascade(&lost);
         for dependent in lost {
             match dependent {
-                Dependent::View(_) => {}
+                Dependent::View(_) | Dependent::Child(_) => {}
                 Dependent::ForeignKey(table, name) => {
-                    let mut changed = Relation::clone(&table);
-                    changed.constraints.retain(|constraint| constraint.name != name);
-                    self.put_relation(&changed)?;
+                    let lost = table.constraints.iter().find(|constraint| constraint.name == name);
+                    let lost = lost.map(|constraint| constraint.id);
+                    for member in self.catalog().family_of(table.id) {
+                        let mut changed = Relation::clone(self.relation_by_id(member)?);
+                        let before = changed.constraints.len();
+                        changed.constraints.retain(|constraint| {
+                            Some(constraint.id) != lost && constraint.origin.parent.is_none_or(|id| Some(id) != lost)
+                        });
+                        if changed.constraints.len() < before && !doomed.iter().any(|known| known.id == member) {
+                            self.put_relation(&changed)?;
+                        }
+                    }
                 }
                 Dependent::Default(table, column) => {
                     let mut changed = Relation::clone(&table);
@@ -179,6 +199,16 @@ impl Ddl<'_> {
         }
         for relation in &doomed {
             self.remove_relation(relation).await?;
+        }
+        // A parent that stays has a child less.
+        let mut told: Vec<u32> = Vec::new();
+        for parent in doomed.iter().flat_map(|relation| &relation.family.parents) {
+            if !told.contains(parent) && !doomed.iter().any(|known| known.id == *parent) {
+                told.push(*parent);
+                let parent = self.relation_by_id(*parent)?.clone();
+                self.lock_table(&parent, Mode::AccessExclusive).await?;
+                self.put_relation(&parent)?;
+            }
         }
         Ok(())
     }
@@ -247,8 +277,15 @@ impl Ddl<'_> {
             match other.kind {
                 RelationKind::View if self.view_uses(other, relation)? => found.push(Dependent::View(other.clone())),
                 RelationKind::Table => {
+                    if other.family.parents.contains(&relation.id) && !other.is_partition() {
+                        found.push(Dependent::Child(other.clone()));
+                        continue;
+                    }
                     for constraint in &other.constraints {
-                        if matches!(constraint.kind, ConstraintKind::Foreign { table, .. } if table == relation.id) {
+                        // What a partition has of its parent's foreign key goes with it.
+                        let is_own = constraint.origin.parent.is_none();
+                        if matches!(constraint.kind, ConstraintKind::Foreign { table, .. } if table == relation.id && is_own)
+                        {
                             found.push(Dependent::ForeignKey(other.clone(), constraint.name.clone()));
                         }
                     }

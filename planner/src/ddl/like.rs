@@ -65,6 +65,18 @@ pub(super) struct Like {
     places: HashMap<u16, u16>,
 }
 
+impl Like {
+    /// A partition's parent, whose indexes it has.
+    pub(super) fn parent(source: Arc<Relation>, places: HashMap<u16, u16>) -> Like {
+        let options = Options::default();
+        Like {
+            source,
+            options,
+            places,
+        }
+    }
+}
+
 impl Ddl<'_> {
     /// Copies the columns of a LIKE source.
     pub(super) async fn copy_like(
@@ -144,6 +156,7 @@ impl Ddl<'_> {
                     name: constraint.name.clone(),
                     kind: constraint.kind.clone(),
                     comment: constraint.comment.clone().filter(|_| like.options.comments),
+                    origin: Default::default(),
                 });
             }
         }
@@ -155,7 +168,7 @@ impl Ddl<'_> {
         Ok(())
     }
 
-    async fn copy_index(&self, table: &mut Relation, like: &Like, index: &Index) -> SqlResult<()> {
+    pub(super) async fn copy_index(&self, table: &mut Relation, like: &Like, index: &Index) -> SqlResult<()> {
         if index.primary && table.primary_key().is_some() {
             return Err(SqlError::new(
                 SqlState::INVALID_TABLE_DEFINITION,
@@ -208,6 +221,7 @@ impl Ddl<'_> {
             keys,
             include: index.include.iter().map(place).collect(),
             comment: index.comment.clone().filter(|_| like.options.comments),
+            origin: Default::default(),
             ..index.clone()
         });
         if let Some(constraint) = constraint {
@@ -220,6 +234,7 @@ impl Ddl<'_> {
                 name,
                 kind,
                 comment: constraint.comment.clone().filter(|_| like.options.comments),
+                origin: Default::default(),
             });
         }
         Ok(())

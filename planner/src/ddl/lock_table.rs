@@ -16,7 +16,14 @@ impl Ddl<'_> {
         for target in &lock.tables {
             let relation = self.find(&target.name)?.clone();
             for table in self.tables_below(relation)? {
-                self.lock_one(&table, mode, lock.nowait).await?;
+                let family = match target.only {
+                    true => vec![table.id],
+                    false => self.catalog().family_of(table.id),
+                };
+                for member in family {
+                    let member = self.relation_by_id(member)?.clone();
+                    self.lock_one(&member, mode, lock.nowait).await?;
+                }
             }
         }
         Ok(Tag::Text("LOCK TABLE"))

@@ -16,10 +16,13 @@ mod database;
 mod default;
 mod drop;
 mod known_paths;
+mod inherit;
 mod like;
 mod lock_table;
 mod names;
 mod owner;
+mod partition;
+mod partition_bound;
 mod role;
 mod sequence;
 mod temporary;
@@ -36,7 +39,7 @@ use crate::bind::{Binder, OverRelation, Purpose};
 use crate::bound::Query;
 use crate::catalog::registry::{self, Object};
 use crate::catalog::{Catalog, Relation, RelationKind};
-use crate::parse::statements;
+use crate::parse::{family, statements};
 use crate::statement::{Parsed, Planner, StatementContext, Tag};
 use crate::{Severity, SqlError, SqlResult, SqlState, Type, stored};
 
@@ -93,7 +96,10 @@ impl<'a> Ddl<'a> {
     pub(crate) async fn run(&self) -> SqlResult<Tag> {
         match &*self.statement.ast {
             Statement::CreateTable(create) if create.query.is_some() => self.create_table_as(create).await,
-            Statement::CreateTable(create) => self.create_table(create).await,
+            Statement::CreateTable(create) => match family::change_of(&create.name) {
+                Some((change, name)) => self.change_family(change, &name, create).await,
+                None => self.create_table(create).await,
+            },
             Statement::CreateIndex(create) => self.create_index(create).await,
             Statement::CreateView(create) => self.create_view(create).await,
             Statement::CreateSequence {

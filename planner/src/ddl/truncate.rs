@@ -17,8 +17,20 @@ impl Ddl<'_> {
         for target in &truncate.table_names {
             let table = self.find_table(&target.name)?.clone();
             self.check_not_system(&table)?;
-            if !tables.iter().any(|known| known.id == table.id) {
-                tables.push(table);
+            if target.only && table.is_partitioned() {
+                return Err(
+                    SqlError::new(SqlState::WRONG_OBJECT_TYPE, "cannot truncate only a partitioned table")
+                        .hint("Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly."),
+                );
+            }
+            let family = match target.only {
+                true => vec![table.id],
+                false => self.catalog().family_of(table.id),
+            };
+            for member in family {
+                if !tables.iter().any(|known| known.id == member) {
+                    tables.push(self.relation_by_id(member)?.clone());
+                }
             }
         }
         let cascade = matches!(truncate.cascade, Some(CascadeOption::Cascade));
@@ -46,7 +58,11 @@ impl Ddl<'_> {
                     format!("truncate cascades to table \"{}\"", child.name),
                 );
                 self.context.session.notice(Severity::Notice, notice);
-                tables.push(child);
+                for member in self.catalog().family_of(child.id) {
+                    if !tables.iter().any(|known| known.id == member) {
+                        tables.push(self.relation_by_id(member)?.clone());
+                    }
+                }
             }
         }
         for table in &tables {

@@ -7,6 +7,7 @@ use sqlparser::ast::{CreateView, Ident, ObjectName, ObjectNamePart, Query, Visit
 use super::Ddl;
 use super::names::{fold, parts};
 use crate::catalog::{Column, Relation, RelationKind};
+use crate::parse::forms;
 use crate::statement::Tag;
 use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState, Type};
@@ -137,15 +138,19 @@ impl VisitorMut for Qualifier<'_, '_> {
         if matches!(names.as_slice(), [relation] if self.ctes.contains(relation)) {
             return ControlFlow::Continue(());
         }
+        let (is_only, plain) = forms::only(name);
         if let Some(relation) = names.last()
-            && let Ok(found) = self.ddl.find(name)
+            && let Ok(found) = self.ddl.find(&ObjectName(plain.to_vec()))
             && let Some(schema) = self.ddl.catalog().schemas.get(&found.schema)
         {
             self.uses_temporary |= schema.is_temporary();
-            *name = ObjectName(vec![
-                ObjectNamePart::Identifier(Ident::with_quote('"', &schema.name)),
-                ObjectNamePart::Identifier(Ident::with_quote('"', relation)),
-            ]);
+            let mark = is_only.then_some(forms::ONLY);
+            let parts = mark.into_iter().chain([schema.name.as_str(), relation.as_str()]);
+            *name = ObjectName(
+                parts
+                    .map(|part| ObjectNamePart::Identifier(Ident::with_quote('"', part)))
+                    .collect(),
+            );
         }
         ControlFlow::Continue(())
     }

@@ -17,6 +17,8 @@ use super::program::TableProgram;
 use super::violation::{describe_values, name_table};
 use super::writer::{Change, Writer, primary_key, row_lock};
 use crate::catalog::{Constraint, ConstraintKind, Index, IndexSource, ReferentialAction, Relation};
+use crate::partition::Mapping;
+use crate::partition::routing::members;
 use crate::statement::StatementContext;
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -43,6 +45,8 @@ enum Pending {
         old: Vec<Datum>,
         new: Option<Vec<Datum>>,
         parent: Arc<Relation>,
+        /// The table the row was in: the parent or a partition of it.
+        table: Arc<Relation>,
     },
 }
 
@@ -89,31 +93,69 @@ impl ForeignKeyQueue {
         self.parent(context, program, old, Some(new));
     }
 
+    /// A row went from one partition to another. Whoever refers to the table both belong to sees it changed.
+    pub fn moved(
+        &mut self,
+        context: &StatementContext,
+        (from, old): (&Arc<TableProgram>, &Row),
+        (to, new): (&Arc<TableProgram>, &Row),
+    ) {
+        self.parents(context, (&from.table, old), Some((&to.table, new)));
+    }
+
     fn parent(&mut self, context: &StatementContext, program: &Arc<TableProgram>, old: &Row, new: Option<&Row>) {
-        for child in context.catalog.referencing.get(&program.table.id).into_iter().flatten() {
-            let Some(child) = context.catalog.relations.get(child) else {
+        self.parents(context, (&program.table, old), new.map(|new| (&program.table, new)));
+    }
+
+    /// Foreign keys on a table and on the partitioned tables that it is a partition of.
+    fn parents(
+        &mut self,
+        context: &StatementContext,
+        (from, old): (&Arc<Relation>, &Row),
+        new: Option<(&Arc<Relation>, &Row)>,
+    ) {
+        let catalog = &context.catalog;
+        if catalog.referencing.is_empty() {
+            return;
+        }
+        let mut named = vec![from.id];
+        named.extend(catalog.ancestors_of(from.id));
+        for parent in named.iter().filter_map(|id| catalog.relations.get(id)) {
+            let Some(children) = catalog.referencing.get(&parent.id) else {
                 continue;
             };
-            for constraint in &child.constraints {
-                let ConstraintKind::Foreign { table, referenced, .. } = &constraint.kind else {
-                    continue;
-                };
-                if *table != program.table.id {
-                    continue;
+            let shaped = |table: &Relation, row: &Row| match table.id == parent.id {
+                true => row.clone(),
+                false => Mapping::between(parent, table).to_parent(row),
+            };
+            let before = shaped(from, old);
+            // A row that left the table is deleted as far as this table goes.
+            let after = new
+                .filter(|(to, _)| to.id == parent.id || catalog.ancestors_of(to.id).contains(&parent.id))
+                .map(|(to, row)| shaped(to, row));
+            for child in children.iter().filter_map(|child| catalog.relations.get(child)) {
+                for constraint in &child.constraints {
+                    let ConstraintKind::Foreign { table, referenced, .. } = &constraint.kind else {
+                        continue;
+                    };
+                    // What partitions have of the constraint of their parent is looked at there.
+                    if *table != parent.id || constraint.origin.parent.is_some() {
+                        continue;
+                    }
+                    let old = pick(&before, referenced);
+                    let new = after.as_ref().map(|after| pick(after, referenced));
+                    if new.as_ref() == Some(&old) || old.iter().any(Datum::is_null) {
+                        continue;
+                    }
+                    self.pending.push_back(Pending::Parent {
+                        child: child.id,
+                        constraint: constraint.id,
+                        old,
+                        new,
+                        parent: parent.clone(),
+                        table: from.clone(),
+                    });
                 }
-                let old = pick(old, referenced);
-                let new = new.map(|new| pick(new, referenced));
-                if new.as_ref() == Some(&old) || old.iter().any(Datum::is_null) {
-                    continue;
-                }
-                let parent = program.table.clone();
-                self.pending.push_back(Pending::Parent {
-                    child: child.id,
-                    constraint: constraint.id,
-                    old,
-                    new,
-                    parent,
-                });
             }
         }
     }
@@ -162,8 +204,10 @@ impl Writer<'_> {
                     old,
                     new,
                     parent,
+                    table,
                 } => {
-                    self.check_parent(child, constraint, &old, new, &parent).await?;
+                    self.check_parent(child, constraint, &old, new, (&parent, &table))
+                        .await?;
                 }
             }
         }
@@ -230,6 +274,20 @@ impl Writer<'_> {
         let mut row = vec![Datum::Null; parent.table.columns.len()];
         for (at, value) in referenced.iter().zip(&values) {
             row[*at as usize] = value.clone();
+        }
+        // A unique key of a partitioned table has the partition key in it.
+        let leaf;
+        let mut parent = parent;
+        let mut referenced = referenced;
+        let placed: Vec<u16>;
+        if parent.routing.is_some() {
+            let Some((found, shaped)) = self.try_route(parent, row)? else {
+                return Ok(false);
+            };
+            let mapping = Mapping::between(&parent.table, &found.table);
+            placed = referenced.iter().filter_map(|at| mapping.place(*at)).collect();
+            (leaf, row) = (found, shaped);
+            (parent, referenced) = (&leaf, &placed);
         }
         let mut sorted = referenced.to_vec();
         sorted.sort_unstable();
@@ -305,7 +363,7 @@ impl Writer<'_> {
         constraint: u32,
         old: &[Datum],
         new: Option<Vec<Datum>>,
-        parent: &Arc<Relation>,
+        (parent, lost_in): (&Arc<Relation>, &Relation),
     ) -> SqlResult<()> {
         let program = self.planner.program(self.context, child)?;
         let Some(constraint) = program
@@ -328,7 +386,21 @@ impl Writer<'_> {
             return Ok(());
         };
         let values = self.as_types_of(&program.table, columns, parent, referenced, old)?;
-        let children = self.find_children(&program, columns, &values).await?;
+        let mut children = Vec::new();
+        if program.routing.is_none() {
+            for (key, row) in self.find_children(&program, columns, &values).await? {
+                children.push((program.clone(), columns.clone(), key, row));
+            }
+        } else {
+            for leaf in members(&self.context.catalog, &program.table)?.tables {
+                let leaf = self.planner.program(self.context, leaf.id)?;
+                let mapping = Mapping::between(&program.table, &leaf.table);
+                let placed: Vec<u16> = columns.iter().filter_map(|at| mapping.place(*at)).collect();
+                for (key, row) in self.find_children(&leaf, &placed, &values).await? {
+                    children.push((leaf.clone(), placed.clone(), key, row));
+                }
+            }
+        }
         if children.is_empty() {
             return Ok(());
         }
@@ -343,20 +415,11 @@ impl Writer<'_> {
             {
                 return Ok(());
             }
-            return Err(self.still_referenced(parent, &program.table, &constraint, referenced, old));
+            return Err(self.still_referenced((parent, lost_in), &program.table, &constraint, referenced, old));
         }
-        for (key, row) in children {
-            self.follow(
-                &program,
-                columns,
-                *action,
-                new.as_deref(),
-                &key,
-                row,
-                parent,
-                referenced,
-            )
-            .await?;
+        for (leaf, placed, key, row) in children {
+            self.follow(&leaf, &placed, *action, new.as_deref(), &key, row, parent, referenced)
+                .await?;
         }
         self.context.transaction.next_command();
         Ok(())
@@ -364,7 +427,7 @@ impl Writer<'_> {
 
     fn still_referenced(
         &self,
-        parent: &Relation,
+        (parent, lost_in): (&Relation, &Relation),
         child: &Relation,
         constraint: &Constraint,
         referenced: &[u16],
@@ -376,11 +439,18 @@ impl Writer<'_> {
             .collect();
         let types = referenced.iter().map(|at| parent.columns[*at as usize].ty);
         let shown = describe_values(old.iter().zip(types), &self.eval_context());
+        // PostgreSQL has a constraint of its own for each partition of the parent, named after the one on the parent.
+        let mut name = constraint.name.clone();
+        if lost_in.id != parent.id {
+            let family = self.context.catalog.family_of(parent.id);
+            let number = family.iter().position(|member| *member == lost_in.id).unwrap_or(1);
+            name = format!("{name}{number}");
+        }
         SqlError::new(
             SqlState::FOREIGN_KEY_VIOLATION,
             format!(
-                "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
-                parent.name, constraint.name, child.name
+                "update or delete on table \"{}\" violates foreign key constraint \"{name}\" on table \"{}\"",
+                lost_in.name, child.name
             ),
         )
         .detail(format!(
@@ -390,7 +460,7 @@ impl Writer<'_> {
         ))
         .object(|object| {
             name_table(object, child, &*self.context.session);
-            object.constraint = Some(constraint.name.clone());
+            object.constraint = Some(name.clone());
         })
     }
 
@@ -533,6 +603,13 @@ impl Writer<'_> {
                     changed[*at as usize] = Datum::Null;
                 }
             }
+        }
+        if program.table.is_partition() && !self.belongs(program, &changed)? {
+            let ancestors = self.context.catalog.ancestors_of(program.table.id);
+            let root = ancestors.last().copied().unwrap_or(program.table.id);
+            let root = self.planner.program(self.context, root)?;
+            self.move_row(&root, program, key, &row, &changed).await?;
+            return Ok(());
         }
         let context = self.eval_context();
         program.generate(&mut changed, &context)?;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`mod@derive`] turns bound expressions into read and write paths ([`add`]: into additions), `target` locks them row by row,
-//! [`program`] compiles what a table demands of its rows and [`plan`] what a statement evaluates, [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`mod@run`] and `merge` drive a statement.
+//! [`program`] compiles what a table demands of its rows and [`plan`] what a statement evaluates, [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, `route` finds the partitions of rows, [`mod@run`] and `merge` drive a statement.
 
 pub mod add;
 pub mod derive;
@@ -20,6 +20,7 @@ mod oracle;
 mod parts;
 pub mod plan;
 pub mod program;
+mod route;
 pub mod run;
 mod target;
 pub mod violation;

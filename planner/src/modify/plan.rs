@@ -1,20 +1,24 @@
 //! ModifyPlan: what a data-modifying statement needs compiled, once for all its executions.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use ahash::AHashMap;
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 
 use super::program::{TableProgram, row_layout};
 use super::target::Derived;
-use crate::SqlResult;
 use crate::bound::columns::for_each_column;
 use crate::bound::{
     Assignment, ColumnId, ConflictUpdate, Expr, MergeAction, MergeActionKind, Modify, ModifyKind, OnConflict, Query,
     Rel,
 };
+use crate::catalog::{Index, Relation};
 use crate::eval::Layout;
+use crate::partition::Mapping;
 use crate::relational::{CompiledExprs, QueryPlan, QueryScope};
 use crate::statement::{Planner, StatementContext};
+use crate::{SqlError, SqlResult, SqlState};
 
 /// Rows of a VALUES list that are computed without a plan around them.
 const VALUES_ROWS_MAX: usize = 64;
@@ -24,7 +28,7 @@ pub struct ModifyPlan {
     /// What the table demands of its rows.
     pub(super) program: Arc<TableProgram>,
     pub(super) kind: KindPlan,
-    /// RETURNING over the target row, followed by the columns of the source that expressions name beside the target's own.
+    /// RETURNING of an INSERT over the new row.
     pub(super) returning: Option<CompiledExprs>,
 }
 
@@ -33,15 +37,17 @@ pub(super) enum KindPlan {
     Insert {
         source: InsertSource,
         defaults: CompiledExprs,
-        /// DO UPDATE over the existing row followed by the excluded one: assignments, then the condition.
-        conflict: Option<CompiledExprs>,
+        /// What is compiled for each table that rows went to.
+        places: Mutex<AHashMap<u32, Arc<InsertPlace>>>,
     },
     Change {
         source: QueryPlan,
-        /// Assigned values over the target row followed by the source's columns, as RETURNING.
-        values: CompiledExprs,
-        condition: CompiledExprs,
-        amounts: Amounts,
+        /// Place of the oid of a row's table behind the row's key, if the rows are of several tables.
+        oid_at: Option<usize>,
+        /// The tables whose rows may be changed, compiled when the first row of each comes.
+        places: Vec<(Arc<Relation>, OnceLock<ChangePlace>)>,
+        /// Columns of the source beside the target's own that expressions name.
+        extra: Vec<ColumnId>,
     },
     Merge(MergePlan),
 }
@@ -65,6 +71,170 @@ pub(super) struct MergeActionPlan {
     /// Values of the columns an INSERT does not give.
     pub defaults: CompiledExprs,
     pub amounts: Amounts,
+}
+
+/// A table that rows are inserted into.
+pub(super) struct InsertPlace {
+    /// The named table's rows in it.
+    pub(super) mapping: Mapping,
+    /// The unique indexes of it that arbitrate.
+    pub(super) arbiters: Vec<u32>,
+    /// DO UPDATE, and what is compiled of it over the existing row followed by the excluded one: assignments, then the
+    /// condition.
+    pub(super) conflict: Option<(ConflictUpdate, CompiledExprs)>,
+}
+
+/// A table whose rows are changed. Positions are its own.
+pub(super) struct ChangePlace {
+    pub(super) program: Arc<TableProgram>,
+    pub(super) old_columns: Vec<(u16, ColumnId)>,
+    pub(super) row_columns: Arc<[(u16, ColumnId)]>,
+    pub(super) assignments: Vec<Assignment>,
+    /// Assigned values over the target row followed by the source's columns, as RETURNING.
+    pub(super) values: CompiledExprs,
+    pub(super) condition: CompiledExprs,
+    pub(super) amounts: Amounts,
+    pub(super) returning: Option<CompiledExprs>,
+    /// Whether its rows look like those of the named table.
+    pub(super) is_same: bool,
+}
+
+impl InsertPlace {
+    /// Compiles what a statement needs for the rows of a table, the named one or a partition of it.
+    ///
+    /// # Errors
+    /// What its constants raise.
+    pub(super) fn new(modify: &Modify, program: &TableProgram, scope: &QueryScope) -> SqlResult<Self> {
+        let mapping = Mapping::between(&modify.table, &program.table);
+        let ModifyKind::Insert { on_conflict, .. } = &modify.kind else {
+            return Err(SqlError::new(SqlState::INTERNAL_ERROR, "no INSERT"));
+        };
+        let is_own = program.table.id == modify.table.id;
+        let named = on_conflict.iter().flat_map(|conflict| &conflict.arbiters);
+        let arbiters = named.flat_map(|arbiter| match is_own {
+            true => vec![*arbiter],
+            false => descendants_of(&program.table, *arbiter, scope),
+        });
+        let arbiters = arbiters.collect();
+        let conflict = match update_of(on_conflict.as_ref()) {
+            None => None,
+            Some(update) => {
+                let update = ConflictUpdate {
+                    existing: mapping.columns(&update.existing),
+                    excluded: mapping.columns(&update.excluded),
+                    assignments: placed(&mapping, &update.assignments),
+                    predicate: update.predicate.clone(),
+                };
+                let existing = row_layout(&program.table, &update.existing);
+                let layout = existing.concat(&row_layout(&program.table, &update.excluded));
+                let assigned = update.assignments.iter().map(|assignment| &assignment.value);
+                let exprs: Vec<&Expr> = assigned.chain(&update.predicate).collect();
+                let compiled = CompiledExprs::new(&layout, &exprs, &*scope.runtime().session)?;
+                Some((update, compiled))
+            }
+        };
+        Ok(InsertPlace {
+            mapping,
+            arbiters,
+            conflict,
+        })
+    }
+}
+
+/// The indexes of a partition that belong to an index of a table above it.
+fn descendants_of(table: &Relation, index: u32, scope: &QueryScope) -> Vec<u32> {
+    let catalog = scope.runtime().session.catalog();
+    let parent_of = |id: u32| {
+        let catalog = catalog.as_ref()?;
+        let indexes = catalog.relations.values().flat_map(|relation| &relation.indexes);
+        indexes.into_iter().find(|index| index.id == id)?.origin.parent
+    };
+    let comes_from = |own: &Index| {
+        let mut at = own.origin.parent;
+        while let Some(parent) = at {
+            if parent == index {
+                return true;
+            }
+            at = parent_of(parent);
+        }
+        false
+    };
+    table
+        .indexes
+        .iter()
+        .filter(|own| comes_from(own))
+        .map(|own| own.id)
+        .collect()
+}
+
+/// Assignments to the columns of a child.
+fn placed(mapping: &Mapping, assignments: &[Assignment]) -> Vec<Assignment> {
+    let place = |assignment: &Assignment| {
+        Some(Assignment {
+            column: mapping.place(assignment.column)?,
+            value: assignment.value.clone(),
+        })
+    };
+    assignments.iter().filter_map(place).collect()
+}
+
+impl ChangePlace {
+    /// Compiles what a statement needs for the rows of a table, the named one or one that comes from it.
+    ///
+    /// # Errors
+    /// What its constants raise.
+    pub(super) fn new(
+        modify: &Modify,
+        program: Arc<TableProgram>,
+        extra: &[ColumnId],
+        scope: &QueryScope,
+    ) -> SqlResult<Self> {
+        let session = &*scope.runtime().session;
+        let compile = |layout: &Layout, exprs: &mut dyn Iterator<Item = &Expr>| {
+            let exprs: Vec<&Expr> = exprs.collect();
+            CompiledExprs::new(layout, &exprs, session)
+        };
+        let (ModifyKind::Update {
+            old_columns, recheck, ..
+        }
+        | ModifyKind::Delete {
+            old_columns, recheck, ..
+        }) = &modify.kind
+        else {
+            return Err(SqlError::new(SqlState::INTERNAL_ERROR, "no UPDATE or DELETE"));
+        };
+        let mapping = Mapping::between(&modify.table, &program.table);
+        let old_columns = mapping.columns(old_columns);
+        let row_columns = mapping.columns(&modify.row_columns);
+        let assignments = placed(&mapping, assignments(modify));
+        let mut layout = row_layout(&program.table, &old_columns);
+        for column in extra {
+            layout.push(*column);
+        }
+        let returning = if modify.returning.is_empty() {
+            None
+        } else {
+            let mut layout = row_layout(&program.table, &row_columns);
+            for column in extra.iter().chain(&modify.table_oid) {
+                layout.push(*column);
+            }
+            Some(compile(&layout, &mut modify.returning.iter().map(|(_, expr)| expr))?)
+        };
+        Ok(ChangePlace {
+            values: compile(&layout, &mut assignments.iter().map(|assignment| &assignment.value))?,
+            condition: compile(&layout, &mut recheck.iter())?,
+            amounts: Amounts {
+                layout,
+                last: ArcSwapOption::empty(),
+            },
+            returning,
+            is_same: mapping.is_same(),
+            program,
+            old_columns,
+            row_columns: row_columns.into(),
+            assignments,
+        })
+    }
 }
 
 /// Where inserted rows come from.
@@ -116,25 +286,11 @@ impl ModifyPlan {
             let exprs: Vec<&Expr> = exprs.collect();
             CompiledExprs::new(layout, &exprs, session)
         };
-        let mut extra = Vec::new();
         let kind = match &modify.kind {
-            ModifyKind::Insert {
-                source,
-                defaults,
-                on_conflict,
-                ..
-            } => KindPlan::Insert {
+            ModifyKind::Insert { source, defaults, .. } => KindPlan::Insert {
                 source: insert_source(source, scope)?,
                 defaults: compile(&Layout::default(), &mut defaults.iter().map(|(_, expr)| expr))?,
-                conflict: match update_of(on_conflict.as_ref()) {
-                    None => None,
-                    Some(update) => {
-                        let existing = row_layout(&program.table, &update.existing);
-                        let layout = existing.concat(&row_layout(&program.table, &update.excluded));
-                        let assigned = update.assignments.iter().map(|assignment| &assignment.value);
-                        Some(compile(&layout, &mut assigned.chain(&update.predicate))?)
-                    }
-                },
+                places: Mutex::default(),
             },
             ModifyKind::Update {
                 source,
@@ -151,20 +307,20 @@ impl ModifyPlan {
             } => {
                 let assigned = assignments(modify);
                 let exprs = assigned.iter().map(|assignment| &assignment.value).chain(recheck);
-                extra = source_columns(modify, source, *row_key, old_columns, &exprs.collect::<Vec<_>>());
-                let mut layout = row_layout(&program.table, old_columns);
-                for column in &extra {
-                    layout.push(*column);
-                }
+                let exprs: Vec<&Expr> = exprs.collect();
+                let extra = source_columns(modify, source, *row_key, old_columns, &exprs);
                 let columns: Vec<ColumnId> = [*row_key].into_iter().chain(extra.iter().copied()).collect();
+                let tables = match modify.source_oid {
+                    None => vec![modify.table.clone()],
+                    Some(_) => crate::partition::routing::members(&context.catalog, &modify.table)?.tables,
+                };
                 KindPlan::Change {
                     source: scope.plan(source, &columns)?,
-                    values: compile(&layout, &mut assigned.iter().map(|assignment| &assignment.value))?,
-                    condition: compile(&layout, &mut recheck.iter())?,
-                    amounts: Amounts {
-                        layout,
-                        last: ArcSwapOption::empty(),
-                    },
+                    oid_at: modify
+                        .source_oid
+                        .and_then(|oid| extra.iter().position(|column| *column == oid)),
+                    places: tables.into_iter().map(|table| (table, OnceLock::new())).collect(),
+                    extra,
                 }
             }
             ModifyKind::Merge {
@@ -178,7 +334,7 @@ impl ModifyPlan {
                 actions
                     .iter()
                     .for_each(|action| action.for_each_expr(&mut |expr| exprs.push(expr)));
-                extra = source_columns(modify, source, *row_key, old_columns, &exprs);
+                let extra = source_columns(modify, source, *row_key, old_columns, &exprs);
                 let mut layout = row_layout(&program.table, old_columns);
                 for column in &extra {
                     layout.push(*column);
@@ -212,12 +368,12 @@ impl ModifyPlan {
                 })
             }
         };
-        let returning = if modify.returning.is_empty() {
+        let returning = if modify.returning.is_empty() || !matches!(kind, KindPlan::Insert { .. }) {
             None
         } else {
             let mut layout = row_layout(&program.table, &modify.row_columns);
-            for column in extra.iter().chain(&modify.table_oid) {
-                layout.push(*column);
+            if let Some(column) = modify.table_oid {
+                layout.push(column);
             }
             Some(compile(&layout, &mut modify.returning.iter().map(|(_, expr)| expr))?)
         };
@@ -285,7 +441,7 @@ fn source_columns(
     old_columns: &[(u16, ColumnId)],
     exprs: &[&Expr],
 ) -> Vec<ColumnId> {
-    let mut extra: Vec<ColumnId> = Vec::new();
+    let mut extra: Vec<ColumnId> = modify.source_oid.into_iter().collect();
     let produced = source.output_columns();
     let own = |id: ColumnId| {
         id == row_key

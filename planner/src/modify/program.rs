@@ -10,6 +10,7 @@ use crate::catalog::{Catalog, ConstraintKind, Index, IndexSource, Relation};
 use crate::eval::{Compiler, EvalContext, Layout, OuterScope, Program, SessionView};
 use crate::modify::derive;
 use crate::modify::documents::{self, DocumentColumn};
+use crate::partition::Routing;
 use crate::{SqlError, SqlResult, SqlState, Type, stored, types};
 
 /// Compiled defaults, generated columns, checks and index keys of a table. Programs run over a full row: slot = attnum - 1.
@@ -26,6 +27,8 @@ pub struct TableProgram {
     pub indexes: Vec<IndexProgram>,
     /// Columns of type jsonb.
     pub(super) documents: Vec<DocumentColumn>,
+    /// Where the rows of a partitioned table belong.
+    pub routing: Option<Routing>,
     /// Values of rows written before a column was added.
     missing: Vec<(u16, Datum)>,
 }
@@ -72,6 +75,7 @@ impl TableProgram {
             checks: Vec::new(),
             indexes: Vec::new(),
             documents: documents::columns_of(table),
+            routing: Routing::new(catalog, session, table)?,
             missing: Vec::new(),
         };
         for (at, column) in table.live_columns() {

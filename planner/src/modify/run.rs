@@ -1,19 +1,24 @@
 //! Drivers of INSERT, UPDATE and DELETE: from source rows to written rows and RETURNING ([`super::merge`] drives MERGE).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use ahash::AHashMap;
 use futures::StreamExt;
+use parking_lot::Mutex;
 use storage::path::Parts;
 use storage::{Datum, Path, Row};
 use txn::{Isolation, Key, Mode, RowPart};
 
 use super::derive::{self, Target};
 use super::parts;
-use super::plan::{Amounts, InsertSource, KindPlan, ModifyPlan, assignments, update_of};
+use super::plan::{ChangePlace, InsertPlace, InsertSource, KindPlan, ModifyPlan};
 use super::program::TableProgram;
 use super::target::{self, Derived, LockedTarget, Needs};
+use super::violation;
 use super::writer::{Arbiters, Change, Inserted, Writer, row_lock};
-use crate::bound::{Assignment, ConflictUpdate, Modify, ModifyKind};
+use crate::bound::{Assignment, ColumnId, Modify, ModifyKind};
+use crate::catalog::Relation;
+use crate::partition::Mapping;
 use crate::relational::read_locks::{ScanTarget, Wants};
 use crate::relational::{CompiledExprs, KeyedPlan, QueryPlan, QueryScope, RowEvaluator};
 use crate::statement::{Planner, StatementContext};
@@ -59,6 +64,8 @@ pub async fn run_plan(
         plan,
         scope,
         program: plan.program.clone(),
+        row_columns: modify.row_columns.as_slice().into(),
+        partition_columns: Vec::new(),
         writer: Writer::new(planner, context),
         outcome: Outcome {
             count: 0,
@@ -69,14 +76,21 @@ pub async fn run_plan(
         KindPlan::Insert {
             source,
             defaults,
-            conflict,
-        } => runner.insert(source, defaults, conflict.as_ref()).await?,
+            places,
+        } => runner.insert(source, defaults, places).await?,
         KindPlan::Change {
             source,
-            values,
-            condition,
-            amounts,
-        } => runner.change(source, values, condition, amounts).await?,
+            oid_at,
+            places,
+            extra,
+        } => {
+            let changes = Changes {
+                oid_at: *oid_at,
+                places,
+                extra,
+            };
+            runner.change(source, &changes).await?;
+        }
         KindPlan::Merge(merge) => runner.merge(merge).await?,
     }
     runner.writer.finish().await?;
@@ -88,17 +102,26 @@ pub(super) struct Runner<'a> {
     pub(super) modify: &'a Modify,
     plan: &'a ModifyPlan,
     pub(super) scope: &'a QueryScope,
+    /// The table of the row at hand: the named one, or one that comes from it.
     pub(super) program: Arc<TableProgram>,
+    /// Ids under which RETURNING names its columns.
+    pub(super) row_columns: Arc<[(u16, ColumnId)]>,
+    /// Columns of it that decide whether it may hold a row.
+    pub(super) partition_columns: Vec<u16>,
     pub(super) writer: Writer<'a>,
     pub(super) outcome: Outcome,
 }
 
-impl Runner<'_> {
-    fn returning(&self) -> Option<RowEvaluator> {
-        self.plan
-            .returning
-            .as_ref()
-            .map(|compiled| compiled.evaluator(self.scope))
+/// The tables whose rows an UPDATE or DELETE changes.
+struct Changes<'a> {
+    oid_at: Option<usize>,
+    places: &'a [(Arc<Relation>, OnceLock<ChangePlace>)],
+    extra: &'a [ColumnId],
+}
+
+impl<'a> Runner<'a> {
+    fn returning(&self, compiled: Option<&CompiledExprs>) -> Option<RowEvaluator> {
+        compiled.map(|compiled| compiled.evaluator(self.scope))
     }
 
     async fn finish_row(
@@ -106,12 +129,13 @@ impl Runner<'_> {
         returning: &mut Option<RowEvaluator>,
         mut row: Row,
         extra: &[Datum],
+        table: u32,
     ) -> SqlResult<()> {
         self.outcome.count += 1;
         if let Some(returning) = returning {
             row.extend_from_slice(extra);
             if self.modify.table_oid.is_some() {
-                row.push(Datum::Oid(self.program.table.id));
+                row.push(Datum::Oid(table));
             }
             self.outcome.returning.push(returning.eval_all(&row).await?);
         }
@@ -122,12 +146,12 @@ impl Runner<'_> {
         &mut self,
         source: &InsertSource,
         defaults: &CompiledExprs,
-        conflict: Option<&CompiledExprs>,
+        places: &'a Mutex<AHashMap<u32, Arc<InsertPlace>>>,
     ) -> SqlResult<()> {
         let mut insert = Inserting {
             defaults: defaults.evaluator(self.scope),
-            returning: self.returning(),
-            conflict: conflict.map(|compiled| compiled.evaluator(self.scope)),
+            returning: self.returning(self.plan.returning.as_ref()),
+            places,
         };
         match source {
             InsertSource::Values(compiled) => {
@@ -158,7 +182,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    async fn insert_row(&mut self, values: Vec<Datum>, insert: &mut Inserting) -> SqlResult<()> {
+    async fn insert_row(&mut self, values: Vec<Datum>, insert: &mut Inserting<'_>) -> SqlResult<()> {
         let ModifyKind::Insert {
             targets,
             defaults,
@@ -168,46 +192,95 @@ impl Runner<'_> {
         else {
             return Ok(());
         };
-        let arbiters = match on_conflict {
-            None => Arbiters::None,
-            Some(on_conflict) if on_conflict.arbiters.is_empty() => Arbiters::All,
-            Some(on_conflict) => Arbiters::Indexes(&on_conflict.arbiters),
-        };
-        let mut row = vec![Datum::Null; self.program.table.columns.len()];
+        let root = &self.plan.program;
+        let mut row = vec![Datum::Null; root.table.columns.len()];
         for (at, value) in targets.iter().zip(values) {
             row[*at as usize] = value;
         }
         for (i, (at, _)) in defaults.iter().enumerate() {
             row[*at as usize] = insert.defaults.eval(i, &[]).await?;
         }
+        if root.routing.is_some() {
+            if root.table.is_partition() && !self.writer.belongs(root, &row)? {
+                return Err(violation::partition(&root.table, &row, &self.writer.eval_context()));
+            }
+            (self.program, row) = self.writer.route(root, row)?;
+        }
         let program = self.program.clone();
         program.generate(&mut row, &self.writer.eval_context())?;
         program.check(&row, &self.writer.eval_context())?;
+        if root.routing.is_none() && root.table.is_partition() && !self.writer.belongs(root, &row)? {
+            return Err(violation::partition(&root.table, &row, &self.writer.eval_context()));
+        }
         if insert.returning.is_none() && on_conflict.is_none() {
-            self.writer.insert(&program, row, arbiters).await?;
+            self.writer.insert(&program, row, Arbiters::None).await?;
             self.outcome.count += 1;
             return Ok(());
         }
+        let place = self.insert_place(insert.places)?;
+        let arbiters = match on_conflict {
+            None => Arbiters::None,
+            Some(on_conflict) if on_conflict.arbiters.is_empty() => Arbiters::All,
+            Some(_) => Arbiters::Indexes(&place.arbiters),
+        };
         match self.writer.insert(&program, row.clone(), arbiters).await? {
-            Inserted::Written(_) => self.finish_row(&mut insert.returning, row, &[]).await?,
+            Inserted::Written(_) => {
+                let row = place.to_named(row);
+                self.finish_row(&mut insert.returning, row, &[], program.table.id)
+                    .await?;
+            }
             Inserted::Conflict { key } => {
-                if let (Some(update), Some(compiled)) = (update_of(on_conflict.as_ref()), insert.conflict.as_mut()) {
-                    self.update_conflicting(update, compiled, &key, row, &mut insert.returning)
+                if place.conflict.is_some() {
+                    self.update_conflicting(&place, &key, row, &mut insert.returning)
                         .await?;
+                } else {
+                    self.check_visible(&key).await?;
                 }
             }
         }
         Ok(())
     }
 
+    /// What is compiled for the table of the row at hand.
+    fn insert_place(&self, places: &Mutex<AHashMap<u32, Arc<InsertPlace>>>) -> SqlResult<Arc<InsertPlace>> {
+        let table = self.program.table.id;
+        if let Some(place) = places.lock().get(&table) {
+            return Ok(place.clone());
+        }
+        let place = Arc::new(InsertPlace::new(self.modify, &self.program, self.scope)?);
+        places.lock().insert(table, place.clone());
+        Ok(place)
+    }
+
+    /// DO NOTHING because of a row that the transaction's snapshot does not show is an anomaly under REPEATABLE READ.
+    async fn check_visible(&self, key: &Key) -> SqlResult<()> {
+        let transaction = &self.context.transaction;
+        let table = self.program.table.id;
+        if transaction.isolation() == Isolation::ReadCommitted || self.writer.written(table, key).is_some() {
+            return Ok(());
+        }
+        match transaction.get(table, key).await? {
+            Some(_) => Ok(()),
+            None => Err(SqlError::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "could not serialize access due to concurrent update",
+            )),
+        }
+    }
+
     async fn update_conflicting(
         &mut self,
-        update: &ConflictUpdate,
-        compiled: &mut RowEvaluator,
+        place: &InsertPlace,
         key: &Key,
         excluded: Row,
         returning: &mut Option<RowEvaluator>,
     ) -> SqlResult<()> {
+        let Some((update, compiled)) = &place.conflict else {
+            return Ok(());
+        };
+        let mut compiled = compiled.evaluator(self.scope);
+        self.row_columns = place.mapping.columns(&self.modify.row_columns).into();
+        self.partition_columns = self.writer.partition_columns(&self.program)?;
         if self.writer.written(self.program.table.id, key).is_some() {
             return Err(SqlError::new(
                 SqlState::CARDINALITY_VIOLATION,
@@ -253,86 +326,50 @@ impl Runner<'_> {
             additions: Vec::new(),
         };
         let new = self.apply(locked, &derived, &update.assignments, values).await?;
-        self.finish_row(returning, new, &[]).await
+        let Some((_, new)) = new else {
+            return Err(
+                SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "invalid ON UPDATE specification")
+                    .detail("The result tuple would appear in a different partition than the original tuple."),
+            );
+        };
+        let table = self.program.table.id;
+        self.finish_row(returning, place.to_named(new), &[], table).await
     }
 
     /// UPDATE (with assignments) or DELETE (without) of the rows of a source.
-    async fn change(
-        &mut self,
-        source: &QueryPlan,
-        values: &CompiledExprs,
-        condition: &CompiledExprs,
-        amounts: &Amounts,
-    ) -> SqlResult<()> {
-        let (ModifyKind::Update {
-            row_key,
-            old_columns,
-            recheck,
-            ..
-        }
-        | ModifyKind::Delete {
-            row_key,
-            old_columns,
-            recheck,
-            ..
-        }) = &self.modify.kind
-        else {
+    async fn change(&mut self, source: &QueryPlan, changes: &Changes<'a>) -> SqlResult<()> {
+        let (ModifyKind::Update { row_key, .. } | ModifyKind::Delete { row_key, .. }) = &self.modify.kind else {
             return Ok(());
         };
-        let modify = self.modify;
-        let parameters = self.context.parameters.clone();
-        let target = Target {
-            columns: old_columns,
-            parameters: &parameters,
-        };
-        let mut read = recheck
-            .as_ref()
-            .map(|recheck| derive::reads_with(recheck, target))
-            .unwrap_or_default();
-        let derived = self.derive(assignments(modify), target, &mut read);
-        let amounts = amounts.of(&derived, self.scope)?;
-        let moves = derived
-            .iter()
-            .any(|derived| self.program.primary_key.contains(&derived.column));
-        let is_delete = matches!(modify.kind, ModifyKind::Delete { .. });
-        let parts = match is_delete || moves {
-            true => None,
-            false => parts::of_update(&self.program, &derived, &read),
-        };
-        let mut change = Changing {
-            derived: &derived,
-            read: &read,
-            parts,
-            looked: None,
-            values: values.evaluator(self.scope),
-            amounts: amounts.evaluator(self.scope),
-            condition: recheck.is_some().then(|| condition.evaluator(self.scope)),
-            returning: self.returning(),
-            is_unsure: false,
-        };
+        let mut known: AHashMap<u32, Changing<'a>> = AHashMap::new();
         let transaction = &self.context.transaction;
-        let is_plain = !transaction.reads_under_locks()
-            && !transaction.has_additions(self.program.table.id)
-            && !self.scope.is_observed();
-        if let Some(keyed) = KeyedPlan::of(source).filter(|_| is_plain) {
+        let keyed = KeyedPlan::of(source).filter(|keyed| {
+            !transaction.reads_under_locks() && !transaction.has_additions(keyed.table()) && !self.scope.is_observed()
+        });
+        if let Some(keyed) = keyed {
             // Whether the newest state changed before it was locked the snapshot does not tell: it is always looked at again.
-            change.is_unsure = transaction.isolation() == Isolation::ReadCommitted && keyed.width() == 1;
-            let looks_first = !is_delete && !moves && target::has_paths(&derived);
-            let row = match change.is_unsure {
-                // The row is looked at for its paths anyway.
-                true if looks_first && keyed.only_names_row() => self.look(&keyed, &mut change).await?,
-                true => keyed.run_newest(self.context).await?,
+            let is_unsure = transaction.isolation() == Isolation::ReadCommitted && keyed.width() == 1;
+            let is_delete = matches!(self.modify.kind, ModifyKind::Delete { .. });
+            let row = match is_unsure {
+                true => {
+                    let mut change = self.enter(keyed.table(), changes, &mut known)?;
+                    let looks_first = !is_delete && !change.moves && target::has_paths(&change.derived);
+                    let row = match looks_first && keyed.only_names_row() {
+                        // The row is looked at for its paths anyway.
+                        true => self.look(&keyed, &mut change).await?,
+                        false => keyed.run_newest(self.context).await?,
+                    };
+                    known.insert(keyed.table(), change);
+                    row
+                }
                 false => keyed.run(self.context).await?,
             };
             return match row {
-                Some(row) => self.change_row(row, &mut change).await,
+                Some(row) => self.change_row(row, changes, &mut known, is_unsure).await,
                 None => Ok(()),
             };
         }
-        let wants = match is_delete || moves {
-            true => Wants::Part(RowPart::Row, Mode::Exclusive),
-            false => Wants::Paths(target::written_paths(&derived)),
-        };
+        let wants = self.wants_of_targets(changes, &mut known)?;
         let scope = self.scope.for_target(ScanTarget {
             row_key: *row_key,
             wants,
@@ -341,7 +378,7 @@ impl Runner<'_> {
         let mut rows = scope.run_plan(source)?;
         while let Some(batch) = rows.next().await {
             for row in batch? {
-                self.change_row(row, &mut change).await?;
+                self.change_row(row, changes, &mut known, false).await?;
             }
         }
         Ok(())
@@ -364,29 +401,143 @@ impl Runner<'_> {
         Ok(Some(vec![Datum::Bytea(key)]))
     }
 
-    /// Changes or deletes the target row of one row of the source.
-    async fn change_row(&mut self, mut source_row: Vec<Datum>, change: &mut Changing<'_>) -> SqlResult<()> {
+    /// What will be asked for of each row that the source finds.
+    fn wants_of_targets(&mut self, changes: &Changes<'a>, known: &mut AHashMap<u32, Changing<'a>>) -> SqlResult<Wants> {
+        let whole = Wants::Part(RowPart::Row, Mode::Exclusive);
+        if matches!(self.modify.kind, ModifyKind::Delete { .. }) || changes.places.is_empty() {
+            return Ok(whole);
+        }
+        // Nobody asks but SERIALIZABLE, for whose sake not every partition is compiled elsewhere.
+        if changes.oid_at.is_some() && !self.context.transaction.reads_under_locks() {
+            return Ok(whole);
+        }
+        let mut wants = None;
+        for (table, _) in changes.places {
+            let change = self.enter(table.id, changes, known)?;
+            let (moves, is_same) = (change.moves, change.place.is_same);
+            let paths = target::written_paths(&change.derived);
+            known.insert(table.id, change);
+            if moves || !is_same {
+                return Ok(whole);
+            }
+            wants = Some(Wants::Paths(paths));
+        }
+        Ok(wants.unwrap_or(whole))
+    }
+
+    /// Turns to a row of a table: the one the statement names, or one that comes from it.
+    fn enter(
+        &mut self,
+        table: u32,
+        changes: &Changes<'a>,
+        known: &mut AHashMap<u32, Changing<'a>>,
+    ) -> SqlResult<Changing<'a>> {
+        if let Some(change) = known.remove(&table) {
+            self.program = change.place.program.clone();
+            self.row_columns = change.place.row_columns.clone();
+            self.partition_columns.clone_from(&change.partition_columns);
+            return Ok(change);
+        }
+        let found = changes.places.iter().find(|(place, _)| place.id == table);
+        let Some((_, place)) = found else {
+            return Err(SqlError::new(
+                SqlState::INTERNAL_ERROR,
+                "a row is of no table that the statement changes",
+            ));
+        };
+        let place: &'a ChangePlace = match place.get() {
+            Some(place) => place,
+            None => {
+                let program = self.writer.planner.program(self.context, table)?;
+                let compiled = ChangePlace::new(self.modify, program, changes.extra, self.scope)?;
+                place.get_or_init(|| compiled)
+            }
+        };
+        self.program = place.program.clone();
+        self.row_columns = place.row_columns.clone();
+        self.partition_columns = self.writer.partition_columns(&self.program)?;
+        let (ModifyKind::Update { recheck, .. } | ModifyKind::Delete { recheck, .. }) = &self.modify.kind else {
+            return Err(SqlError::new(SqlState::INTERNAL_ERROR, "no UPDATE or DELETE"));
+        };
+        let parameters = self.context.parameters.clone();
+        let target = Target {
+            columns: &place.old_columns,
+            parameters: &parameters,
+        };
+        let mut read = recheck
+            .as_ref()
+            .map(|recheck| derive::reads_with(recheck, target))
+            .unwrap_or_default();
+        let derived = self.derive(&place.assignments, target, &mut read);
+        let amounts = place.amounts.of(&derived, self.scope)?;
+        let moves = self.moves(&derived);
         let is_delete = matches!(self.modify.kind, ModifyKind::Delete { .. });
+        Ok(Changing {
+            parts: match is_delete || moves {
+                true => None,
+                false => parts::of_update(&self.program, &derived, &read),
+            },
+            looked: None,
+            moves,
+            partition_columns: self.partition_columns.clone(),
+            derived,
+            read,
+            values: place.values.evaluator(self.scope),
+            amounts: amounts.evaluator(self.scope),
+            condition: recheck.is_some().then(|| place.condition.evaluator(self.scope)),
+            returning: self.returning(place.returning.as_ref()),
+            place,
+        })
+    }
+
+    /// Changes or deletes the target row of one row of the source. `is_unsure`: it was found in a state that may have changed
+    /// without a trace before it was locked.
+    async fn change_row(
+        &mut self,
+        mut source_row: Vec<Datum>,
+        changes: &Changes<'a>,
+        known: &mut AHashMap<u32, Changing<'a>>,
+        is_unsure: bool,
+    ) -> SqlResult<()> {
         let Some(Datum::Bytea(key)) = source_row.first().cloned() else {
             // An outer join's missing side: no target row.
             return Ok(());
         };
         let others = source_row.split_off(1);
-        if self.writer.written(self.program.table.id, &key).is_some() {
+        let table = match changes.oid_at.map(|at| &others[at]) {
+            Some(Datum::Oid(table)) => *table,
+            _ => self.modify.table.id,
+        };
+        let mut change = self.enter(table, changes, known)?;
+        let result = self.change_known(&key, &others, &mut change, is_unsure).await;
+        known.insert(table, change);
+        result
+    }
+
+    async fn change_known(
+        &mut self,
+        key: &Key,
+        others: &[Datum],
+        change: &mut Changing<'a>,
+        is_unsure: bool,
+    ) -> SqlResult<()> {
+        let is_delete = matches!(self.modify.kind, ModifyKind::Delete { .. });
+        let table = self.program.table.id;
+        if self.writer.written(table, key).is_some() {
             // PostgreSQL changes a row once in a statement, whichever source row comes first.
             return Ok(());
         }
         let mut amounts = Vec::new();
         if !change.amounts.is_empty() {
             let mut whole = vec![Datum::Null; self.program.table.columns.len()];
-            whole.extend_from_slice(&others);
+            whole.extend_from_slice(others);
             amounts = change.amounts.eval_all(&whole).await?;
         }
         let locked = self
             .lock_row(
-                &key,
-                change.derived,
-                change.read,
+                key,
+                &change.derived,
+                &change.read,
                 is_delete,
                 Needs {
                     amounts: &amounts,
@@ -396,12 +547,12 @@ impl Runner<'_> {
             )
             .await?;
         let Some(locked) = locked else { return Ok(()) };
-        if locked.key != key && self.writer.written(self.program.table.id, &locked.key).is_some() {
+        if locked.key != *key && self.writer.written(self.program.table.id, &locked.key).is_some() {
             return Ok(());
         }
         let mut whole = locked.row.clone();
-        whole.extend_from_slice(&others);
-        if let (true, Some(condition)) = (locked.changed || change.is_unsure, &mut change.condition)
+        whole.extend_from_slice(others);
+        if let (true, Some(condition)) = (locked.changed || is_unsure, &mut change.condition)
             && !matches!(condition.eval(0, &whole).await?, Datum::Bool(true))
         {
             return Ok(());
@@ -409,17 +560,24 @@ impl Runner<'_> {
         if is_delete {
             let program = self.program.clone();
             self.writer.delete(&program, &locked.key, &locked.row).await?;
-            return self.finish_row(&mut change.returning, locked.row, &others).await;
+            return self.finish_row(&mut change.returning, locked.row, others, table).await;
         }
         let values = change.values.eval_all(&whole).await?;
-        let place = locked.key.clone();
+        let old = change.moves.then(|| locked.row.clone());
+        let assignments = &change.place.assignments;
+        let key = locked.key.clone();
         let applied = self
-            .apply(locked, change.derived, assignments(self.modify), values)
+            .apply(locked, &change.derived, assignments, values.clone())
             .await;
-        match applied {
-            Ok(new) => self.finish_row(&mut change.returning, new, &others).await,
-            Err(error) => Err(self.violation_of_whole(&place, &others, change, error).await?),
-        }
+        let (table, new) = match applied {
+            Ok(Some(written)) => written,
+            Ok(None) => {
+                self.move_to_partition(&key, old.unwrap_or_default(), assignments, values)
+                    .await?
+            }
+            Err(error) => return Err(self.violation_of_whole(&key, others, change, error).await?),
+        };
+        self.finish_row(&mut change.returning, new, others, table).await
     }
 
     /// A violation that shows its row, of which only parts were read: the same, of the whole row.
@@ -442,7 +600,7 @@ impl Runner<'_> {
         let mut whole = row.clone();
         whole.extend_from_slice(others);
         let values = change.values.eval_all(&whole).await?;
-        for (assignment, value) in assignments(self.modify).iter().zip(values) {
+        for (assignment, value) in change.place.assignments.iter().zip(values) {
             row[assignment.column as usize] = value;
         }
         let context = self.writer.eval_context();
@@ -450,14 +608,39 @@ impl Runner<'_> {
         Ok(self.program.check(&row, &context).err().unwrap_or(error))
     }
 
-    /// Writes the new values of a locked row.
+    /// Writes a row whose new values belong to another partition there. Gives that table, and the row as its old one has it.
+    async fn move_to_partition(
+        &mut self,
+        key: &Key,
+        old: Row,
+        assignments: &[Assignment],
+        values: Vec<Datum>,
+    ) -> SqlResult<(u32, Row)> {
+        let program = self.program.clone();
+        let mut new = old.clone();
+        for (assignment, value) in assignments.iter().zip(values) {
+            new[assignment.column as usize] = value;
+        }
+        program.generate(&mut new, &self.writer.eval_context())?;
+        let root = self.plan.program.clone();
+        if root.routing.is_none() {
+            return Err(violation::partition(&program.table, &new, &self.writer.eval_context()));
+        }
+        let (target, written) = self.writer.move_row(&root, &program, key, &old, &new).await?;
+        let row = Mapping::between(&root.table, &target.table).to_parent(&written);
+        let row = Mapping::between(&root.table, &program.table).to_child(row);
+        Ok((target.table.id, row))
+    }
+
+    /// Writes the new values of a locked row. Gives the table and the row; `None` if it belongs to another partition, which
+    /// writes nothing.
     pub(super) async fn apply(
         &mut self,
         locked: LockedTarget,
         derived: &[Derived<'_>],
         assignments: &[Assignment],
         values: Vec<Datum>,
-    ) -> SqlResult<Row> {
+    ) -> SqlResult<Option<(u32, Row)>> {
         let LockedTarget {
             key,
             row: old,
@@ -470,6 +653,10 @@ impl Runner<'_> {
         }
         let program = self.program.clone();
         program.generate(&mut new, &self.writer.eval_context())?;
+        let is_partition_key = |assignment: &Assignment| self.partition_columns.contains(&assignment.column);
+        if assignments.iter().any(is_partition_key) && !self.writer.belongs(&program, &new)? {
+            return Ok(None);
+        }
         program.check(&new, &self.writer.eval_context())?;
         let mut paths = target::resolve_all(derived, Some(&old), &additions);
         let additions = target::added(derived, &additions);
@@ -503,21 +690,25 @@ impl Runner<'_> {
                 },
             )
             .await?;
-        Ok(new)
+        Ok(Some((program.table.id, new)))
     }
 }
 
 /// What an INSERT evaluates row by row.
-struct Inserting {
+struct Inserting<'a> {
     defaults: RowEvaluator,
     returning: Option<RowEvaluator>,
-    conflict: Option<RowEvaluator>,
+    places: &'a Mutex<AHashMap<u32, Arc<InsertPlace>>>,
 }
 
-/// What an UPDATE or DELETE evaluates row by row.
+/// What an UPDATE or DELETE evaluates row by row, for the rows of one table.
 struct Changing<'a> {
-    derived: &'a [Derived<'a>],
-    read: &'a [Path],
+    place: &'a ChangePlace,
+    derived: Vec<Derived<'a>>,
+    read: Vec<Path>,
+    /// Whether rows may go to another key or partition.
+    moves: bool,
+    partition_columns: Vec<u16>,
     /// Which parts of documents are enough, if not all are needed.
     parts: Option<Parts>,
     /// The row, if it was looked at already.
@@ -526,6 +717,14 @@ struct Changing<'a> {
     amounts: RowEvaluator,
     condition: Option<RowEvaluator>,
     returning: Option<RowEvaluator>,
-    /// Whether the row was found in a state that may have changed without a trace before it was locked.
-    is_unsure: bool,
+}
+
+impl InsertPlace {
+    /// A row of the table as the named one has it.
+    fn to_named(&self, row: Row) -> Row {
+        match self.mapping.is_same() {
+            true => row,
+            false => self.mapping.to_parent(&row),
+        }
+    }
 }

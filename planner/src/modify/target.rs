@@ -12,9 +12,10 @@ use txn::{AddIncrement, Isolation, Key, LockName, LockRequest, Mode, RowPart};
 use super::add::{self, Addition};
 use super::derive::{self, PathWrite, Target};
 use super::run::Runner;
-use super::writer::row_lock;
+use super::writer::{moved_away, row_lock};
 use crate::bound::Assignment;
 use crate::catalog::ConstraintKind;
+use crate::partition::Mapping;
 use crate::{SqlError, SqlResult, SqlState};
 
 /// What one assignment writes.
@@ -133,8 +134,9 @@ impl Runner<'_> {
             }
         }
         if !self.modify.returning.is_empty() {
+            let row_columns = self.row_columns.clone();
             let target = Target {
-                columns: &self.modify.row_columns,
+                columns: &row_columns,
                 parameters: target.parameters,
             };
             for (_, expr) in &self.modify.returning {
@@ -191,16 +193,31 @@ impl Runner<'_> {
 
     /// Whether a foreign key of another table names the column.
     fn is_referenced(&self, column: u16) -> bool {
-        let table = self.program.table.id;
         let catalog = &self.context.catalog;
-        let children = catalog.referencing.get(&table).into_iter().flatten();
-        children
-            .filter_map(|child| catalog.relations.get(child))
-            .flat_map(|child| &child.constraints)
-            .any(|constraint| {
-                matches!(&constraint.kind, ConstraintKind::Foreign { table: parent, referenced, .. }
-                    if *parent == table && referenced.contains(&column))
-            })
+        let names = |table: u32, column: u16| {
+            let children = catalog.referencing.get(&table).into_iter().flatten();
+            children
+                .filter_map(|child| catalog.relations.get(child))
+                .flat_map(|child| &child.constraints)
+                .any(|constraint| {
+                    matches!(&constraint.kind, ConstraintKind::Foreign { table: parent, referenced, .. }
+                        if *parent == table && referenced.contains(&column))
+                })
+        };
+        let own = &self.program.table;
+        let in_ancestor = |ancestor: u32| {
+            let parent = catalog.relations.get(&ancestor);
+            let place = parent.and_then(|parent| Mapping::between(parent, own).origin(column));
+            place.is_some_and(|place| names(ancestor, place))
+        };
+        names(own.id, column) || catalog.ancestors_of(own.id).into_iter().any(in_ancestor)
+    }
+
+    /// Whether assignments may send a row to another place: under another key, or to another partition.
+    pub(super) fn moves(&self, derived: &[Derived<'_>]) -> bool {
+        let is_key =
+            |column: &u16| self.program.primary_key.contains(column) || self.partition_columns.contains(column);
+        derived.iter().any(|derived| is_key(&derived.column))
     }
 
     /// Locks what the statement reads and writes of a row, and reads the newest row. `None` if the row is gone. A row whose
@@ -246,9 +263,7 @@ impl Runner<'_> {
         Needs { amounts, parts, looked }: Needs<'_>,
     ) -> SqlResult<Place> {
         let table = self.program.table.id;
-        let moves = derived
-            .iter()
-            .any(|derived| self.program.primary_key.contains(&derived.column));
+        let moves = self.moves(derived);
         let mut additions = additions_of(derived, amounts);
         let mut held: Vec<Path> = Vec::new();
         let mut added: Vec<Path> = Vec::new();
@@ -308,6 +323,9 @@ impl Runner<'_> {
             let Some(mut row) = locked.row else {
                 if locked.changed && transaction.isolation() != Isolation::ReadCommitted {
                     return Err(gone());
+                }
+                if matches!(&locked.moved, Some((key, _)) if key.is_empty()) {
+                    return Err(moved_away());
                 }
                 let moved = locked.moved.map(|(key, at)| Place::Moved { key, at });
                 return Ok(moved.unwrap_or(Place::Gone));

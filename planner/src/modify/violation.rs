@@ -77,6 +77,16 @@ pub fn check(table: &Relation, name: &str, row: &[Datum], context: &EvalContext<
     })
 }
 
+/// 23514 for a row that its partition may not hold.
+pub fn partition(table: &Relation, row: &[Datum], context: &EvalContext<'_>) -> SqlError {
+    SqlError::new(
+        SqlState::CHECK_VIOLATION,
+        format!("new row for relation \"{}\" violates partition constraint", table.name),
+    )
+    .detail(format!("Failing row contains {}.", describe_row(table, row, context)))
+    .object(|object| name_table(object, table, context.session))
+}
+
 /// 23505. `columns` and `values` describe the key: `(a, b)=(1, x)`.
 pub fn unique(table: &Relation, name: &str, columns: &str, values: &str, context: &EvalContext<'_>) -> SqlError {
     SqlError::new(

@@ -20,7 +20,7 @@ use super::violation;
 use crate::catalog::{Index, Relation};
 use crate::eval::EvalContext;
 use crate::statement::{Planner, StatementContext};
-use crate::{SqlError, SqlResult};
+use crate::{SqlError, SqlResult, SqlState};
 
 /// What a new row met.
 pub enum Inserted {
@@ -180,6 +180,19 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// What locks and expressions raise.
     pub async fn delete(&mut self, program: &Arc<TableProgram>, key: &Key, old: &Row) -> SqlResult<()> {
+        self.delete_row(program, key, old, RowWrite::Delete).await?;
+        self.queue.deleted(self.context, program, key, old);
+        Ok(())
+    }
+
+    /// As [`Self::delete`], but for what refers to the row. `write` says what becomes of it.
+    pub(super) async fn delete_row(
+        &mut self,
+        program: &Arc<TableProgram>,
+        key: &Key,
+        old: &Row,
+        write: RowWrite,
+    ) -> SqlResult<()> {
         let table = program.table.id;
         let entries = self.entries(program, old)?;
         let mut requests = vec![LockRequest {
@@ -203,9 +216,8 @@ impl<'a> Writer<'a> {
         {
             self.write_entry(table, index, entry, key, false)?;
         }
-        self.queue.deleted(self.context, program, key, old);
         self.rows.insert((table, key.clone()), false);
-        self.context.transaction.write(table, key, RowWrite::Delete)?;
+        self.context.transaction.write(table, key, write)?;
         Ok(())
     }
 
@@ -409,6 +421,14 @@ pub fn primary_key(program: &TableProgram, row: &[Datum]) -> SqlResult<Key> {
         values.iter().map(|value| &**value),
         &orders,
     )?))
+}
+
+/// 40001 for a row that another transaction took to another partition: the newest version of its chain is not in this table.
+pub fn moved_away() -> SqlError {
+    SqlError::new(
+        SqlState::SERIALIZATION_FAILURE,
+        "tuple to be locked was already moved to another partition due to concurrent update",
+    )
 }
 
 /// A lock on a part of a row.

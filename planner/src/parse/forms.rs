@@ -21,6 +21,7 @@
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, ObjectName,
+    ObjectNamePart,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::ParserError;
@@ -52,8 +53,18 @@ pub(crate) const DEFAULT_VALUES: &str = "\u{1}default values";
 pub(crate) const OVERRIDING_SYSTEM: &str = "\u{1}overriding system";
 /// First column of a MERGE's `INSERT OVERRIDING USER VALUE`.
 pub(crate) const OVERRIDING_USER: &str = "\u{1}overriding user";
+/// First part of the name of a table that is read or changed without its descendants.
+pub(crate) const ONLY: &str = "\u{1}only";
 /// Alias of a function with a column definition list and no alias.
 pub(crate) const NO_ALIAS: &str = "\u{1}no alias";
+
+/// Whether a table's name says ONLY, and the name itself.
+pub(crate) fn only(name: &ObjectName) -> (bool, &[ObjectNamePart]) {
+    match name.0.split_first() {
+        Some((ObjectNamePart::Identifier(first), rest)) if first.value == ONLY => (true, rest),
+        _ => (false, &name.0),
+    }
+}
 
 /// A call of an internal function.
 pub(crate) fn call(name: &str, span: Span, args: Vec<Expr>) -> Expr {

@@ -20,6 +20,7 @@ mod balance;
 mod columns;
 mod dialect;
 mod errors;
+pub(crate) mod family;
 pub(crate) mod forms;
 mod infix;
 pub mod lexer;
@@ -157,9 +158,9 @@ fn parse_one(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast
 
 fn parse_statement(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast::Statement> {
     let tokens = merge::rewrite(tokens).map_err(|at| errors::near(text, at))?;
-    let tokens = rewrite::rewrite(arrange::arrange(columns::rewrite(like::rewrite(roles::rewrite(
+    let tokens = rewrite::rewrite(arrange::arrange(columns::rewrite(like::rewrite(family::rewrite(roles::rewrite(
         tokens,
-    )))));
+    ))))));
     balance::check_depth(&tokens)?;
     let dialect = CambiumDialect::new();
     let mut parser = parser(&dialect, tokens);

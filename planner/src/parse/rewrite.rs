@@ -145,6 +145,10 @@ impl Rewriter<'_> {
                 self.tuple_target();
             }
             Keyword::CONFLICT if self.token(1) == &Token::LParen => self.conflict_target(),
+            Keyword::ONLY if matches!(self.out.last().map(|token| &token.token), Some(Token::Comma)) => {
+                self.only();
+                self.copy();
+            }
             _ if word.value == "overriding" => self.overriding(),
             Keyword::TABLE if self.is_table_command() => self.table_command(),
             Keyword::ROWS if self.is(1, Keyword::FROM) && self.token(2) == &Token::LParen => {
@@ -162,10 +166,27 @@ impl Rewriter<'_> {
         }
     }
 
-    /// `UPDATE ONLY t`: there are no inheritance children.
-    fn skip_only(&mut self) {
-        if self.is(0, Keyword::ONLY) && matches!(self.token(1), Token::Word(_)) {
+    /// `ONLY t` and `ONLY (t)` become `only.t`.
+    fn only(&mut self) {
+        if !self.is(0, Keyword::ONLY) {
+            return;
+        }
+        let in_parentheses = self.token(1) == &Token::LParen;
+        if !matches!(self.token(1 + usize::from(in_parentheses)), Token::Word(_)) {
+            return;
+        }
+        let span = self.span(0);
+        self.out.push(internal_token(forms::ONLY, span));
+        self.push(Token::Period, span);
+        self.at += 1;
+        if in_parentheses {
             self.at += 1;
+            while matches!(self.token(0), Token::Word(_) | Token::Period) {
+                self.copy();
+            }
+            if self.token(0) == &Token::RParen {
+                self.at += 1;
+            }
         }
     }
 
@@ -196,9 +217,9 @@ impl Rewriter<'_> {
         self.at += 1;
     }
 
-    /// `ONLY t`, `ONLY (t)` and `t *` mean `t`.
+    /// `t *` means `t`.
     fn table_name(&mut self) {
-        self.skip_only();
+        self.only();
         let mut ahead = 0;
         while matches!(self.token(ahead), Token::Word(_)) {
             ahead += 1;

@@ -149,8 +149,18 @@ impl Frame {
     }
 }
 
-/// For scans (named by their row key column): the one row they give.
-pub(crate) type ReplacedRows = Vec<(ColumnId, Key, Row)>;
+/// The one row that a scan gives.
+pub(crate) struct ReplacedRow {
+    /// Column by which the scan is named.
+    pub(crate) row_key: ColumnId,
+    /// The table the row is in: a scan of a parent reads several.
+    pub(crate) table: u32,
+    pub(crate) key: Key,
+    pub(crate) row: Row,
+}
+
+/// Rows that stand for scans.
+pub(crate) type ReplacedRows = Vec<ReplacedRow>;
 
 /// The CTEs a plan may refer to, innermost first.
 #[derive(Clone, Default)]

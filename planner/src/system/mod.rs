@@ -15,6 +15,7 @@ mod definitions;
 pub mod deparse;
 mod dependencies;
 mod expression;
+pub(crate) mod expression;
 mod information_schema;
 mod json_paths;
 mod objects;
@@ -150,6 +151,7 @@ fn define(line: &str) -> Option<Relation> {
         sequence: None,
         comment: None,
         on_commit: crate::catalog::OnCommit::PreserveRows,
+        family: crate::catalog::Family::default(),
         version: 0,
     })
 }

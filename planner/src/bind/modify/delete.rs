@@ -36,6 +36,7 @@ impl Binder<'_> {
         };
         let mut modify = modify(&target, kind, row_columns, table_oid);
         modify.returning = returning;
+        modify.source_oid = scan.2;
         Ok(modify)
     }
 }

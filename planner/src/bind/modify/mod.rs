@@ -28,6 +28,8 @@ pub(super) struct Target {
     pub alias: Arc<str>,
     /// Whether an alias was given, which hides the table's name.
     pub aliased: bool,
+    /// ONLY: not its descendants.
+    pub is_only: bool,
 }
 
 impl Binder<'_> {
@@ -49,7 +51,8 @@ impl Binder<'_> {
 
     /// The table a data-modifying statement names.
     fn modify_target(&mut self, name: &sql::ObjectName, alias: Option<&sql::Ident>, verb: &str) -> SqlResult<Target> {
-        let parts: Vec<&sql::Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+        let (is_only, name) = crate::parse::forms::only(name);
+        let parts: Vec<&sql::Ident> = name.iter().filter_map(|part| part.as_ident()).collect();
         let position = parts.first().and_then(|part| self.at(part.span));
         if let [single] = parts.as_slice()
             && self.find_cte(&single.value).is_some()
@@ -98,6 +101,7 @@ impl Binder<'_> {
         Ok(Target {
             alias: shown.into(),
             aliased: alias.is_some(),
+            is_only,
             table,
         })
     }
@@ -247,6 +251,7 @@ fn modify(
         returning: vec![],
         row_columns,
         table_oid: Some(table_oid),
+        source_oid: None,
     }
 }
 

@@ -57,6 +57,7 @@ impl Binder<'_> {
         };
         let mut modify = modify(&target, kind, row_columns, table_oid);
         modify.returning = returning;
+        modify.source_oid = scan.2;
         Ok(modify)
     }
 
@@ -66,8 +67,10 @@ impl Binder<'_> {
         &mut self,
         target: &Target,
         from: &[sql::TableWithJoins],
-    ) -> SqlResult<((ColumnId, Vec<(u16, ColumnId)>), Rel)> {
-        let (scan, mut item) = self.make_scan(&target.table, &target.alias, target.aliased);
+    ) -> SqlResult<((ColumnId, Vec<(u16, ColumnId)>, Option<ColumnId>), Rel)> {
+        let (mut scan, mut item) = self.make_scan(&target.table, &target.alias, target.aliased);
+        scan.members = self.members_of(&target.table, target.is_only)?;
+        let source_oid = scan.table_oid.filter(|_| scan.members.is_some());
         let row_key = scan.row_key.unwrap_or(ColumnId(0));
         let old_columns = scan
             .columns
@@ -93,7 +96,7 @@ impl Binder<'_> {
         let item = &mut self.scope().items[0];
         item.lateral_only = false;
         item.lateral_ok = true;
-        Ok(((row_key, old_columns), rel))
+        Ok(((row_key, old_columns, source_oid), rel))
     }
 
     /// WHERE over the source.

@@ -11,16 +11,16 @@ use crate::relational::access::{Access, IndexAccess};
 use crate::relational::rewrite::fold::{split_conjuncts, substitute};
 
 /// A condition `value op known` whose known side stands before the scan begins.
-struct Condition<'e> {
+pub(super) struct Condition<'e> {
     /// Position among the scan's conditions.
     number: usize,
     /// What an index may have as a key.
-    value: &'e Expr,
-    kind: ConditionKind<'e>,
+    pub(super) value: &'e Expr,
+    pub(super) kind: ConditionKind<'e>,
 }
 
 #[derive(Clone, Copy)]
-enum ConditionKind<'e> {
+pub(super) enum ConditionKind<'e> {
     Compare(Comparison, &'e Expr),
     AnyOf(&'e Expr),
     NotNull,
@@ -109,6 +109,9 @@ impl Builder<'_> {
         has_limit: bool,
         scope: &mut OuterScope,
     ) -> SqlResult<Option<Access>> {
+        if scan.members.is_some() {
+            return Ok(None);
+        }
         let conditions = conditions_of(conjuncts, scan);
         let indexes: Vec<IndexView<'_>> = IndexView::all(scan, self.session)
             .into_iter()
@@ -229,7 +232,7 @@ fn access_of(index: &IndexView<'_>, used: &Use<'_, '_>, scope: &mut OuterScope) 
     })
 }
 
-fn value_program(value: &Expr, scope: &mut OuterScope) -> SqlResult<Program> {
+pub(super) fn value_program(value: &Expr, scope: &mut OuterScope) -> SqlResult<Program> {
     Compiler::new(&Layout::default(), scope, None).compile(value)
 }
 
@@ -334,7 +337,7 @@ fn order_of(index: &IndexView<'_>, fixed: usize, keys: &[SortKey]) -> Option<boo
 }
 
 /// A conjunct as conditions on values of the scan; a comparison of two of them could be read from either side.
-fn conditions_in<'e>(number: usize, conjunct: &'e Expr, scan: &Scan) -> Vec<Condition<'e>> {
+pub(super) fn conditions_in<'e>(number: usize, conjunct: &'e Expr, scan: &Scan) -> Vec<Condition<'e>> {
     let condition = |value: &'e Expr, kind: ConditionKind<'e>| Condition { number, value, kind };
     let reads_scan = |value: &Expr| !is_known(value, scan) && !value.has_subquery() && !value.is_volatile();
     match &conjunct.kind {

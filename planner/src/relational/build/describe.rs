@@ -17,6 +17,7 @@ use crate::relational::access::Access;
 use crate::relational::build::join::equality;
 use crate::relational::columnar::adaptive::AdaptivePlan;
 use crate::relational::columnar::lower::row_plan;
+use crate::relational::operators::append::AppendPlan;
 use crate::relational::operators::dependent_join::DependentJoinPlan;
 use crate::relational::operators::filter::FilterPlan;
 use crate::relational::operators::hash_join::HashJoinPlan;
@@ -220,8 +221,15 @@ fn plain(name: &'static str) -> Description {
 
 /// What a step is called; `None` for one that PostgreSQL does not show.
 fn kind_of(rel: &Rel, plan: &dyn Plan, deparser: Deparser<'_>) -> Option<Description> {
+    if plan.as_any().is::<AppendPlan>() {
+        return Some((Kind::Append, Vec::new(), None));
+    }
     Some(match rel {
         Rel::OneRow => plain("Result"),
+        Rel::Scan(_) if plan.as_any().is::<ValuesPlan>() => {
+            let detail = Detail::Text("One-Time Filter", "false".into());
+            (Kind::Plain("Result"), vec![detail], None)
+        }
         Rel::Scan(scan) | Rel::SystemScan(scan) => scan_kind(scan, &[], plan, deparser),
         Rel::Values { rows, .. } if rows.len() == 1 => plain("Result"),
         Rel::Values { .. } => (Kind::ValuesScan, Vec::new(), None),

@@ -116,7 +116,9 @@ impl Builder<'_> {
             },
             _ => return Ok(None),
         };
-        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+        // Children of INHERITS need not have the indexes of their parent.
+        let is_inherited = scan.members.is_some() && !scan.table.is_partitioned();
+        if is_inherited || matches!(kind, JoinKind::Right | JoinKind::Full) {
             return Ok(None);
         }
         // The values of the left keys get column ids of their own, from the end of the range: no statement has so many.

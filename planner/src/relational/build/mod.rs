@@ -2,6 +2,7 @@
 
 mod access;
 mod aggregate;
+mod append;
 pub(crate) mod describe;
 mod expressions;
 mod join;
@@ -528,7 +529,11 @@ impl<'a> Builder<'a> {
 
     fn lock_rows(&mut self, input: &Rel, locks: &[RowLock], needed: &Needed, scope: &mut OuterScope) -> Built {
         let mut needed = needed.clone();
-        needed.extend(locks.iter().map(|lock| lock.row_key));
+        needed.extend(
+            locks
+                .iter()
+                .flat_map(|lock| [lock.row_key].into_iter().chain(lock.table_oid)),
+        );
         let input = self.build(input, &needed, scope)?;
         let locks = locks.iter().map(|lock| {
             Ok(LockProgram {
@@ -538,6 +543,7 @@ impl<'a> Builder<'a> {
                     .slot(lock.row_key)
                     .ok_or_else(|| missing_column(lock.row_key))?,
                 row_key: lock.row_key,
+                table_slot: lock.table_oid.and_then(|column| input.layout().slot(column)),
                 strength: lock.strength,
                 wait: lock.wait,
             })

@@ -46,6 +46,9 @@ impl Stored {
 
 impl Builder<'_> {
     pub(super) fn scan(&mut self, scan: &Scan, conjuncts: &[Expr], needed: &Needed, scope: &mut OuterScope) -> Built {
+        if let Some(members) = &scan.members {
+            return self.append(scan, members, conjuncts, needed, scope);
+        }
         let access = self.choose_access(scan, conjuncts, scope)?;
         self.scan_by(scan, conjuncts, access, needed, scope)
     }

@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use storage::{Datum, Path};
 use txn::{Isolation, Key, LockName, LockRequest, LockWait, LockedRow};
 
+use crate::modify::writer::moved_away;
 use crate::bound::{LockWait as WaitClause, RelationRef, RowLockStrength};
 use crate::catalog::IndexSource;
 use crate::eval::Layout;
 use crate::relational::batch::Batch;
 use crate::relational::plan::{Operator, Plan};
 use crate::relational::read_locks::{ScanTarget, Wants, row_lock_of};
-use crate::relational::runtime::{Frame, Runtime};
+use crate::relational::runtime::{Frame, ReplacedRow, Runtime};
 use crate::{SqlError, SqlResult, SqlState};
 
 /// Compiled row locks.
@@ -33,6 +34,8 @@ pub struct LockProgram {
     pub slot: usize,
     /// Column of the row's key.
     pub row_key: crate::bound::ColumnId,
+    /// Slot of the oid of the row's table, if it may be another.
+    pub table_slot: Option<usize>,
     /// Strength.
     pub strength: RowLockStrength,
     /// What to do when it is held.
@@ -40,11 +43,19 @@ pub struct LockProgram {
 }
 
 impl LockProgram {
-    fn request(&self, key: &Key) -> LockRequest {
+    /// The table that a row is in.
+    fn table_of(&self, row: &[Datum]) -> u32 {
+        match self.table_slot.map(|slot| &row[slot]) {
+            Some(Datum::Oid(table)) => *table,
+            _ => self.table.id,
+        }
+    }
+
+    fn request(&self, table: u32, key: &Key) -> LockRequest {
         let (part, mode) = row_lock_of(self.strength);
         LockRequest {
             name: LockName::Row {
-                table: self.table.id,
+                table,
                 key: key.clone(),
                 part,
             },
@@ -155,11 +166,12 @@ impl LockRows {
         for lock in &plan.locks {
             // The nullable side of an outer join has no row to lock.
             let Datum::Bytea(key) = &row[lock.slot] else { continue };
+            let table = lock.table_of(row);
             let mut key = key.clone();
             let mut since = None;
             // A row whose key another transaction changed is followed to where it went on.
             let (newest, stored) = loop {
-                let Some(mut newest) = lock.take(&self.runtime, &key).await? else {
+                let Some(mut newest) = lock.take(&self.runtime, table, &key).await? else {
                     return Ok(None);
                 };
                 if since.is_some_and(|since| newest.put_at > since) {
@@ -174,12 +186,18 @@ impl LockRows {
                             "could not serialize access due to concurrent delete",
                         ));
                     }
+                    (None, Some((to, _))) if to.is_empty() => return Err(moved_away()),
                     (None, Some((to, at))) => (key, since) = (to, Some(at)),
                     (None, None) => return Ok(None),
                 }
             };
             changed |= since.is_some() || (newest.changed && lock.sees_changes());
-            replaced.push((lock.row_key, key, stored));
+            replaced.push(ReplacedRow {
+                row_key: lock.row_key,
+                table,
+                key,
+                row: stored,
+            });
         }
         if !changed {
             return Ok(Some(row.to_vec()));
@@ -194,11 +212,11 @@ impl LockRows {
 
 impl LockProgram {
     /// Locks what lies under a key and reads it; `None` if it is skipped.
-    async fn take(&self, runtime: &Runtime, key: &Key) -> SqlResult<Option<LockedRow>> {
+    async fn take(&self, runtime: &Runtime, table: u32, key: &Key) -> SqlResult<Option<LockedRow>> {
         let wait = self.lock_wait(runtime);
         let granted = runtime
             .source
-            .lock(vec![self.request(key)], wait)
+            .lock(vec![self.request(table, key)], wait)
             .await
             .map_err(
                 |error| match (self.wait, error.code() == SqlState::LOCK_NOT_AVAILABLE) {
@@ -213,7 +231,7 @@ impl LockProgram {
             return Ok(None);
         }
         let paths = self.looks_at();
-        let newest = runtime.source.read_locked(self.table.id, key, &paths).await?;
+        let newest = runtime.source.read_locked(table, key, &paths).await?;
         Ok(Some(newest))
     }
 }

@@ -1,6 +1,7 @@
 //! Row operators: every relational operation, exactly as PostgreSQL defines it, over batches of rows.
 
 pub mod aggregate;
+pub mod append;
 pub mod cte;
 pub mod dependent_join;
 pub mod distinct;

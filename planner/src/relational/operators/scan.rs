@@ -221,9 +221,13 @@ impl ScanOperator {
     async fn start(&mut self) -> SqlResult<State> {
         let plan = &self.plan;
         if let (Some(replaced), Some(row_key)) = (&self.evaluator.frame.replaced, plan.row_key)
-            && let Some((_, key, row)) = replaced.iter().find(|(column, ..)| *column == row_key)
+            && let Some(replaced) = replaced.iter().find(|replaced| replaced.row_key == row_key)
         {
-            return Ok(State::Replaced(key.clone(), row.clone()));
+            // A scan of a parent reads several tables: the others have no row then.
+            return Ok(match replaced.table == plan.table.id {
+                true => State::Replaced(replaced.key.clone(), replaced.row.clone()),
+                false => State::Done,
+            });
         }
         let runtime = self.evaluator.runtime.clone();
         let targets = plan

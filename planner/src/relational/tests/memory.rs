@@ -149,6 +149,7 @@ pub fn relation(id: u32, name: &str, columns: &[(&str, Type)]) -> Relation {
         include: Vec::new(),
         predicate: None,
         comment: None,
+        origin: Default::default(),
     };
     Relation {
         id,
@@ -163,6 +164,7 @@ pub fn relation(id: u32, name: &str, columns: &[(&str, Type)]) -> Relation {
         sequence: None,
         comment: None,
         on_commit: Default::default(),
+        family: Default::default(),
         version: 1,
     }
 }

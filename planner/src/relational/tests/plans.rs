@@ -136,6 +136,7 @@ fn scan(table: &RelationRef, first: u32) -> Rel {
         columns: columns.collect(),
         row_key: None,
         table_oid: None,
+        members: None,
     })
 }
 
