@@ -105,6 +105,12 @@ impl State {
         SavepointMark(id)
     }
 
+    /// Forgets a mark and those behind it; what was done since stays.
+    pub(crate) fn forget(&mut self, mark: SavepointMark) {
+        let place = self.savepoints.partition_point(|savepoint| savepoint.id < mark.0);
+        self.savepoints.truncate(place);
+    }
+
     /// Undoes the writes since a mark; the caller restores the locks.
     pub(crate) fn roll_back_to(&mut self, mark: SavepointMark) -> Result<(), TxnError> {
         let place = self.savepoints.partition_point(|savepoint| savepoint.id < mark.0);

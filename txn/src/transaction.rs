@@ -448,6 +448,11 @@ impl Transaction {
         self.inner.state.lock().savepoint()
     }
 
+    /// Forgets the newest point: nobody goes back to it any more.
+    pub fn forget(&self, mark: SavepointMark) {
+        self.inner.state.lock().forget(mark);
+    }
+
     /// Undoes writes and restores the locks of the mark (DESIGN L7).
     ///
     /// # Errors

@@ -124,6 +124,11 @@ async fn send(
 fn check_kind(relation: &Relation) -> SqlResult<()> {
     let name = &relation.name;
     match relation.kind {
+        RelationKind::Table if relation.is_partitioned() => Err(SqlError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot copy from partitioned table \"{name}\""),
+        )
+        .hint("Try the COPY (SELECT ...) TO variant.")),
         RelationKind::Table | RelationKind::System => Ok(()),
         RelationKind::View => Err(SqlError::new(
             SqlState::WRONG_OBJECT_TYPE,
@@ -161,5 +166,11 @@ fn table_query(
         || quote_identifier(name),
         |schema| format!("{}.{}", quote_identifier(schema), quote_identifier(name)),
     );
-    format!("SELECT {} FROM {table}", listed.join(", "))
+    // Rows of tables that inherit from it are not the table's own.
+    let only = if relation.is_some_and(|relation| relation.kind == RelationKind::Table) {
+        "ONLY "
+    } else {
+        ""
+    };
+    format!("SELECT {} FROM {only}{table}", listed.join(", "))
 }

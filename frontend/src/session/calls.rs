@@ -95,8 +95,16 @@ pub fn rows(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Vec<Ve
             [Datum::Oid(sequence)] => super::sequences::row(shared, *sequence).map(|row| vec![row]),
             _ => Ok(Vec::new()),
         },
-        // There are no partitioned tables, so nothing has ancestors.
-        "pg_partition_ancestors" => Ok(Vec::new()),
+        "pg_partition_ancestors" => {
+            let catalog = planner::eval::SessionView::catalog(shared);
+            Ok(catalog.map_or_else(Vec::new, |catalog| {
+                planner::system::partition::ancestors(&catalog, args)
+            }))
+        }
+        "pg_partition_tree" => {
+            let catalog = planner::eval::SessionView::catalog(shared);
+            Ok(catalog.map_or_else(Vec::new, |catalog| planner::system::partition::tree(&catalog, args)))
+        }
         "pg_stat_get_backend_idset" => {
             let sessions = services(shared)?.registry.all();
             Ok(sessions

@@ -34,9 +34,14 @@ impl Ddl<'_> {
         }
         let mut table = Relation::clone(&found);
         for operation in &alter.operations {
+            self.check_inherited(&table, operation)?;
             self.alter_one(&mut table, operation).await?;
         }
+        self.check_partition_keys(&table)?;
         self.put_relation(&table)?;
+        if !alter.only || table.is_partitioned() {
+            self.propagate(&found, &table, alter).await?;
+        }
         Ok(Tag::Text(match found.kind {
             RelationKind::View => "ALTER VIEW",
             RelationKind::Sequence => "ALTER SEQUENCE",
@@ -324,7 +329,7 @@ impl Ddl<'_> {
         Ok(())
     }
 
-    fn alter_rename_column(&self, table: &mut Relation, old: &Ident, new: &Ident) -> SqlResult<()> {
+    pub(super) fn alter_rename_column(&self, table: &mut Relation, old: &Ident, new: &Ident) -> SqlResult<()> {
         let (old_name, new_name) = (fold(old), fold(new));
         let at = find_column(table, &old_name).ok_or_else(|| {
             SqlError::new(

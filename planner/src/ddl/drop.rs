@@ -346,7 +346,22 @@ impl Ddl<'_> {
                     "You can drop constraint {constraint} on table {table} instead."
                 )));
             }
+            if let Some(parent) = index.origin.parent {
+                let named = self
+                    .catalog()
+                    .relations
+                    .values()
+                    .flat_map(|relation| &relation.indexes)
+                    .find(|index| index.id == parent)
+                    .map_or("", |index| index.name.as_str());
+                return Err(SqlError::new(
+                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                    format!("cannot drop index {index_name} because index {named} requires it"),
+                )
+                .hint(format!("You can drop index {named} instead.")));
+            }
             self.lock_table(table, Mode::AccessExclusive).await?;
+            self.drop_partition_indexes(table, index.id).await?;
             self.context.transaction.clear_index(table.id, index.id)?;
             let id = index.id;
             let mut changed = Relation::clone(table);

@@ -23,6 +23,7 @@ mod names;
 mod owner;
 mod partition;
 mod partition_bound;
+mod propagate;
 mod role;
 mod sequence;
 mod temporary;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use storage::{Datum, Path, Row};
-use txn::{Key, KeyRange, LockName, LockRequest, Mode, RowPart};
+use txn::{Isolation, Key, KeyRange, LockName, LockRequest, Mode, RowPart};
 
 use super::index;
 use super::program::TableProgram;
@@ -418,11 +418,24 @@ impl Writer<'_> {
             return Err(self.still_referenced((parent, lost_in), &program.table, &constraint, referenced, old));
         }
         for (leaf, placed, key, row) in children {
+            self.check_seen(leaf.table.id, &key).await?;
             self.follow(&leaf, &placed, *action, new.as_deref(), &key, row, parent, referenced)
                 .await?;
         }
         self.context.transaction.next_command();
         Ok(())
+    }
+
+    /// A row that the transaction's snapshot does not show cannot follow its parent.
+    async fn check_seen(&self, table: u32, key: &Key) -> SqlResult<()> {
+        let transaction = &self.context.transaction;
+        if transaction.isolation() != Isolation::RepeatableRead || transaction.get(table, key).await?.is_some() {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            SqlState::SERIALIZATION_FAILURE,
+            "could not serialize access due to concurrent update",
+        ))
     }
 
     fn still_referenced(

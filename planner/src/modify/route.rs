@@ -6,7 +6,7 @@ use storage::Row;
 use txn::{Key, RowWrite};
 
 use super::program::TableProgram;
-use super::writer::{Arbiters, Inserted, Writer};
+use super::writer::{Arbiters, ELSEWHERE, Inserted, Writer};
 use crate::partition::Mapping;
 use crate::{SqlError, SqlResult, SqlState};
 
@@ -92,8 +92,8 @@ impl Writer<'_> {
         let (target, mut row) = self.route(root, row)?;
         target.generate(&mut row, &self.eval_context())?;
         target.check(&row, &self.eval_context())?;
-        // No key is empty: who waits for the row learns that it went to another table.
-        self.delete_row(program, key, old, RowWrite::Move(Key::new())).await?;
+        // Who waits for the row learns that it went to another table.
+        self.delete_row(program, key, old, RowWrite::Move(ELSEWHERE)).await?;
         match self.insert(&target, row.clone(), Arbiters::None).await? {
             Inserted::Written(_) => {}
             Inserted::Conflict { .. } => {

@@ -223,19 +223,26 @@ impl<'a> Runner<'a> {
             Some(on_conflict) if on_conflict.arbiters.is_empty() => Arbiters::All,
             Some(_) => Arbiters::Indexes(&place.arbiters),
         };
-        match self.writer.insert(&program, row.clone(), arbiters).await? {
+        let does_nothing = place.conflict.is_none() && on_conflict.is_some();
+        let mark = does_nothing.then(|| self.context.transaction.savepoint());
+        let inserted = self.writer.insert(&program, row.clone(), arbiters).await?;
+        if let (Inserted::Conflict { key }, Some(mark)) = (&inserted, mark) {
+            self.check_visible(key).await?;
+            // Nothing was written: who wants to change the other row need not wait for this transaction.
+            self.context.transaction.rollback_to(mark).await?;
+        }
+        if let Some(mark) = mark {
+            self.context.transaction.forget(mark);
+        }
+        match inserted {
             Inserted::Written(_) => {
                 let row = place.to_named(row);
                 self.finish_row(&mut insert.returning, row, &[], program.table.id)
                     .await?;
             }
             Inserted::Conflict { key } => {
-                if place.conflict.is_some() {
-                    self.update_conflicting(&place, &key, row, &mut insert.returning)
-                        .await?;
-                } else {
-                    self.check_visible(&key).await?;
-                }
+                self.update_conflicting(&place, &key, row, &mut insert.returning)
+                    .await?;
             }
         }
         Ok(())

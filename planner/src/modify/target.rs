@@ -12,7 +12,7 @@ use txn::{AddIncrement, Isolation, Key, LockName, LockRequest, Mode, RowPart};
 use super::add::{self, Addition};
 use super::derive::{self, PathWrite, Target};
 use super::run::Runner;
-use super::writer::{moved_away, row_lock};
+use super::writer::{is_elsewhere, moved_away, row_lock};
 use crate::bound::Assignment;
 use crate::catalog::ConstraintKind;
 use crate::partition::Mapping;
@@ -324,7 +324,7 @@ impl Runner<'_> {
                 if locked.changed && transaction.isolation() != Isolation::ReadCommitted {
                     return Err(gone());
                 }
-                if matches!(&locked.moved, Some((key, _)) if key.is_empty()) {
+                if matches!(&locked.moved, Some((key, _)) if is_elsewhere(key)) {
                     return Err(moved_away());
                 }
                 let moved = locked.moved.map(|(key, at)| Place::Moved { key, at });

@@ -423,6 +423,14 @@ pub fn primary_key(program: &TableProgram, row: &[Datum]) -> SqlResult<Key> {
     )?))
 }
 
+/// The key that a row which went to another partition is said to have moved to: that of NULL, which no row has.
+pub(super) const ELSEWHERE: Key = Key::from_static(&[0xff]);
+
+/// Whether a row moved to another partition, so that it cannot be followed by its key.
+pub fn is_elsewhere(key: &Key) -> bool {
+    *key == ELSEWHERE
+}
+
 /// 40001 for a row that another transaction took to another partition: the newest version of its chain is not in this table.
 pub fn moved_away() -> SqlError {
     SqlError::new(

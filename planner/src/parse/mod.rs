@@ -158,9 +158,9 @@ fn parse_one(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast
 
 fn parse_statement(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparser::ast::Statement> {
     let tokens = merge::rewrite(tokens).map_err(|at| errors::near(text, at))?;
-    let tokens = rewrite::rewrite(arrange::arrange(columns::rewrite(like::rewrite(family::rewrite(roles::rewrite(
-        tokens,
-    ))))));
+    let tokens = rewrite::rewrite(arrange::arrange(columns::rewrite(like::rewrite(family::rewrite(
+        roles::rewrite(tokens),
+    )))));
     balance::check_depth(&tokens)?;
     let dialect = CambiumDialect::new();
     let mut parser = parser(&dialect, tokens);

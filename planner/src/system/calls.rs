@@ -9,7 +9,7 @@ use std::sync::Arc;
 use storage::Datum;
 
 use super::schema::part_oid;
-use super::{deparse, expression};
+use super::{deparse, expression, partition};
 use crate::bind::Purpose;
 use crate::catalog::{Catalog, Index, Relation, RelationKind, UserTypeKind};
 use crate::eval::SessionView;
@@ -63,12 +63,16 @@ impl Calls<'_> {
                 Ok(index_property(args))
             }
             "pg_describe_object" => Ok(self.describe(args)),
-            // There are no rules, triggers, partitions, statistics objects or defaults of arguments to describe.
+            "pg_partition_root" => Ok(partition::root(self.catalog, number(args, 0))),
+            "pg_get_partkeydef" => Ok(partition::key_definition(self.catalog, self.session, number(args, 0))),
+            "pg_get_partition_constraintdef" => Ok(partition::constraint_definition(
+                self.catalog,
+                self.session,
+                number(args, 0),
+            )),
+            // There are no rules, triggers, statistics objects or defaults of arguments to describe.
             "pg_get_ruledef"
             | "pg_get_triggerdef"
-            | "pg_partition_root"
-            | "pg_get_partkeydef"
-            | "pg_get_partition_constraintdef"
             | "pg_get_statisticsobjdef"
             | "pg_get_statisticsobjdef_columns"
             | "pg_get_statisticsobjdef_expressions"

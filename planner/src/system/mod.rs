@@ -19,6 +19,7 @@ pub(crate) mod expression;
 mod information_schema;
 mod json_paths;
 mod objects;
+pub mod partition;
 mod routines;
 mod schema;
 

@@ -134,4 +134,3 @@ pub fn tree(catalog: &Catalog, args: &[Datum]) -> Vec<Vec<Datum>> {
     };
     catalog.family_of(*root).into_iter().filter_map(row).collect()
 }
-

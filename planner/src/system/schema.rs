@@ -3,7 +3,7 @@
 use storage::Datum;
 
 use super::builder::{Builder, id, maybe, text, vector};
-use super::{SystemContext, deparse};
+use super::{SystemContext, deparse, partition};
 use crate::catalog::{
     Column, ConstraintKind, Identity, Index, IndexSource, ReferentialAction, Relation, RelationKind, Schema,
     UserTypeKind,
@@ -31,6 +31,8 @@ pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) 
         "pg_indexes" => index_definitions(rows, context),
         "pg_sequences" => sequence_parameters(rows, context),
         "pg_stat_user_tables" => user_tables(rows, context),
+        "pg_inherits" => partition::inherits(rows, context),
+        "pg_partitioned_table" => partition::partitioned_tables(rows, context),
         _ => return false,
     }
     true
@@ -83,6 +85,7 @@ fn namespaces(rows: &mut Builder, context: &SystemContext<'_>) {
 
 fn relation_kind(relation: &Relation) -> &'static str {
     match relation.kind {
+        RelationKind::Table if relation.is_partitioned() => "p",
         RelationKind::Table => "r",
         RelationKind::View => "v",
         RelationKind::Sequence => "S",
@@ -132,6 +135,19 @@ fn classes(rows: &mut Builder, context: &SystemContext<'_>) {
             ("relhastriggers", Datum::Bool(is_parent || has_foreign)),
             ("relispopulated", Datum::Bool(true)),
             ("relreplident", text("d")),
+            ("relispartition", Datum::Bool(relation.is_partition())),
+            (
+                "relhassubclass",
+                Datum::Bool(!context.catalog.children_of(relation.id).is_empty()),
+            ),
+            (
+                "relpartbound",
+                maybe(crate::partition::text::bound(
+                    context.catalog,
+                    context.session,
+                    relation,
+                )),
+            ),
         ]);
         for index in &relation.indexes {
             rows.row([
@@ -142,7 +158,8 @@ fn classes(rows: &mut Builder, context: &SystemContext<'_>) {
                 ("relam", id(BTREE)),
                 ("relfilenode", id(index.id)),
                 ("relpersistence", text(persistence(context, relation))),
-                ("relkind", text("i")),
+                ("relkind", text(if relation.is_partitioned() { "I" } else { "i" })),
+                ("relispartition", Datum::Bool(index.origin.parent.is_some())),
                 ("relnatts", Datum::Int2((index.keys.len() + index.include.len()) as i16)),
                 ("relispopulated", Datum::Bool(true)),
                 ("relreplident", text("n")),
@@ -204,7 +221,8 @@ fn attribute(rows: &mut Builder, relation: u32, number: i16, column: &Column) {
         ),
         ("attgenerated", text(if column.generated { "s" } else { "" })),
         ("attisdropped", Datum::Bool(column.dropped)),
-        ("attislocal", Datum::Bool(true)),
+        ("attislocal", Datum::Bool(!column.origin.is_only_inherited)),
+        ("attinhcount", Datum::Int4(i32::from(column.origin.inherited))),
         ("attcollation", id(info.map_or(0, |info| info.collation))),
     ]);
 }
@@ -429,8 +447,13 @@ fn constraints(rows: &mut Builder, context: &SystemContext<'_>) {
                 ("confupdtype", on_update),
                 ("confdeltype", on_delete),
                 ("confmatchtype", match_full),
-                ("conislocal", Datum::Bool(true)),
-                ("connoinherit", Datum::Bool(kind != "c")),
+                ("conislocal", Datum::Bool(!constraint.origin.is_only_inherited)),
+                ("coninhcount", Datum::Int4(i32::from(constraint.origin.inherited))),
+                ("conparentid", id(constraint.origin.parent.unwrap_or(0))),
+                (
+                    "connoinherit",
+                    Datum::Bool(constraint.origin.no_inherit || (kind != "c" && !relation.is_partitioned())),
+                ),
                 ("conkey", columns.map_or(Datum::Null, vector)),
                 ("confkey", referenced),
             ]);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use storage::{Datum, Path};
 use txn::{Isolation, Key, LockName, LockRequest, LockWait, LockedRow};
 
-use crate::modify::writer::moved_away;
+use crate::modify::writer::{is_elsewhere, moved_away};
 use crate::bound::{LockWait as WaitClause, RelationRef, RowLockStrength};
 use crate::catalog::IndexSource;
 use crate::eval::Layout;
@@ -186,7 +186,7 @@ impl LockRows {
                             "could not serialize access due to concurrent delete",
                         ));
                     }
-                    (None, Some((to, _))) if to.is_empty() => return Err(moved_away()),
+                    (None, Some((to, _))) if is_elsewhere(&to) => return Err(moved_away()),
                     (None, Some((to, at))) => (key, since) = (to, Some(at)),
                     (None, None) => return Ok(None),
                 }
