@@ -133,7 +133,7 @@ impl Ddl<'_> {
     pub(super) fn read_bound(&self, parent: &Relation, name: &str, values: &ForValues) -> SqlResult<BoundText> {
         let Some(key) = &parent.family.key else {
             return Err(SqlError::new(
-                SqlState::WRONG_OBJECT_TYPE,
+                SqlState::INVALID_OBJECT_DEFINITION,
                 format!("\"{}\" is not partitioned", parent.name),
             ));
         };
@@ -406,7 +406,7 @@ impl Ddl<'_> {
         let found = self.find(name)?.clone();
         if found.kind != RelationKind::Table || !found.is_partitioned() {
             return Err(SqlError::new(
-                SqlState::WRONG_OBJECT_TYPE,
+                SqlState::INVALID_OBJECT_DEFINITION,
                 format!("\"{}\" is not partitioned", found.name),
             ));
         }

@@ -18,6 +18,7 @@ use crate::relational::columnar::expression::RunContext;
 use crate::relational::columnar::form::Form;
 use crate::relational::columnar::lower::{ColumnTypes, Lowering, inward, is_columnar, row_plan};
 use crate::relational::columnar::rows::{ARROW_ROWS, to_rows};
+use crate::relational::operators::append::AppendPlan;
 use crate::relational::operators::hash_join::HashJoinPlan;
 use crate::relational::operators::scan::ScanPlan;
 use crate::relational::plan::{Operator, Plan};
@@ -98,7 +99,7 @@ fn collect_scans(plan: &Arc<dyn Plan>, scans: &mut Vec<Arc<dyn Plan>>) {
     let plan = row_plan(plan);
     if is_columnar(&*plan) {
         plan.inputs().iter().for_each(|input| collect_scans(input, scans));
-    } else if plan.as_any().is::<ScanPlan>() {
+    } else if plan.as_any().is::<ScanPlan>() || plan.as_any().is::<AppendPlan>() {
         scans.push(plan);
     }
 }

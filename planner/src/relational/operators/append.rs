@@ -11,6 +11,7 @@ use crate::modify::index::as_key;
 use crate::partition::Bounds;
 use crate::partition::bounds::{Condition, Demand};
 use crate::relational::batch::Batch;
+use crate::relational::columnar::adaptive::take_begun;
 use crate::relational::plan::{Operator, Plan};
 use crate::relational::runtime::{Frame, Runtime};
 use crate::{Type, bound::Comparison};
@@ -178,6 +179,9 @@ impl Plan for AppendPlan {
     }
 
     fn open(self: Arc<Self>, runtime: &Arc<Runtime>, frame: &Frame) -> SqlResult<Box<dyn Operator>> {
+        if let Some(begun) = take_begun(frame, &*self) {
+            return Ok(begun);
+        }
         let mut members = Vec::new();
         match &self.pruning {
             Some(pruning) => pruning.members(&runtime.eval_context(frame), &mut members),

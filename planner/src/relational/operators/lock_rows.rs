@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use storage::{Datum, Path};
 use txn::{Isolation, Key, LockName, LockRequest, LockWait, LockedRow};
 
-use crate::modify::writer::{is_elsewhere, moved_away};
 use crate::bound::{LockWait as WaitClause, RelationRef, RowLockStrength};
 use crate::catalog::IndexSource;
 use crate::eval::Layout;
+use crate::modify::writer::{is_elsewhere, moved_away};
 use crate::relational::batch::Batch;
 use crate::relational::plan::{Operator, Plan};
 use crate::relational::read_locks::{ScanTarget, Wants, row_lock_of};
