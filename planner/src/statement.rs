@@ -398,7 +398,9 @@ impl Planner {
         let version = *self.node.registry_version().borrow();
         transaction.next_command();
         let known = self.catalog.load_full();
-        Ok(Arc::new(registry::load(transaction, version, known.as_deref()).await?))
+        let mut catalog = registry::load(transaction, version, known.as_deref()).await?;
+        catalog.is_private = true;
+        Ok(Arc::new(catalog))
     }
 
     /// Binds a statement: SELECT, DML, DDL, EXPLAIN. Transaction control, SET/SHOW, PREPARE/EXECUTE, cursors and COPY are the

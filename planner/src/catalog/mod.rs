@@ -46,6 +46,8 @@ pub const TEMPORARY_PREFIX: &str = "pg_temp_";
 pub struct Catalog {
     /// Commit timestamp of the newest registry change in it.
     pub version: u64,
+    /// Whether it holds what one transaction changed and nobody else sees.
+    pub is_private: bool,
     /// Databases by OID.
     pub databases: BTreeMap<u32, Database>,
     /// Schemas by OID; those of `pg_catalog`, `information_schema` and `cambium` are in every database.

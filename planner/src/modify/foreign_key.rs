@@ -183,6 +183,10 @@ impl Writer<'_> {
             return Ok(());
         }
         self.context.transaction.next_command();
+        // While the statement waited for locks, somebody may have made other tables refer to the rows, or be partitions.
+        if !self.context.catalog.is_private {
+            self.context.catalog = self.planner.catalog().await?;
+        }
         let mut count = 0;
         while let Some(pending) = self.queue.pending.pop_front() {
             count += 1;
@@ -225,7 +229,7 @@ impl Writer<'_> {
         else {
             return Ok(());
         };
-        let parent = self.planner.program(self.context, *table)?;
+        let parent = self.planner.program(&self.context, *table)?;
         let has_null = values.iter().any(Datum::is_null);
         if !has_null
             && self
@@ -365,7 +369,7 @@ impl Writer<'_> {
         new: Option<Vec<Datum>>,
         (parent, lost_in): (&Arc<Relation>, &Relation),
     ) -> SqlResult<()> {
-        let program = self.planner.program(self.context, child)?;
+        let program = self.planner.program(&self.context, child)?;
         let Some(constraint) = program
             .table
             .constraints
@@ -393,7 +397,7 @@ impl Writer<'_> {
             }
         } else {
             for leaf in members(&self.context.catalog, &program.table)?.tables {
-                let leaf = self.planner.program(self.context, leaf.id)?;
+                let leaf = self.planner.program(&self.context, leaf.id)?;
                 let mapping = Mapping::between(&program.table, &leaf.table);
                 let placed: Vec<u16> = columns.iter().filter_map(|at| mapping.place(*at)).collect();
                 for (key, row) in self.find_children(&leaf, &placed, &values).await? {
@@ -407,7 +411,7 @@ impl Writer<'_> {
         let action = if new.is_some() { on_update } else { on_delete };
         if matches!(action, ReferentialAction::NoAction | ReferentialAction::Restrict) {
             // NO ACTION lets another row take the parent's place before the statement ends.
-            let parent_program = self.planner.program(self.context, parent.id)?;
+            let parent_program = self.planner.program(&self.context, parent.id)?;
             if *action == ReferentialAction::NoAction
                 && self
                     .find_parent(&parent_program, referenced, columns, &program.table, &values)
@@ -608,7 +612,7 @@ impl Writer<'_> {
             }
             (ReferentialAction::SetDefault, _) => {
                 for at in columns {
-                    changed[*at as usize] = self.planner.default_value(self.context, &program.table, *at)?;
+                    changed[*at as usize] = self.planner.default_value(&self.context, &program.table, *at)?;
                 }
             }
             (ReferentialAction::SetNull | ReferentialAction::NoAction | ReferentialAction::Restrict, _) => {
@@ -620,7 +624,7 @@ impl Writer<'_> {
         if program.table.is_partition() && !self.belongs(program, &changed)? {
             let ancestors = self.context.catalog.ancestors_of(program.table.id);
             let root = ancestors.last().copied().unwrap_or(program.table.id);
-            let root = self.planner.program(self.context, root)?;
+            let root = self.planner.program(&self.context, root)?;
             self.move_row(&root, program, key, &row, &changed).await?;
             return Ok(());
         }

@@ -23,7 +23,7 @@ impl Writer<'_> {
                 return Err(routing.no_partition(&self.context.catalog, &program.table, &row, &context));
             };
             row = mapping.to_child(row);
-            program = self.planner.program(self.context, partition)?;
+            program = self.planner.program(&self.context, partition)?;
         }
         Ok((program, row))
     }
@@ -44,7 +44,7 @@ impl Writer<'_> {
     pub(super) fn belongs(&self, program: &TableProgram, row: &Row) -> SqlResult<bool> {
         let (mut child, mut row) = (program.table.id, row.clone());
         for ancestor in self.context.catalog.ancestors_of(child) {
-            let parent = self.planner.program(self.context, ancestor)?;
+            let parent = self.planner.program(&self.context, ancestor)?;
             let Some(routing) = &parent.routing else {
                 return Ok(true);
             };
@@ -64,7 +64,7 @@ impl Writer<'_> {
     pub(super) fn partition_columns(&self, program: &TableProgram) -> SqlResult<Vec<u16>> {
         let mut columns = Vec::new();
         for ancestor in self.context.catalog.ancestors_of(program.table.id) {
-            let parent = self.planner.program(self.context, ancestor)?;
+            let parent = self.planner.program(&self.context, ancestor)?;
             let mapping = Mapping::between(&parent.table, &program.table);
             let keys = parent.routing.iter().flat_map(|routing| routing.columns());
             columns.extend(keys.filter_map(|column| mapping.place(column)));
@@ -100,7 +100,7 @@ impl Writer<'_> {
                 return Err(SqlError::new(SqlState::INTERNAL_ERROR, "nobody arbitrates a moved row"));
             }
         }
-        self.queue.moved(self.context, (program, old), (&target, &row));
+        self.queue.moved(&self.context, (program, old), (&target, &row));
         Ok((target, row))
     }
 }

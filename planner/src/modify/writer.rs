@@ -48,7 +48,7 @@ pub struct Change<'a> {
 /// Writes rows of one statement.
 pub struct Writer<'a> {
     pub(super) planner: &'a Planner,
-    pub(super) context: &'a StatementContext,
+    pub(super) context: StatementContext,
     /// Rows this statement wrote: a later row of the statement must see them for uniqueness, and may not change them again.
     rows: HashMap<(u32, Key), bool>,
     /// Unique values this statement took (`Some`) or gave up (`None`).
@@ -59,10 +59,10 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// A writer for one statement.
-    pub fn new(planner: &'a Planner, context: &'a StatementContext) -> Self {
+    pub fn new(planner: &'a Planner, context: &StatementContext) -> Self {
         Self {
             planner,
-            context,
+            context: context.clone(),
             rows: HashMap::new(),
             values: HashMap::new(),
             queue: ForeignKeyQueue::default(),
@@ -181,7 +181,7 @@ impl<'a> Writer<'a> {
     /// What locks and expressions raise.
     pub async fn delete(&mut self, program: &Arc<TableProgram>, key: &Key, old: &Row) -> SqlResult<()> {
         self.delete_row(program, key, old, RowWrite::Delete).await?;
-        self.queue.deleted(self.context, program, key, old);
+        self.queue.deleted(&self.context, program, key, old);
         Ok(())
     }
 
@@ -304,7 +304,7 @@ impl<'a> Writer<'a> {
                 self.write_entry(table, index, entry, &new_key, true)?;
             }
         }
-        self.queue.updated(self.context, program, key, old, &new);
+        self.queue.updated(&self.context, program, key, old, &new);
         if is_moved {
             self.learn_row(program, &new)?;
             self.rows.insert((table, key.clone()), false);

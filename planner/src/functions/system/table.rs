@@ -272,7 +272,7 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     set(2856, "pg_timezone_names", &[], RECORD, timezone_names).stable().columns(&[("name", TEXT), ("abbrev", TEXT), ("utc_offset", INTERVAL), ("is_dst", BOOL)]),
     set(1686, "pg_get_keywords", &[], RECORD, keywords).stable().columns(&[("word", TEXT), ("catcode", CHAR), ("barelabel", BOOL), ("catdesc", TEXT), ("baredesc", TEXT)]),
     set(2289, "pg_options_to_table", &[TEXT_ARRAY], RECORD, options).stable().columns(&[("option_name", TEXT), ("option_value", TEXT)]),
-    set(3425, "pg_partition_ancestors", &[REGCLASS], REGCLASS, |c, a| c.session.catalog_rows("pg_partition_ancestors", a)).stable(),
+    set(3425, "pg_partition_ancestors", &[REGCLASS], REGCLASS, |c, a| c.session.catalog_rows("pg_partition_ancestors", a)).stable().columns(&[("relid", REGCLASS)]),
     set(3423, "pg_partition_tree", &[REGCLASS], RECORD, |c, a| c.session.catalog_rows("pg_partition_tree", a)).stable().columns(&[("relid", REGCLASS), ("parentrelid", REGCLASS), ("isleaf", BOOL), ("level", INT4)]),
     scalar(3424, "pg_partition_root", &[REGCLASS], REGCLASS, |c, a| c.session.catalog_call("pg_partition_root", a)).stable(),
     set(3035, "pg_listening_channels", &[], TEXT, |c, a| c.session.catalog_rows("pg_listening_channels", a)).stable(),
