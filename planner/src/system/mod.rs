@@ -14,7 +14,6 @@ pub mod calls;
 mod definitions;
 pub mod deparse;
 mod dependencies;
-mod expression;
 pub(crate) mod expression;
 mod information_schema;
 mod json_paths;
