@@ -328,6 +328,7 @@ pub(super) fn inherited(column: &Column, is_partition: bool) -> Column {
             .clone()
             .filter(|_| column.identity.is_none() || !is_partition && column.generated),
         generated: column.generated,
+        closed: column.closed,
         origin: Origin {
             inherited: 1,
             is_only_inherited: true,

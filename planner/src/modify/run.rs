@@ -573,9 +573,7 @@ impl<'a> Runner<'a> {
         let old = change.moves.then(|| locked.row.clone());
         let assignments = &change.place.assignments;
         let key = locked.key.clone();
-        let applied = self
-            .apply(locked, &change.derived, assignments, values.clone())
-            .await;
+        let applied = self.apply(locked, &change.derived, assignments, values.clone()).await;
         let (table, new) = match applied {
             Ok(Some(written)) => written,
             Ok(None) => {
