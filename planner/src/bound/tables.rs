@@ -15,6 +15,8 @@ pub fn tables(rel: &Rel) -> Vec<(u32, u64)> {
 fn of_rel(rel: &Rel, found: &mut Vec<(u32, u64)>) {
     if let Rel::Scan(scan) = rel {
         found.push((scan.table.id, scan.table.version));
+        let members = scan.members.iter().flat_map(|members| &members.tables);
+        found.extend(members.map(|member| (member.id, member.version)));
     }
     if let Rel::Modify(modify) = rel {
         found.push((modify.table.id, modify.table.version));

@@ -351,7 +351,7 @@ impl<'a> Runner<'a> {
         let mut known: AHashMap<u32, Changing<'a>> = AHashMap::new();
         let transaction = &self.context.transaction;
         let keyed = KeyedPlan::of(source).filter(|keyed| {
-            !transaction.reads_under_locks() && !transaction.has_additions(keyed.table()) && !self.scope.is_observed()
+            !transaction.reads_under_locks() && !transaction.has_additions(keyed.table().0) && !self.scope.is_observed()
         });
         if let Some(keyed) = keyed {
             // Whether the newest state changed before it was locked the snapshot does not tell: it is always looked at again.
@@ -359,14 +359,14 @@ impl<'a> Runner<'a> {
             let is_delete = matches!(self.modify.kind, ModifyKind::Delete { .. });
             let row = match is_unsure {
                 true => {
-                    let mut change = self.enter(keyed.table(), changes, &mut known)?;
+                    let mut change = self.enter(keyed.table().0, changes, &mut known)?;
                     let looks_first = !is_delete && !change.moves && target::has_paths(&change.derived);
                     let row = match looks_first && keyed.only_names_row() {
                         // The row is looked at for its paths anyway.
                         true => self.look(&keyed, &mut change).await?,
                         false => keyed.run_newest(self.context).await?,
                     };
-                    known.insert(keyed.table(), change);
+                    known.insert(keyed.table().0, change);
                     row
                 }
                 false => keyed.run(self.context).await?,
