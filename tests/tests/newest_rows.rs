@@ -11,6 +11,9 @@ use tokio_postgres::Client;
 const SETUP: &str = r#"
     DROP TABLE IF EXISTS t;
     CREATE TABLE t (id int PRIMARY KEY, n int, doc jsonb);
+    DROP TABLE IF EXISTS u;
+    CREATE TABLE u (t int, w text);
+    INSERT INTO u VALUES (1, 'one'), (2, 'two'), (1, 'uno');
     INSERT INTO t VALUES (1, 10, '{"a": 1, "b": {"c": 1}}'), (2, 20, '{"a": 2}');
 "#;
 
@@ -49,6 +52,22 @@ const CASES: &[Case] = &[
         change: "UPDATE t SET n = 11 WHERE id = 1",
         waits: "SELECT id, n FROM t WHERE n = 10 FOR UPDATE",
         comes_to: "",
+        left: "1|11 2|20",
+    },
+    Case {
+        name: "rows of other tables stay as they were read",
+        level: "READ COMMITTED",
+        change: "UPDATE t SET n = 11 WHERE id = 1",
+        waits: "SELECT id, n, w FROM t JOIN u ON u.t = id ORDER BY w FOR UPDATE OF t",
+        comes_to: "1|11|one 2|20|two 1|11|uno",
+        left: "1|11 2|20",
+    },
+    Case {
+        name: "an outer join's side without a row has none when looked at again",
+        level: "READ COMMITTED",
+        change: "UPDATE t SET n = 11 WHERE id = 1",
+        waits: "SELECT id, n, w FROM t LEFT JOIN u ON u.t = id AND w = 'two' ORDER BY id FOR UPDATE OF t",
+        comes_to: "1|11|NULL 2|20|two",
         left: "1|11 2|20",
     },
     Case {

@@ -122,6 +122,9 @@ impl Binder<'_> {
                 add_locks(&mut bound, lock, &entry.target);
             }
         }
+        if !bound.is_empty() {
+            lockable.iter().for_each(|entry| add_pins(&mut bound, &entry.target));
+        }
         Ok(bound)
     }
 
@@ -150,20 +153,15 @@ impl Binder<'_> {
 }
 
 fn add_locks(bound: &mut Vec<RowLock>, lock: &Lock, target: &LockTarget) {
-    let scans: &[LockedScan] = match target {
-        LockTarget::Table(scan) => std::slice::from_ref(scan),
-        LockTarget::Subquery(scans) => scans,
-        LockTarget::Other(_) => &[],
-    };
     for LockedScan {
         table,
         row_key,
         table_oid,
-    } in scans
+    } in target.scans()
     {
         match bound.iter_mut().find(|known| known.row_key == *row_key) {
             Some(known) => {
-                known.strength = known.strength.max(lock.strength);
+                known.strength = known.strength.max(Some(lock.strength));
                 if lock.wait != LockWait::Wait && known.wait != LockWait::NoWait {
                     known.wait = lock.wait;
                 }
@@ -172,9 +170,24 @@ fn add_locks(bound: &mut Vec<RowLock>, lock: &Lock, target: &LockTarget) {
                 table: table.clone(),
                 row_key: *row_key,
                 table_oid: *table_oid,
-                strength: lock.strength,
+                strength: Some(lock.strength),
                 wait: lock.wait,
             }),
+        }
+    }
+}
+
+/// Adds the scans that are not locked.
+fn add_pins(bound: &mut Vec<RowLock>, target: &LockTarget) {
+    for scan in target.scans() {
+        if bound.iter().all(|known| known.row_key != scan.row_key) {
+            bound.push(RowLock {
+                table: scan.table.clone(),
+                row_key: scan.row_key,
+                table_oid: scan.table_oid,
+                strength: None,
+                wait: LockWait::Wait,
+            });
         }
     }
 }

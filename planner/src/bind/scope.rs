@@ -86,6 +86,17 @@ pub(super) enum LockTarget {
     Other(&'static str),
 }
 
+impl LockTarget {
+    /// The scans behind it.
+    pub(super) fn scans(&self) -> &[LockedScan] {
+        match self {
+            LockTarget::Table(scan) => std::slice::from_ref(scan),
+            LockTarget::Subquery(scans) => scans,
+            LockTarget::Other(_) => &[],
+        }
+    }
+}
+
 /// Something a FROM clause makes visible.
 #[derive(Clone)]
 pub(super) struct Item {

@@ -284,8 +284,8 @@ pub struct RowLock {
     pub row_key: ColumnId,
     /// Column with the oid of the table the row is in, if that may be another.
     pub table_oid: Option<ColumnId>,
-    /// Strength.
-    pub strength: RowLockStrength,
+    /// Strength; none for a row that is not locked, but stays as it was read while locked ones are looked at again.
+    pub strength: Option<RowLockStrength>,
     /// What to do when it is held.
     pub wait: LockWait,
 }

@@ -27,7 +27,7 @@ use crate::relational::operators::cte::{CteDefinition, CteScanPlan, WithPlan};
 use crate::relational::operators::distinct::DistinctPlan;
 use crate::relational::operators::filter::FilterPlan;
 use crate::relational::operators::limit::LimitPlan;
-use crate::relational::operators::lock_rows::{LockProgram, LockRowsPlan};
+use crate::relational::operators::lock_rows::{LockProgram, LockRowsPlan, RowProgram};
 use crate::relational::operators::modify::ModifyPlan;
 use crate::relational::operators::project::ProjectPlan;
 use crate::relational::operators::project_set::{ProjectSetPlan, SetCall};
@@ -535,21 +535,29 @@ impl<'a> Builder<'a> {
                 .flat_map(|lock| [lock.row_key].into_iter().chain(lock.table_oid)),
         );
         let input = self.build(input, &needed, scope)?;
-        let locks = locks.iter().map(|lock| {
-            Ok(LockProgram {
+        let mut plan = LockRowsPlan {
+            input,
+            locks: Vec::new(),
+            pins: Vec::new(),
+        };
+        for lock in locks {
+            let layout = plan.input.layout();
+            let scan = RowProgram {
                 table: lock.table.clone(),
-                slot: input
-                    .layout()
-                    .slot(lock.row_key)
-                    .ok_or_else(|| missing_column(lock.row_key))?,
+                slot: layout.slot(lock.row_key).ok_or_else(|| missing_column(lock.row_key))?,
                 row_key: lock.row_key,
-                table_slot: lock.table_oid.and_then(|column| input.layout().slot(column)),
-                strength: lock.strength,
-                wait: lock.wait,
-            })
-        });
-        let locks = locks.collect::<SqlResult<_>>()?;
-        Ok(Arc::new(LockRowsPlan { input, locks }))
+                table_slot: lock.table_oid.and_then(|column| layout.slot(column)),
+            };
+            match lock.strength {
+                None => plan.pins.push(scan),
+                Some(strength) => plan.locks.push(LockProgram {
+                    scan,
+                    strength,
+                    wait: lock.wait,
+                }),
+            }
+        }
+        Ok(Arc::new(plan))
     }
 
     /// Whether the rows of a subquery are the same whenever its outer values are.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use storage::{Datum, Path};
+use storage::{Datum, Path, Row};
 use txn::{Isolation, Key, LockName, LockRequest, LockWait, LockedRow};
 
 use crate::bound::{LockWait as WaitClause, RelationRef, RowLockStrength};
@@ -23,11 +23,13 @@ pub struct LockRowsPlan {
     pub input: Arc<dyn Plan>,
     /// Locks per row.
     pub locks: Vec<LockProgram>,
+    /// Scans whose rows are not locked, but stay as they were read when a locked one is looked at again.
+    pub pins: Vec<RowProgram>,
 }
 
-/// A compiled row lock.
+/// Where the rows of a scan are known by.
 #[derive(Debug)]
-pub struct LockProgram {
+pub struct RowProgram {
     /// Table.
     pub table: RelationRef,
     /// Slot of the row's key.
@@ -36,21 +38,46 @@ pub struct LockProgram {
     pub row_key: crate::bound::ColumnId,
     /// Slot of the oid of the row's table, if it may be another.
     pub table_slot: Option<usize>,
+}
+
+/// A compiled row lock.
+#[derive(Debug)]
+pub struct LockProgram {
+    /// What is locked.
+    pub scan: RowProgram,
     /// Strength.
     pub strength: RowLockStrength,
     /// What to do when it is held.
     pub wait: WaitClause,
 }
 
-impl LockProgram {
-    /// The table that a row is in.
-    fn table_of(&self, row: &[Datum]) -> u32 {
-        match self.table_slot.map(|slot| &row[slot]) {
+impl RowProgram {
+    /// Table and key of a row; `None` on the side of an outer join that has none.
+    fn find(&self, row: &[Datum]) -> Option<(u32, Key)> {
+        let Datum::Bytea(key) = &row[self.slot] else {
+            return None;
+        };
+        let table = match self.table_slot.map(|slot| &row[slot]) {
             Some(Datum::Oid(table)) => *table,
             _ => self.table.id,
-        }
+        };
+        Some((table, key.clone()))
     }
 
+    /// The one row that stands for the scan.
+    fn replaced(&self, found: Option<(u32, Key, Row)>) -> ReplacedRow {
+        // No table has this number: a scan of any has no row then.
+        let (table, key, row) = found.unwrap_or_default();
+        ReplacedRow {
+            row_key: self.row_key,
+            table,
+            key,
+            row,
+        }
+    }
+}
+
+impl LockProgram {
     fn request(&self, table: u32, key: &Key) -> LockRequest {
         let (part, mode) = row_lock_of(self.strength);
         LockRequest {
@@ -75,7 +102,7 @@ impl LockProgram {
         if self.sees_changes() {
             return Vec::new();
         }
-        let keys = self.table.primary_key().map(|index| index.keys.as_slice());
+        let keys = self.scan.table.primary_key().map(|index| index.keys.as_slice());
         let key_columns = keys.into_iter().flatten().filter_map(|key| match key.source {
             IndexSource::Column(at) => Some(Path::column(at)),
             IndexSource::Expression(_) => None,
@@ -95,7 +122,7 @@ impl LockProgram {
     fn target(&self, runtime: &Runtime) -> ScanTarget {
         let (part, mode) = row_lock_of(self.strength);
         ScanTarget {
-            row_key: self.row_key,
+            row_key: self.scan.row_key,
             wants: Wants::Part(part, mode),
             wait: self.lock_wait(runtime),
         }
@@ -164,10 +191,10 @@ impl LockRows {
         let mut changed = false;
         let mut replaced = Vec::new();
         for lock in &plan.locks {
-            // The nullable side of an outer join has no row to lock.
-            let Datum::Bytea(key) = &row[lock.slot] else { continue };
-            let table = lock.table_of(row);
-            let mut key = key.clone();
+            let Some((table, mut key)) = lock.scan.find(row) else {
+                replaced.push(lock.scan.replaced(None));
+                continue;
+            };
             let mut since = None;
             // A row whose key another transaction changed is followed to where it went on.
             let (newest, stored) = loop {
@@ -192,17 +219,20 @@ impl LockRows {
                 }
             };
             changed |= since.is_some() || (newest.changed && lock.sees_changes());
-            replaced.push(ReplacedRow {
-                row_key: lock.row_key,
-                table,
-                key,
-                row: stored,
-            });
+            replaced.push(lock.scan.replaced(Some((table, key, stored))));
         }
         if !changed {
             return Ok(Some(row.to_vec()));
         }
-        // EvalPlanQual: the same query over just these rows, in their newest state.
+        for pin in &plan.pins {
+            let mut found = None;
+            if let Some((table, key)) = pin.find(row) {
+                let stored = self.runtime.source.get(table, &key).await?;
+                found = stored.map(|stored| (table, key, stored));
+            }
+            replaced.push(pin.replaced(found));
+        }
+        // EvalPlanQual: the same query over just these rows, the locked ones in their newest state.
         let mut frame = self.frame.clone();
         frame.replaced = Some(Arc::new(replaced));
         let mut again = plan.input.clone().open(&self.runtime, &frame)?;
@@ -222,7 +252,7 @@ impl LockProgram {
                 |error| match (self.wait, error.code() == SqlState::LOCK_NOT_AVAILABLE) {
                     (WaitClause::NoWait, true) => SqlError::new(
                         SqlState::LOCK_NOT_AVAILABLE,
-                        format!("could not obtain lock on row in relation \"{}\"", self.table.name),
+                        format!("could not obtain lock on row in relation \"{}\"", self.scan.table.name),
                     ),
                     _ => error,
                 },
