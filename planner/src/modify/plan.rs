@@ -52,12 +52,28 @@ pub(super) enum KindPlan {
     Merge(MergePlan),
 }
 
-/// What is compiled of MERGE. Expressions are over the target row followed by the source's columns.
+/// What is compiled of MERGE.
 pub(super) struct MergePlan {
     /// Rows: the target's key, its columns in `seen`, and the source's columns that expressions name.
     pub source: QueryPlan,
     /// Positions of the target's columns by which the actions of a matching row are chosen.
     pub seen: Vec<u16>,
+    /// Place of the oid of a row's table among the source's columns, if the rows are of several tables.
+    pub oid_at: Option<usize>,
+    /// The tables whose rows may match, compiled when the first row of each comes.
+    pub places: Vec<(Arc<Relation>, OnceLock<MergePlace>)>,
+    /// What is for the named table, and for rows of the source that match nothing.
+    pub named: MergePlace,
+    /// Columns of the source beside the target's own that expressions name.
+    pub extra: Vec<ColumnId>,
+}
+
+/// MERGE for the rows of one table. Positions are its own; expressions are over its row followed by the source's columns.
+pub(super) struct MergePlace {
+    pub program: Arc<TableProgram>,
+    /// The named table's rows in it.
+    pub mapping: Mapping,
+    pub old_columns: Vec<(u16, ColumnId)>,
     pub on: CompiledExprs,
     pub actions: Vec<MergeActionPlan>,
 }
@@ -66,11 +82,73 @@ pub(super) struct MergePlan {
 pub(super) struct MergeActionPlan {
     /// Its condition, if it has one.
     pub condition: CompiledExprs,
+    pub assignments: Vec<Assignment>,
     /// Assigned or inserted values.
     pub values: CompiledExprs,
     /// Values of the columns an INSERT does not give.
     pub defaults: CompiledExprs,
     pub amounts: Amounts,
+}
+
+impl MergePlace {
+    /// Compiles what a statement needs for the rows of a table, the named one or one that comes from it.
+    ///
+    /// # Errors
+    /// What its constants raise.
+    pub(super) fn new(
+        modify: &Modify,
+        program: Arc<TableProgram>,
+        extra: &[ColumnId],
+        scope: &QueryScope,
+    ) -> SqlResult<Self> {
+        let ModifyKind::Merge {
+            old_columns,
+            on,
+            actions,
+            ..
+        } = &modify.kind
+        else {
+            return Err(SqlError::new(SqlState::INTERNAL_ERROR, "no MERGE"));
+        };
+        let session = &*scope.runtime().session;
+        let compile = |layout: &Layout, exprs: &mut dyn Iterator<Item = &Expr>| {
+            let exprs: Vec<&Expr> = exprs.collect();
+            CompiledExprs::new(layout, &exprs, session)
+        };
+        let mapping = Mapping::between(&modify.table, &program.table);
+        let old_columns = mapping.columns(old_columns);
+        let mut layout = row_layout(&program.table, &old_columns);
+        for column in extra {
+            layout.push(*column);
+        }
+        let mut compiled = Vec::with_capacity(actions.len());
+        for action in actions {
+            let none: &[(u16, Expr)] = &[];
+            let (given, defaults) = match &action.kind {
+                MergeActionKind::Insert { values, defaults } => (values.as_slice(), defaults.as_slice()),
+                _ => (none, none),
+            };
+            let assignments = placed(&mapping, action.assignments());
+            let assigned = assignments.iter().map(|assignment| &assignment.value);
+            compiled.push(MergeActionPlan {
+                condition: compile(&layout, &mut action.condition.iter())?,
+                values: compile(&layout, &mut assigned.chain(given.iter().map(|(_, expr)| expr)))?,
+                defaults: compile(&Layout::default(), &mut defaults.iter().map(|(_, expr)| expr))?,
+                amounts: Amounts {
+                    layout: layout.clone(),
+                    last: ArcSwapOption::empty(),
+                },
+                assignments,
+            });
+        }
+        Ok(MergePlace {
+            on: compile(&layout, &mut [on].into_iter())?,
+            actions: compiled,
+            program,
+            mapping,
+            old_columns,
+        })
+    }
 }
 
 /// A table that rows are inserted into.
@@ -335,36 +413,22 @@ impl ModifyPlan {
                     .iter()
                     .for_each(|action| action.for_each_expr(&mut |expr| exprs.push(expr)));
                 let extra = source_columns(modify, source, *row_key, old_columns, &exprs);
-                let mut layout = row_layout(&program.table, old_columns);
-                for column in &extra {
-                    layout.push(*column);
-                }
                 let seen = columns_seen(actions, old_columns);
                 let columns = [*row_key].into_iter().chain(seen.iter().map(|(_, id)| *id));
                 let columns: Vec<ColumnId> = columns.chain(extra.iter().copied()).collect();
-                let mut compiled = Vec::with_capacity(actions.len());
-                for action in actions {
-                    let none: &[(u16, Expr)] = &[];
-                    let (given, defaults) = match &action.kind {
-                        MergeActionKind::Insert { values, defaults } => (values.as_slice(), defaults.as_slice()),
-                        _ => (none, none),
-                    };
-                    let assigned = action.assignments().iter().map(|assignment| &assignment.value);
-                    compiled.push(MergeActionPlan {
-                        condition: compile(&layout, &mut action.condition.iter())?,
-                        values: compile(&layout, &mut assigned.chain(given.iter().map(|(_, expr)| expr)))?,
-                        defaults: compile(&Layout::default(), &mut defaults.iter().map(|(_, expr)| expr))?,
-                        amounts: Amounts {
-                            layout: layout.clone(),
-                            last: ArcSwapOption::empty(),
-                        },
-                    });
-                }
+                let tables = match modify.source_oid {
+                    None => Vec::new(),
+                    Some(_) => crate::partition::routing::members(&context.catalog, &modify.table)?.tables,
+                };
                 KindPlan::Merge(MergePlan {
                     source: scope.plan(source, &columns)?,
                     seen: seen.into_iter().map(|(position, _)| position).collect(),
-                    on: compile(&layout, &mut [on].into_iter())?,
-                    actions: compiled,
+                    oid_at: modify
+                        .source_oid
+                        .and_then(|oid| extra.iter().position(|column| *column == oid)),
+                    places: tables.into_iter().map(|table| (table, OnceLock::new())).collect(),
+                    named: MergePlace::new(modify, program.clone(), &extra, scope)?,
+                    extra,
                 })
             }
         };

@@ -200,18 +200,8 @@ impl<'a> Runner<'a> {
         for (i, (at, _)) in defaults.iter().enumerate() {
             row[*at as usize] = insert.defaults.eval(i, &[]).await?;
         }
-        if root.routing.is_some() {
-            if root.table.is_partition() && !self.writer.belongs(root, &row)? {
-                return Err(violation::partition(&root.table, &row, &self.writer.eval_context()));
-            }
-            (self.program, row) = self.writer.route(root, row)?;
-        }
+        let row = self.place_new(row)?;
         let program = self.program.clone();
-        program.generate(&mut row, &self.writer.eval_context())?;
-        program.check(&row, &self.writer.eval_context())?;
-        if root.routing.is_none() && root.table.is_partition() && !self.writer.belongs(root, &row)? {
-            return Err(violation::partition(&root.table, &row, &self.writer.eval_context()));
-        }
         if insert.returning.is_none() && on_conflict.is_none() {
             self.writer.insert(&program, row, Arbiters::None).await?;
             self.outcome.count += 1;
@@ -246,6 +236,24 @@ impl<'a> Runner<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Turns to the table that a new row of the named table goes to, and completes the row as that table has it.
+    pub(super) fn place_new(&mut self, mut row: Row) -> SqlResult<Row> {
+        let root = &self.plan.program;
+        self.program = root.clone();
+        if root.routing.is_some() {
+            if root.table.is_partition() && !self.writer.belongs(root, &row)? {
+                return Err(violation::partition(&root.table, &row, &self.writer.eval_context()));
+            }
+            (self.program, row) = self.writer.route(root, row)?;
+        }
+        self.program.generate(&mut row, &self.writer.eval_context())?;
+        self.program.check(&row, &self.writer.eval_context())?;
+        if root.routing.is_none() && root.table.is_partition() && !self.writer.belongs(root, &row)? {
+            return Err(violation::partition(&root.table, &row, &self.writer.eval_context()));
+        }
+        Ok(row)
     }
 
     /// What is compiled for the table of the row at hand.
@@ -614,7 +622,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Writes a row whose new values belong to another partition there. Gives that table, and the row as its old one has it.
-    async fn move_to_partition(
+    pub(super) async fn move_to_partition(
         &mut self,
         key: &Key,
         old: Row,

@@ -41,12 +41,9 @@ impl Binder<'_> {
             )
             .detail("The name is used both as MERGE target table and data source."));
         }
-        let is_parent = self.members_of(&target.table, target.is_only)?.is_some();
-        if is_parent || target.table.is_partition() {
-            return Err(SqlError::unsupported("MERGE into a partition or a table with children")
-                .hint("Use INSERT ... ON CONFLICT, UPDATE and DELETE instead."));
-        }
-        let (scan, item) = self.make_scan(&target.table, &target.alias, target.aliased);
+        let (mut scan, item) = self.make_scan(&target.table, &target.alias, target.aliased);
+        scan.members = self.members_of(&target.table, target.is_only)?;
+        let source_oid = scan.table_oid.filter(|_| scan.members.is_some());
         let row_key = scan.row_key.unwrap_or(ColumnId(0));
         let old_columns: Vec<(u16, ColumnId)> = scan
             .columns
@@ -97,7 +94,9 @@ impl Binder<'_> {
             on,
             actions,
         };
-        Ok(modify(&target, kind, row_columns, table_oid))
+        let mut modify = modify(&target, kind, row_columns, table_oid);
+        modify.source_oid = source_oid;
+        Ok(modify)
     }
 
     fn merge_action(
