@@ -163,7 +163,7 @@ fn split(bytes: &[u8], is_checked: bool) -> StorageResult<(Option<u8>, &[u8])> {
 /// The key under which a row goes on whose deletion this is, if it does: its primary key was changed.
 pub fn moved_to(version: &Bytes) -> Option<Bytes> {
     let key = 1..version.len().checked_sub(CHECKSUM_SIZE)?;
-    (version.first() == Some(&KIND_TOMBSTONE) && key.len() > 0).then(|| version.slice(key))
+    (version.first() == Some(&KIND_TOMBSTONE) && !key.is_empty()).then(|| version.slice(key))
 }
 
 fn seal(mut out: Vec<u8>) -> Vec<u8> {
