@@ -453,7 +453,7 @@ fn check_modulus(modulus: u32, bounds: &Bounds, name_of: impl Fn(usize) -> Strin
         let Bound::Hash { modulus: other, .. } = bound else {
             continue;
         };
-        if *other < modulus && modulus % other != 0 {
+        if *other < modulus && !modulus.is_multiple_of(*other) {
             return error(format!(
                 "The new modulus {modulus} is not divisible by {other}, the modulus of existing partition \"{}\".",
                 name_of(at)

@@ -14,7 +14,7 @@
 
 use ahash::AHashMap;
 use futures::StreamExt;
-use storage::{Datum, Path};
+use storage::{Datum, Path, Row};
 use txn::{Key, Mode, RowPart};
 
 use super::derive::{self, Target};
@@ -263,7 +263,7 @@ impl<'a> Runner<'a> {
             } else {
                 let values = action.values.eval_all(&whole).await?;
                 let key = locked.key.clone();
-                let old = action.moves.then(|| locked.row.clone()).unwrap_or_default();
+                let old = if action.moves { locked.row.clone() } else { Row::new() };
                 let written = self
                     .apply(locked, &action.derived, action.assignments, values.clone())
                     .await?;

@@ -153,5 +153,4 @@ async fn what_was_seen_and_lost_is_a_serialization_failure() {
     shard.on_rejected(epoch, &TxnError::Unavailable);
     assert!(is_serialization(&second.settle().await));
     assert!(is_serialization(&second.settle().await), "and stays one");
-    drop(commit);
 }
