@@ -75,7 +75,7 @@ pub enum ModifyKind {
     },
 }
 
-/// WHEN [NOT] MATCHED of MERGE.
+/// `WHEN MATCHED` or `WHEN NOT MATCHED` of MERGE.
 #[derive(Clone, Debug)]
 pub struct MergeAction {
     /// Whether it is for rows of the target that match, or for rows of the source without such a row.

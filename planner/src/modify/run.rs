@@ -1,4 +1,4 @@
-//! Drivers of INSERT, UPDATE and DELETE: from source rows to written rows and RETURNING ([`super::merge`] drives MERGE).
+//! Drivers of INSERT, UPDATE and DELETE: from source rows to written rows and RETURNING (`merge` drives MERGE).
 
 use std::sync::{Arc, OnceLock};
 
