@@ -337,7 +337,11 @@ impl Bounds {
             let values: Vec<Datum> = values.into_iter().filter_map(typed).collect();
             keys = keys
                 .iter()
-                .flat_map(|key| values.iter().map(|value| [key.as_slice(), std::slice::from_ref(value)].concat()))
+                .flat_map(|key| {
+                    values
+                        .iter()
+                        .map(|value| [key.as_slice(), std::slice::from_ref(value)].concat())
+                })
                 .collect();
         }
         let mut left = vec![false; self.bounds.len()];
