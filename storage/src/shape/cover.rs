@@ -52,11 +52,14 @@ impl Node {
         if !self.types.contains(kind) {
             return false;
         }
+        if self.is_opaque {
+            return true;
+        }
         match kind {
             JsonKind::Object => self.covers_members(value),
             JsonKind::Array => match &self.elements {
                 Some(elements) => value.elements().all(|element| elements.covers(element)),
-                None => self.is_opaque || value.is_empty(),
+                None => value.is_empty(),
             },
             JsonKind::Null | JsonKind::Bool | JsonKind::Number | JsonKind::String => true,
         }
@@ -67,7 +70,6 @@ impl Node {
             Members::Any(any) => {
                 return (0..value.len()).all(|at| value.member(at).is_none_or(|(_, child)| any.covers(child)));
             }
-            Members::Named(named) if named.is_empty() => return self.is_opaque || value.is_empty(),
             Members::Named(named) => named,
         };
         let mut from = 0;
@@ -82,7 +84,6 @@ impl Node {
                     }
                     from = found + 1;
                 }
-                Err(_) if self.is_opaque => {}
                 Err(_) => return false,
             }
         }
@@ -92,9 +93,11 @@ impl Node {
     fn at(&self, steps: &[Step]) -> Found<'_> {
         let mut node = self;
         for step in steps {
+            if node.is_opaque {
+                return Found::Opaque;
+            }
             match node.step(step).1 {
                 Some(next) => node = next,
-                None if node.is_opaque => return Found::Opaque,
                 None => return Found::Nothing,
             }
         }
@@ -115,13 +118,12 @@ impl Node {
 
     /// Goes to the first place of a value that is not known; `path` leads there.
     fn find_unknown(&self, value: JsonRef<'_>, path: &mut Vec<ShapeStep>) -> bool {
+        if self.is_opaque {
+            return false;
+        }
         let mut below = |step: ShapeStep, known: Option<&Node>, child: JsonRef<'_>| {
-            let is_known = known.is_some_and(Node::is_seen);
-            if !is_known && self.is_opaque {
-                return false;
-            }
             path.push(step);
-            let is_unknown = match known.filter(|_| is_known) {
+            let is_unknown = match known.filter(|known| known.is_seen()) {
                 Some(known) => known.find_unknown(child, path),
                 None => true,
             };

@@ -68,6 +68,9 @@ impl Node {
     fn learn(&mut self, value: JsonRef<'_>, room: &mut Room) {
         let kind = value.kind();
         self.types.insert(kind);
+        if self.is_opaque {
+            return;
+        }
         match kind {
             JsonKind::Object => self.learn_members(value, room),
             JsonKind::Array => {
@@ -87,6 +90,9 @@ impl Node {
         }
         let mut from = 0;
         for (name, child) in value.members() {
+            if self.is_opaque {
+                return;
+            }
             self.with_member(name, &mut from, room, |node, room| node.learn(child, room));
         }
     }
@@ -194,6 +200,9 @@ impl Node {
             }
             return;
         };
+        if self.is_opaque {
+            return;
+        }
         let (below, _) = self.step(step);
         if value.is_some() {
             let is_element = matches!(below, ShapeStep::AnyElement);

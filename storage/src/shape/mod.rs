@@ -20,8 +20,8 @@
 //!
 //! What bounds it: an object with more than [`MEMBERS_MAX`] different members, or with a member name that is too long to be
 //! a name, is a map whose keys are data; its members become the one step `{*}`. Where there is no room for another path the
-//! place that would get it becomes *opaque*: it may have anything below it, and what it has is not learned any more. Which
-//! place that is depends on the order of the documents; everything else does not.
+//! place that would get it becomes *opaque*: it may have anything below it, known or not, and what it has is not learned any
+//! more. Which place that is depends on the order of the documents; everything else does not.
 //!
 //! A place that has no types is one that somebody has locked, and that no committed document was seen to have.
 
