@@ -12,7 +12,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -69,13 +69,20 @@ pub(crate) fn set(key: impl std::fmt::Display, value: impl std::fmt::Display) ->
     Bytes::from(format!("{key}={value}"))
 }
 
+/// Opens a directory, as soon as the last task of a node that had it open has ended (a snapshot may be on its way).
 pub(crate) fn engine(path: &Path) -> Arc<Engine> {
-    let options = EngineOptions {
-        block_cache_bytes: 8 << 20,
-        write_buffers_bytes: 32 << 20,
-        ..EngineOptions::default()
-    };
-    Engine::open(path, options).unwrap()
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let options = EngineOptions {
+            block_cache_bytes: 8 << 20,
+            write_buffers_bytes: 32 << 20,
+            ..EngineOptions::default()
+        };
+        match Engine::open(path, options) {
+            Err(EngineError::InUse { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            result => return result.unwrap(),
+        }
+    }
 }
 
 pub(crate) fn options(node: NodeId) -> GroupsOptions {
