@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use openraft::{Config, SnapshotPolicy};
 use parking_lot::RwLock;
 use storage::{Engine, EngineError};
@@ -16,7 +17,7 @@ use crate::log::{GroupLog, LogStore, LogWriter};
 use crate::machine::{Machine, StateMachine};
 use crate::network::Network;
 use crate::snapshot::{SnapshotData, SnapshotFiles};
-use crate::transport::{Request, Response, SnapshotPiece, Transport, TransportError};
+use crate::transport::{Request, Response, Service, ServiceId, SnapshotPiece, Transport, TransportError};
 use crate::types::{GroupId, NodeId, TypeConfig};
 
 /// Key in the engine's local metadata of the node's number.
@@ -77,6 +78,8 @@ pub struct Groups {
     transport: Arc<dyn Transport>,
     options: GroupsOptions,
     groups: RwLock<HashMap<GroupId, Arc<Group>>>,
+    /// Who answers other nodes' questions that are not about a group.
+    services: RwLock<HashMap<ServiceId, Arc<dyn Service>>>,
 }
 
 impl Groups {
@@ -107,6 +110,7 @@ impl Groups {
             transport,
             options,
             groups,
+            services: RwLock::default(),
         }))
     }
 
@@ -123,6 +127,27 @@ impl Groups {
     /// An open group.
     pub fn group(&self, id: GroupId) -> Option<Arc<Group>> {
         self.groups.read().get(&id).cloned()
+    }
+
+    /// The way to other nodes.
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+
+    /// Makes a service answer from now on, until the node is shut down (it may own what owns these groups).
+    pub fn serve(&self, id: ServiceId, service: Arc<dyn Service>) {
+        self.services.write().insert(id, service);
+    }
+
+    /// Answers a question of a node to a service, which a [`Transport`] has received.
+    ///
+    /// # Errors
+    /// The service does not answer here yet, or any more; or what it says.
+    pub async fn answer(&self, from: NodeId, id: ServiceId, body: Bytes) -> Result<Bytes, TransportError> {
+        let service = self.services.read().get(&id).cloned();
+        let service =
+            service.ok_or_else(|| TransportError::Unreachable(format!("service {id} does not answer here")))?;
+        service.answer(from, body).await
     }
 
     fn config(&self) -> Result<Arc<Config>, ConsensusError> {
@@ -273,6 +298,7 @@ impl Groups {
     /// # Errors
     /// Flushing failed; the log is durable all the same.
     pub async fn shutdown(&self, flush: bool) -> Result<(), ConsensusError> {
+        drop(std::mem::take(&mut *self.services.write()));
         let groups: Vec<Arc<Group>> = self.groups.write().drain().map(|(_, group)| group).collect();
         for group in &groups {
             group.shutdown().await;

@@ -16,7 +16,7 @@
 //! command into the log in call order and returns a future of its reply; many may be in flight. [`Group::leadership`] says
 //! when this node leads and may serve; [`Group::is_lease_open`] whether it may read without asking anybody.
 //! A [`Transport`] carries requests between nodes; [`Groups::handle`] answers them. [`LocalTransport`] does it in one
-//! process.
+//! process. Layers above ask other nodes through it too ([`Service`], [`Groups::serve`]).
 //!
 //! # Invariants (DESIGN §5)
 //!
@@ -52,5 +52,5 @@ pub use group::{Applied, Group, Proposal};
 pub use groups::{Groups, GroupsOptions, Members};
 pub use leadership::{Leadership, Role};
 pub use machine::{CommandEntry, Machine};
-pub use transport::{LocalTransport, Request, Response, Transport, TransportError};
+pub use transport::{LocalTransport, Request, Response, Service, ServiceId, Transport, TransportError};
 pub use types::{GroupId, NodeId, OnQueued};

@@ -1,4 +1,7 @@
-//! Transport: how requests of groups reach other nodes, and the one for nodes of one process.
+//! Transport: how requests reach other nodes, and the one for nodes of one process.
+//!
+//! Raft's requests go by group ([`Transport::call`]); those of the layers above by service ([`Transport::ask`]): such a layer
+//! implements [`Service`], and [`Groups::serve`] makes it answer. Bodies of services are bytes here; their owner encodes them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -97,6 +100,34 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// No answer came; the request may have been carried out.
     async fn call(&self, target: NodeId, group: GroupId, request: Request) -> Result<Response, TransportError>;
+
+    /// Asks a service of a node, this one included, and waits for its answer. Requests may overtake each other. Dropping the
+    /// future cancels the work at the other side, when and if it learns of it.
+    ///
+    /// # Errors
+    /// No answer came; the request may have been carried out, so it must be idempotent or name its attempt.
+    async fn ask(&self, target: NodeId, service: ServiceId, body: Bytes) -> Result<Bytes, TransportError>;
+}
+
+/// Which service of a node is asked. Numbers are part of the protocol between nodes: they are never given to something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct ServiceId(pub u16);
+
+impl std::fmt::Display for ServiceId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)
+    }
+}
+
+/// The answering side of [`Transport::ask`]; registered with [`Groups::serve`].
+#[async_trait]
+pub trait Service: Send + Sync + 'static {
+    /// Answers one request. Called for many at the same time; dropped when the asker has given up or its node is gone.
+    ///
+    /// # Errors
+    /// [`TransportError::Unreachable`] makes the asker wait before it tries again, [`TransportError::Failed`] does not.
+    /// What the asker should tell apart belongs into the answer.
+    async fn answer(&self, from: NodeId, body: Bytes) -> Result<Bytes, TransportError>;
 }
 
 /// A transport between nodes of one process. Nodes and directions can be cut off, for tests.
@@ -154,9 +185,12 @@ impl LocalTransport {
     }
 }
 
-#[async_trait]
-impl Transport for LocalEnd {
-    async fn call(&self, target: NodeId, group: GroupId, request: Request) -> Result<Response, TransportError> {
+impl LocalEnd {
+    /// Runs the receiving side, unless the way there or back is cut.
+    async fn carry<T, F>(&self, target: NodeId, receive: impl FnOnce(Arc<Groups>) -> F) -> Result<T, TransportError>
+    where
+        F: Future<Output = Result<T, TransportError>>,
+    {
         let is_cut = |from, to| self.network.cuts.read().contains(&(from, to));
         let lost = || TransportError::Unreachable(format!("node {target} is cut off"));
         if is_cut(self.node, target) {
@@ -164,10 +198,24 @@ impl Transport for LocalEnd {
         }
         let groups = self.network.nodes.read().get(&target).and_then(Weak::upgrade);
         let groups = groups.ok_or_else(|| TransportError::Unreachable(format!("node {target} is down")))?;
-        let response = groups.handle(group, request).await?;
+        let received = receive(groups).await;
         if is_cut(target, self.node) {
             return Err(lost());
         }
-        Ok(response)
+        received
+    }
+}
+
+#[async_trait]
+impl Transport for LocalEnd {
+    async fn call(&self, target: NodeId, group: GroupId, request: Request) -> Result<Response, TransportError> {
+        let receive = |groups: Arc<Groups>| async move { groups.handle(group, request).await };
+        self.carry(target, receive).await
+    }
+
+    async fn ask(&self, target: NodeId, service: ServiceId, body: Bytes) -> Result<Bytes, TransportError> {
+        let from = self.node;
+        let receive = |groups: Arc<Groups>| async move { groups.answer(from, service, body).await };
+        self.carry(target, receive).await
     }
 }

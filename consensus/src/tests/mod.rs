@@ -4,6 +4,7 @@ mod cluster;
 mod crash;
 mod full_device;
 mod restart;
+mod services;
 mod single;
 mod speed;
 mod suite;
