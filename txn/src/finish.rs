@@ -75,7 +75,7 @@ fn end(inner: &Inner) {
         std::mem::take(&mut state.shards)
     };
     for used in shards {
-        if let Ok(shard) = inner.node.shard(used.shard) {
+        if let Ok(shard) = inner.node.leader(used.shard) {
             shard.release(inner.id);
         }
     }
@@ -129,7 +129,7 @@ async fn run(inner: &Arc<Inner>, gathered: Gathered) -> Result<Timestamp, TxnErr
         }
         for used in std::mem::take(&mut inner.state.lock().shards) {
             if used.shard != id {
-                inner.node.shard(used.shard)?.release(inner.id);
+                inner.node.leader(used.shard)?.release(inner.id);
             }
         }
         proposed.awaited.applied().await?;
@@ -201,7 +201,7 @@ async fn two_phases(
                 Err(_) => {
                     let (anchor, participants) = (written[0], written[1..].to_vec());
                     let mark = Message::Mark(attempt, Parties { anchor, participants });
-                    node.shard(anchor)?.deliver(mark, Payload::default())?;
+                    node.leader(anchor)?.deliver(mark, Payload::default())?;
                 }
             }
             continue;
@@ -218,18 +218,18 @@ async fn two_phases(
                     writes: writes.unwrap_or_default(),
                     epoch: epoch_of(&shards, shard),
                 };
-                if let Err(error) = node.shard(shard)?.deliver(message, payload) {
+                if let Err(error) = node.leader(shard)?.deliver(message, payload) {
                     refused = Some(error);
                 }
             }
             Task::Draw => {
-                let Ok(timestamp) = node.draw() else {
+                let Ok(timestamp) = node.draw().await else {
                     refused = Some(TxnError::Unavailable);
                     tasks.extend(coordinator.on_cancel());
                     continue;
                 };
                 for shard in &written[1..] {
-                    node.shard(*shard)?.date(id, timestamp);
+                    node.leader(*shard)?.date(id, timestamp);
                 }
                 tasks.extend(coordinator.on_drawn(timestamp));
             }
@@ -263,7 +263,7 @@ async fn crash_at(node: &NodeInner, message: &Message) {
 /// announced, when the client hears of the commit. Otherwise where most wait: there the locks pass on when the decision is
 /// proposed, elsewhere when it is known. Otherwise the largest: its writes travel with the decision and are logged once.
 fn anchor_of(node: &NodeInner, parts: &Parts) -> usize {
-    let waiters = |id| node.shard(id).map_or(0, |shard| shard.waiter_count());
+    let waiters = |id| node.leader(id).map_or(0, |shard| shard.waiter_count());
     let is_better = |index: &usize| {
         let (id, writes) = &parts[*index];
         (*id == META, waiters(*id), size(writes))

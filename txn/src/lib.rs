@@ -31,6 +31,7 @@ mod placement;
 mod reading;
 mod recovery;
 mod rehearsal;
+mod remote;
 mod scan;
 mod shard;
 mod staging;

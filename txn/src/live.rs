@@ -41,8 +41,9 @@ pub(crate) struct Live {
 
 impl Live {
     fn map(&self, id: TransactionId) -> &Mutex<HashMap<TransactionId, Weak<Inner>>> {
-        // Numbers follow the clock: of those that begin alone in their millisecond the lowest bits are equal.
-        &self.maps[(id ^ (id >> COUNTER_BITS)) as usize % MAP_COUNT]
+        // Numbers follow the clock: of those that begin alone in their millisecond only the bits that tell it differ.
+        let id = id >> crate::node::NODE_BITS;
+        &self.maps[(id ^ (id >> (COUNTER_BITS - crate::node::NODE_BITS))) as usize % MAP_COUNT]
     }
 
     /// A transaction begins.

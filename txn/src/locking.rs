@@ -10,10 +10,11 @@ use smallvec::SmallVec;
 
 use crate::command::Epoch;
 use crate::placement::ShardId;
-use crate::shard::Shard;
+use crate::remote::ShardRef;
+use crate::shard::lock::Batch;
 use crate::state::{Phase, ShardUse};
 use crate::transaction::Inner;
-use crate::{LockName, LockRequest, LockWait, Mode, SavepointMark, TableId, TxnError, paths, rehearsal};
+use crate::{Key, LockName, LockRequest, LockWait, Mode, SavepointMark, TableId, TxnError, paths, rehearsal};
 
 /// The requests of one shard.
 type Group = (ShardId, Vec<LockRequest>);
@@ -35,39 +36,42 @@ pub(crate) async fn lock(inner: &Inner, requests: Vec<LockRequest>, wait: LockWa
         LockWait::Wait(Some(timeout)) => Instant::now().checked_add(timeout),
         LockWait::Wait(None) | LockWait::NoWait | LockWait::Skip => None,
     };
+    let has_written = |table: TableId, key: &Key| inner.state.lock().buffer.has_row(table, key);
     let mut asked: SmallVec<[ShardId; 2]> = SmallVec::new();
     for (id, requests) in groups {
         asked.push(id);
-        let shard = inner.node.shard(id)?;
-        let granted = match use_shard(inner, shard) {
-            Ok(epoch) => shard.lock(inner, epoch, &requests, step, wait, deadline).await,
+        let shard = inner.node.leader(id)?;
+        let batch = Batch {
+            requests: &requests,
+            step,
+            wait,
+            deadline,
+            has_written: &has_written,
+        };
+        let granted = match use_shard(inner, id, &shard) {
+            Ok(epoch) => {
+                let (granted, seen) = shard.lock(inner.asker(), epoch, batch).await;
+                inner.state.lock().note_dependency(id, epoch, seen);
+                granted
+            }
             Err(error) => Err(error),
         };
         if !matches!(granted, Ok(true)) {
             for id in asked {
-                inner.node.shard(id)?.roll_back_locks(inner.id, step - 1);
+                inner.node.leader(id)?.roll_back_locks(inner.id, step - 1).await;
             }
             return granted;
         }
     }
-    inner.usable()?.snapshot_is_stale = true;
+    inner.usable()?.note_grant();
     Ok(true)
 }
 
-/// Fails if locks held on a shard belong to an epoch that is over (DESIGN L9).
-pub(crate) fn check(inner: &Inner, shard: &Shard) -> Result<(), TxnError> {
-    let epoch = inner.usable()?.shard_use(shard.id).map(|used| used.epoch);
-    match epoch {
-        Some(epoch) => shard.check_epoch(epoch),
-        None => Ok(()),
-    }
-}
-
 /// Notes that locks are held on a shard, of its current epoch; those of an older one are lost (DESIGN L9).
-fn use_shard(inner: &Inner, shard: &Shard) -> Result<Epoch, TxnError> {
-    let epoch = shard.core().epoch;
+fn use_shard(inner: &Inner, id: ShardId, shard: &ShardRef) -> Result<Epoch, TxnError> {
+    let epoch = shard.epoch();
     let mut state = inner.usable()?;
-    match state.shard_use(shard.id) {
+    match state.shard_use(id) {
         Some(used) if used.epoch != epoch => {
             drop(state);
             inner.interrupt.doom(TxnError::locks_lost());
@@ -76,7 +80,7 @@ fn use_shard(inner: &Inner, shard: &Shard) -> Result<Epoch, TxnError> {
         Some(_) => Ok(epoch),
         None => {
             state.shards.push(ShardUse {
-                shard: shard.id,
+                shard: id,
                 epoch,
                 dependency: 0,
             });
@@ -146,7 +150,7 @@ fn weak_shard(inner: &Inner, groups: &[Group], table: TableId) -> ShardId {
 }
 
 /// Undoes writes and restores the locks of a mark (DESIGN L7).
-pub(crate) fn roll_back_to(inner: &Inner, mark: SavepointMark) -> Result<(), TxnError> {
+pub(crate) async fn roll_back_to(inner: &Inner, mark: SavepointMark) -> Result<(), TxnError> {
     let shards = {
         let mut state = inner.state.lock();
         if state.phase != Phase::Active {
@@ -156,7 +160,11 @@ pub(crate) fn roll_back_to(inner: &Inner, mark: SavepointMark) -> Result<(), Txn
         state.shards.clone()
     };
     for used in shards {
-        inner.node.shard(used.shard)?.roll_back_locks(inner.id, mark.0);
+        inner
+            .node
+            .leader(used.shard)?
+            .roll_back_locks(inner.id, mark.0)
+            .await;
     }
     Ok(())
 }

@@ -437,7 +437,7 @@ impl NodeInner {
     /// A number for a transaction that begins: above every earlier one, and telling when that is (`outcome`).
     fn next_id(&self) -> TransactionId {
         let now = clock();
-        let next = |newest: u64| (newest + 1).max(now);
+        let next = |newest: u64| id_above(newest.max(now), self.incarnation.node);
         let update = |newest| Some(next(newest));
         match self
             .newest_id
@@ -458,8 +458,13 @@ impl NodeInner {
     }
 
     /// A timestamp above every one drawn before.
-    pub(crate) fn draw(&self) -> Result<Timestamp, TxnError> {
-        self.oracle.draw().ok_or(TxnError::Unavailable)
+    pub(crate) async fn draw(&self) -> Result<Timestamp, TxnError> {
+        self.draw_at_once()?.ok_or(TxnError::Unavailable)
+    }
+
+    /// As [`Self::draw`], if it need not be asked for.
+    pub(crate) fn draw_at_once(&self) -> Result<Option<Timestamp>, TxnError> {
+        self.oracle.draw().ok_or(TxnError::Unavailable).map(Some)
     }
 
     /// Whether so little space is left that writes are refused.
@@ -477,6 +482,16 @@ impl NodeInner {
         let _ = name;
     }
 }
+
+/// The next number of a transaction that this node coordinates. Its lowest bits name the node, so that nodes never give the
+/// same number, and whoever knows the transaction knows whom to tell.
+fn id_above(number: u64, node: u32) -> TransactionId {
+    let count = (number >> NODE_BITS) + 1;
+    (count << NODE_BITS) | (u64::from(node) & ((1 << NODE_BITS) - 1))
+}
+
+/// Lowest bits of a transaction's number, which name its coordinator's node.
+pub(crate) const NODE_BITS: u32 = 10;
 
 /// The number of shards of the directory: what it was made with, whatever is asked for now.
 fn shard_count(engine: &Engine, wanted: u32) -> Result<u32, TxnError> {

@@ -1,16 +1,16 @@
 //! Reading one row or one index value: at the snapshot, or newest under a lock.
 
 use smallvec::SmallVec;
-use storage::mvcc::{Asked, Changes, Wanted};
-use storage::path::{Parts, overlaps};
+use storage::mvcc::Wanted;
+use storage::path::Parts;
 use storage::{Path, Row};
 
 use crate::buffer::Overlay;
-use crate::shard::Shard;
-use crate::shard::read::{Look, NewestRow};
+use crate::placement::ShardId;
+use crate::shard::read::{Look, Newest, Question};
 use crate::state::ShardUse;
 use crate::transaction::Inner;
-use crate::{IndexId, Isolation, Key, LockedRow, TableId, TxnError, locking};
+use crate::{IndexId, Isolation, Key, LockedRow, TableId, TxnError};
 
 /// Reads a row at the statement's snapshot, own writes on top.
 pub(crate) async fn get(
@@ -19,58 +19,81 @@ pub(crate) async fn get(
     key: &Key,
     parts: Option<&Parts>,
 ) -> Result<Option<Row>, TxnError> {
-    let (snapshot, overlay) = {
+    let (snapshot, overlay, planned) = {
         let mut state = inner.usable()?;
         let overlay = state.buffer.row(state.command, table, key)?;
         if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
             return overlay.map_or(Ok(None), |overlay| overlay.over(None));
         }
-        (inner.snapshot(&mut state)?, overlay)
+        let snapshot = inner.snapshot_at_once(&mut state)?;
+        (snapshot, overlay, state.planned_for(table))
+    };
+    let snapshot = match snapshot {
+        Some(snapshot) => snapshot,
+        None => inner.snapshot().await?,
     };
     // Nothing below waits while the row lies in memory: other tasks of this thread must have their turn.
     tokio::task::consume_budget().await;
-    let shard = inner.node.shard(inner.node.placement.row(table, key))?;
+    let id = inner.node.placement.row(table, key);
+    let shard = inner.node.leader(id)?;
     let own = overlay.map(Overlay::into_operations);
     let wanted = Wanted {
         parts,
         own: own.as_deref().unwrap_or_default(),
     };
-    let row = shard.read_row(inner, (table, key), snapshot, wanted).await?;
+    let row = shard
+        .read_row(inner.asker(), (table, planned, key), snapshot, wanted)
+        .await?;
     if row.is_some() || own.is_none() {
         return Ok(row);
     }
     // A row younger than the snapshot was changed (ON CONFLICT DO UPDATE does that): what was changed is its newest state.
-    let newest = shard.read_newest(table, key, wanted)?;
-    note(inner, shard, &newest, Look::Whole)?;
+    let question = Question {
+        table,
+        key,
+        wanted,
+        look: Look::Whole,
+        epoch: None,
+        since: None,
+    };
+    let newest = shard.newest(question).await?;
+    note(inner, id, &newest)?;
     Ok(newest.state.row)
 }
 
 /// Notes what an answer rests on that looked at a row (DESIGN T4).
-fn note(inner: &Inner, shard: &Shard, newest: &NewestRow, look: Look<'_>) -> Result<(), TxnError> {
-    let dependency = newest.dependency(look)?;
-    if dependency > 0 {
-        shard.note_dependency(&mut *inner.usable()?, newest.epoch, dependency);
+fn note(inner: &Inner, shard: ShardId, newest: &Newest) -> Result<(), TxnError> {
+    if newest.dependency > 0 {
+        inner
+            .usable()?
+            .note_dependency(shard, newest.epoch, newest.dependency);
     }
     Ok(())
 }
 
 /// Reads the newest state of a row under its lock (DESIGN L4). Of `added` paths only what is no addition counts as a change.
-pub(crate) fn read_locked(
+pub(crate) async fn read_locked(
     inner: &Inner,
     table: TableId,
     key: &Key,
     (paths, added): (&[Path], &[Path]),
     parts: Option<&Parts>,
 ) -> Result<LockedRow, TxnError> {
-    let (snapshot, overlay) = {
+    let is_read_committed = inner.options.isolation == Isolation::ReadCommitted;
+    let id = inner.node.placement.row(table, key);
+    let (mut snapshot, overlay, epoch) = {
         let mut state = inner.usable()?;
-        let snapshot = match inner.options.isolation {
+        let snapshot = match is_read_committed {
             // Without a snapshot nothing was read that could have changed.
-            Isolation::ReadCommitted => state.snapshot,
-            Isolation::RepeatableRead | Isolation::Serializable => Some(inner.snapshot(&mut state)?),
+            true => state.snapshot,
+            false => inner.snapshot_at_once(&mut state)?,
         };
-        (snapshot, state.buffer.row(state.command, table, key)?)
+        let overlay = state.buffer.row(state.command, table, key)?;
+        (snapshot, overlay, state.shard_use(id).map(|used| used.epoch))
     };
+    if snapshot.is_none() && !is_read_committed {
+        snapshot = Some(inner.snapshot().await?);
+    }
     if overlay.as_ref().is_some_and(|overlay| overlay.hides_base) {
         let row = overlay.map_or(Ok(None), |overlay| overlay.over(None))?;
         return Ok(LockedRow {
@@ -78,28 +101,31 @@ pub(crate) fn read_locked(
             ..LockedRow::default()
         });
     }
-    let shard = inner.node.shard(inner.node.placement.row(table, key))?;
-    locking::check(inner, shard)?;
+    let shard = inner.node.leader(id)?;
     let own = overlay.map(Overlay::into_operations).unwrap_or_default();
-    let newest = shard.read_newest(table, key, Wanted { parts, own: &own })?;
     let look = match (paths, added) {
         ([], []) => Look::Whole,
         (read, added) => Look::Paths { read, added },
     };
+    let question = Question {
+        table,
+        key,
+        wanted: Wanted { parts, own: &own },
+        look,
+        epoch,
+        since: snapshot.filter(|_| !is_read_committed),
+    };
+    let newest = shard.newest(question).await?;
     // Before anything else: that something changed is an answer as well.
-    note(inner, shard, &newest, look)?;
+    note(inner, id, &newest)?;
     let changed = snapshot.is_some_and(|snapshot| newest.state.newest > snapshot);
-    if changed && inner.options.isolation != Isolation::ReadCommitted {
-        let since = |asked| shard.changes_since(&newest, snapshot.unwrap_or_default(), asked);
-        let is_changed = (added.is_empty() || !paths.is_empty()) && touches(&since(Asked::All)?, paths);
-        if is_changed || (!added.is_empty() && touches(&since(Asked::ButAdditions)?, added)) {
-            if newest.state.row.is_none() && newest.state.moved_to.is_none() {
-                return Err(TxnError::Deleted);
-            }
-            return Err(TxnError::serialization(
-                "a path this statement reads or writes changed since its snapshot",
-            ));
+    if newest.has_conflict {
+        if newest.state.row.is_none() && newest.state.moved_to.is_none() {
+            return Err(TxnError::Deleted);
         }
+        return Err(TxnError::serialization(
+            "a path this statement reads or writes changed since its snapshot",
+        ));
     }
     let chain = newest.state.chain;
     inner.usable()?.chains.insert((table, key.clone()), chain);
@@ -114,33 +140,32 @@ pub(crate) fn read_locked(
 
 /// Reads the newest state of a row, whatever the snapshot, for constraint checks. Whoever only asks whether the row is
 /// there does not depend on changes to it.
-pub(crate) fn read_newest(
+pub(crate) async fn read_newest(
     inner: &Inner,
     table: TableId,
     key: &Key,
     look: Look<'_>,
     parts: Option<&Parts>,
 ) -> Result<Option<Row>, TxnError> {
-    let (row, seen) = look_newest(inner, table, key, look, parts)?;
+    let (row, seen) = look_newest(inner, table, key, look, parts).await?;
     saw(inner, seen)?;
     Ok(row)
 }
 
 /// What an answer rests on that is not noted yet.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Seen(Option<(crate::placement::ShardId, crate::command::Epoch, u64)>);
+pub struct Seen(Option<(ShardId, crate::command::Epoch, u64)>);
 
 /// Notes what an answer rests on.
 pub(crate) fn saw(inner: &Inner, Seen(seen): Seen) -> Result<(), TxnError> {
     if let Some((shard, epoch, sequence)) = seen {
-        let shard = inner.node.shard(shard)?;
-        shard.note_dependency(&mut *inner.usable()?, epoch, sequence);
+        inner.usable()?.note_dependency(shard, epoch, sequence);
     }
     Ok(())
 }
 
 /// As [`read_newest`], but leaves it to the caller to note what the answer rests on.
-pub(crate) fn look_newest(
+pub(crate) async fn look_newest(
     inner: &Inner,
     table: TableId,
     key: &Key,
@@ -155,25 +180,23 @@ pub(crate) fn look_newest(
         let row = overlay.map_or(Ok(None), |overlay| overlay.over(None))?;
         return Ok((row, Seen::default()));
     }
-    let shard = inner.node.shard(inner.node.placement.row(table, key))?;
+    let id = inner.node.placement.row(table, key);
     let own = overlay.map(Overlay::into_operations).unwrap_or_default();
-    let newest = shard.read_newest(table, key, Wanted { parts, own: &own })?;
-    let dependency = newest.dependency(look)?;
-    let seen = Seen((dependency > 0).then_some((shard.id, newest.epoch, dependency)));
+    let question = Question {
+        table,
+        key,
+        wanted: Wanted { parts, own: &own },
+        look,
+        epoch: None,
+        since: None,
+    };
+    let newest = inner.node.leader(id)?.newest(question).await?;
+    let seen = Seen((newest.dependency > 0).then_some((id, newest.epoch, newest.dependency)));
     Ok((newest.state.row, seen))
 }
 
-/// Whether any of the changes is at, above or below one of the paths (of any path, if there are none).
-fn touches(changes: &Changes, paths: &[Path]) -> bool {
-    match changes {
-        Changes::Nothing => false,
-        Changes::Everything => true,
-        Changes::Paths(changed) => paths.is_empty() || overlaps(changed, paths),
-    }
-}
-
 /// Rows that an index value leads to in the newest state, under the value's lock.
-pub(crate) fn read_index_locked(
+pub(crate) async fn read_index_locked(
     inner: &Inner,
     table: TableId,
     index: IndexId,
@@ -192,11 +215,11 @@ pub(crate) fn read_index_locked(
             false => inner.node.placement.table(table),
         };
         for id in shards {
-            let shard = inner.node.shard(id)?;
-            locking::check(inner, shard)?;
-            let (found, (epoch, dependency)) = shard.newest_entries(table, index, value)?;
+            let shard = inner.node.leader(id)?;
+            let held = inner.usable()?.shard_use(id).map(|used| used.epoch);
+            let (found, (epoch, dependency)) = shard.newest_entries(held, (table, index), value).await?;
             rows.extend(found);
-            shard.note_dependency(&mut *inner.usable()?, epoch, dependency);
+            inner.usable()?.note_dependency(id, epoch, dependency);
         }
     }
     for (row, present) in own {
@@ -224,7 +247,7 @@ pub(crate) async fn settle_queued(inner: &Inner) -> Result<(), TxnError> {
     for used in seen {
         inner
             .node
-            .shard(used.shard)?
+            .leader(used.shard)?
             .wait_queued(used.epoch, used.dependency)
             .await?;
     }
@@ -242,7 +265,7 @@ pub(crate) async fn settle(inner: &Inner) -> Result<(), TxnError> {
         let Some((shard, epoch, sequence)) = dependency else {
             return Ok(());
         };
-        inner.node.shard(shard)?.wait_applied(epoch, sequence).await?;
+        inner.node.leader(shard)?.wait_applied(epoch, sequence).await?;
         // Only now: who gives up waiting (a cancelled statement) waits at the next answer.
         let mut state = inner.state.lock();
         if let Some(used) = state.shard_use(shard)

@@ -82,6 +82,6 @@ pub(crate) fn note(inner: &Inner, groups: &[(u32, Vec<LockRequest>)]) -> bool {
         }));
     }
     // As after locks were granted: SERIALIZABLE reads anew.
-    state.snapshot_is_stale = true;
+    state.note_grant();
     true
 }

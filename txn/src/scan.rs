@@ -232,6 +232,14 @@ impl Item for (Key, Key) {
     }
 }
 
+/// The timestamp of a scan.
+enum Drawn {
+    /// Drawn when the scan was made.
+    At(Result<Timestamp, TxnError>),
+    /// To be asked for when it is read first.
+    Not(At),
+}
+
 /// One shard's part of a scan.
 struct Part<T> {
     shard: Arc<Shard>,
@@ -247,7 +255,7 @@ struct Scan<T: Item> {
     inner: Arc<Inner>,
     source: Source,
     /// The snapshot of the statement that made the scan; a cursor is read on by later ones.
-    at: Result<Timestamp, TxnError>,
+    at: Drawn,
     is_started: bool,
     command: CommandNumber,
     parts: Vec<Part<T>>,
@@ -262,13 +270,13 @@ impl<T: Item> Scan<T> {
         let (at, command) = {
             let mut state = inner.state.lock();
             // Drawn now, a timestamp is above everything proposed so far; what is below it is waited for (T3).
-            let snapshot = inner.snapshot(&mut state);
-            let at = match at {
+            let snapshot = inner.snapshot_at_once(&mut state);
+            let drawn = match at {
                 At::Snapshot => snapshot,
-                At::Newest => snapshot.and_then(|_| inner.node.draw()),
+                At::Newest => snapshot.and_then(|_| inner.node.draw_at_once()),
             };
             state.open_scans += 1;
-            (at, state.command)
+            (drawn.transpose().map_or(Drawn::Not(at), Drawn::At), state.command)
         };
         let (parts, own) = (Vec::new(), VecDeque::new());
         let batch_count = BATCH_COUNT_MIN;
@@ -286,15 +294,31 @@ impl<T: Item> Scan<T> {
         }
     }
 
+    /// The timestamp it reads at.
+    async fn timestamp(&mut self) -> Result<Timestamp, TxnError> {
+        let drawn = match &self.at {
+            Drawn::At(drawn) => return drawn.clone(),
+            Drawn::Not(At::Snapshot) => self.inner.snapshot().await,
+            // The snapshot keeps garbage collection away.
+            Drawn::Not(At::Newest) => match self.inner.snapshot().await {
+                Ok(_) => self.inner.node.draw().await,
+                Err(error) => Err(error),
+            },
+        };
+        self.at = Drawn::At(drawn.clone());
+        drawn
+    }
+
     /// Waits for what is on its way to the shards (T3).
     async fn start(&mut self, at: Timestamp) -> Result<(), TxnError> {
-        let (hides_base, wrote_anything) = {
+        let (hides_base, wrote_anything, planned) = {
             let state = self.inner.usable()?;
             let hides_base = match self.source.index {
                 None => state.buffer.hides_rows(self.command, self.source.table),
                 Some(index) => state.buffer.hides_entries(self.command, self.source.table, index),
             };
-            (hides_base, !state.buffer.is_empty())
+            let planned = state.planned_for(self.source.table);
+            (hides_base, !state.buffer.is_empty(), planned)
         };
         self.own_is_done = !wrote_anything;
         if !hides_base {
@@ -302,7 +326,13 @@ impl<T: Item> Scan<T> {
                 let shard = self.inner.node.shard(id)?;
                 let (from, to) = (&self.source.from, &self.source.to);
                 shard
-                    .wait_to_scan(&self.inner, self.source.table, self.source.index, (from, to), at)
+                    .wait_to_scan(
+                        self.inner.asker(),
+                        (self.source.table, planned),
+                        self.source.index,
+                        (from, to),
+                        at,
+                    )
                     .await?;
                 let (from, to) = (Bytes::copy_from_slice(from), Bytes::copy_from_slice(to));
                 self.parts.push(Part {
@@ -323,7 +353,7 @@ impl<T: Item> Scan<T> {
         self.inner.interrupt.check()?;
         // Nothing below waits while what is read lies in memory: other tasks of this thread must have their turn.
         tokio::task::consume_budget().await;
-        let at = self.at.clone()?;
+        let at = self.timestamp().await?;
         if !self.is_started {
             self.start(at).await?;
         }

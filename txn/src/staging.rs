@@ -87,7 +87,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.node.live.coordinated(self.attempt.txn);
         if !self.is_taken_over {
-            for shard in self.shards.iter().filter_map(|id| self.node.shard(*id).ok()) {
+            for shard in self.shards.iter().filter_map(|id| self.node.leader(*id).ok()) {
                 shard.unstage(self.attempt.txn.0);
             }
         }

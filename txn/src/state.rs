@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub(crate) snapshot: Option<Timestamp>,
     /// Locks were granted since the snapshot was drawn; SERIALIZABLE draws another one before it reads.
     pub(crate) snapshot_is_stale: bool,
+    /// How often locks were granted: a snapshot that was asked for before does not show what they protect.
+    pub(crate) grant_count: u64,
     /// Streams that still read at an older snapshot.
     pub(crate) open_scans: u32,
     pub(crate) shards: SmallVec<[ShardUse; 2]>,
@@ -73,6 +75,7 @@ impl State {
             buffer: Buffer::default(),
             snapshot: None,
             snapshot_is_stale: false,
+            grant_count: 0,
             open_scans: 0,
             shards: SmallVec::new(),
             chains: HashMap::default(),
@@ -83,6 +86,34 @@ impl State {
             savepoints: Vec::new(),
             clock: 0,
             rehearsal: None,
+        }
+    }
+
+    /// The version of a table that the running statement was planned for.
+    pub(crate) fn planned_for(&self, table: TableId) -> Option<u64> {
+        let planned = self.planned.iter().find(|(planned, _)| *planned == table);
+        planned.map(|(_, version)| *version)
+    }
+
+    /// Locks were granted: in SERIALIZABLE what is read from now on is read anew.
+    pub(crate) fn note_grant(&mut self) {
+        self.snapshot_is_stale = true;
+        self.grant_count += 1;
+    }
+
+    /// Notes that the transaction has seen the effects of a shard's proposal (0: of none). If it holds locks of an older epoch
+    /// it keeps that one: they are lost, and whoever waits for the dependency is told so.
+    pub(crate) fn note_dependency(&mut self, shard: ShardId, epoch: Epoch, sequence: u64) {
+        if sequence == 0 {
+            return;
+        }
+        match self.shard_use(shard) {
+            Some(used) => used.dependency = used.dependency.max(sequence),
+            None => self.shards.push(ShardUse {
+                shard,
+                epoch,
+                dependency: sequence,
+            }),
         }
     }
 

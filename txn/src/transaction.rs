@@ -29,6 +29,7 @@ use crate::command::{Timestamp, TransactionId};
 use crate::interrupt::Interrupt;
 use crate::node::NodeInner;
 use crate::reading::Seen;
+use crate::shard::asker::Asker;
 use crate::shard::read::Look;
 use crate::state::{self, Phase, State};
 use crate::{IndexId, Key, LockRequest, TableId, TxnError, finish, locking, reading, scan};
@@ -180,15 +181,17 @@ impl Transaction {
     /// [`TxnError::Unavailable`], or what broke the transaction meanwhile (40001 after lost locks).
     pub async fn begin_statement(&self, needs_snapshot: bool) -> Result<(), TxnError> {
         self.inner.interrupt.begin_statement();
-        let mut state = self.inner.usable()?;
-        state.command += 1;
-        if self.inner.options.isolation == Isolation::ReadCommitted {
-            state.snapshot = None;
+        {
+            let mut state = self.inner.usable()?;
+            state.command += 1;
+            if self.inner.options.isolation == Isolation::ReadCommitted {
+                state.snapshot = None;
+            }
+            if !needs_snapshot || self.inner.snapshot_at_once(&mut state)?.is_some() {
+                return Ok(());
+            }
         }
-        if needs_snapshot {
-            self.inner.snapshot(&mut state)?;
-        }
-        Ok(())
+        self.inner.snapshot().await.map(drop)
     }
 
     /// Makes this statement's earlier writes visible to the rest of it (data-modifying CTEs, AFTER actions of foreign keys).
@@ -272,7 +275,7 @@ impl Transaction {
         key: &Key,
         read_paths: &[storage::Path],
     ) -> Result<LockedRow, TxnError> {
-        reading::read_locked(&self.inner, table, key, (read_paths, &[]), None)
+        reading::read_locked(&self.inner, table, key, (read_paths, &[]), None).await
     }
 
     /// As [`read_locked`](Self::read_locked) for a statement that adds to `added` under A: additions of others to those paths
@@ -289,18 +292,19 @@ impl Transaction {
         added: &[storage::Path],
         parts: Option<&Parts>,
     ) -> Result<LockedRow, TxnError> {
-        reading::read_locked(&self.inner, table, key, (read_paths, added), parts)
+        reading::read_locked(&self.inner, table, key, (read_paths, added), parts).await
     }
 
     /// Reads the newest state of a row, own writes on top, whatever the snapshot, under a lock that keeps it as it is.
     pub async fn read_newest(&self, table: TableId, key: &Key) -> Result<Option<Row>, TxnError> {
-        reading::read_newest(&self.inner, table, key, Look::Whole, None)
+        reading::read_newest(&self.inner, table, key, Look::Whole, None).await
     }
 
     /// Whether a row is there in the newest state, own writes included, under a lock that keeps it there.
     pub async fn exists(&self, table: TableId, key: &Key) -> Result<bool, TxnError> {
         let nothing = Parts::new();
-        Ok(reading::read_newest(&self.inner, table, key, Look::Existence, Some(&nothing))?.is_some())
+        let row = reading::read_newest(&self.inner, table, key, Look::Existence, Some(&nothing)).await?;
+        Ok(row.is_some())
     }
 
     /// As [`read_newest`](Self::read_newest) without the row's lock: the answer may be old at once, and only says what to lock
@@ -312,7 +316,7 @@ impl Transaction {
         key: &Key,
         parts: Option<&Parts>,
     ) -> Result<(Option<Row>, Seen), TxnError> {
-        reading::look_newest(&self.inner, table, key, Look::Whole, parts)
+        reading::look_newest(&self.inner, table, key, Look::Whole, parts).await
     }
 
     /// The statement's answer rests on what [`look_newest`](Self::look_newest) gave.
@@ -331,7 +335,7 @@ impl Transaction {
         global: bool,
         value: &Key,
     ) -> Result<Vec<Key>, TxnError> {
-        reading::read_index_locked(&self.inner, table, index, global, value)
+        reading::read_index_locked(&self.inner, table, index, global, value).await
     }
 
     /// Before a statement runs that was planned for these versions of tables: waits for whoever has one of them in ACCESS
@@ -351,7 +355,7 @@ impl Transaction {
             for id in inner.node.placement.table(*table) {
                 let shard = inner.node.shard(id)?;
                 if shard.hides_table(*table, inner.id) {
-                    shard.wait_for_table(inner, *table).await?;
+                    shard.wait_for_table(inner.asker(), *table).await?;
                 }
             }
         }
@@ -459,7 +463,7 @@ impl Transaction {
     /// What ended the transaction as a whole.
     pub async fn rollback_to(&self, mark: SavepointMark) -> Result<(), TxnError> {
         self.inner.interrupt.begin_statement();
-        locking::roll_back_to(&self.inner, mark)
+        locking::roll_back_to(&self.inner, mark).await
     }
 
     /// Waits until everything this transaction was shown is durable: a read under a lock sees commits that are still on
@@ -525,24 +529,64 @@ impl Inner {
         Ok(())
     }
 
-    /// The snapshot that reads of the current statement use, drawn if there is none.
-    pub(crate) fn snapshot(&self, state: &mut State) -> Result<Timestamp, TxnError> {
-        use std::sync::atomic::Ordering;
-        if let Some(snapshot) = state.snapshot
-            && !(state.snapshot_is_stale && self.reads_under_locks())
-        {
-            return Ok(snapshot);
+    /// On whose behalf shards are asked.
+    pub(crate) fn asker(&self) -> Asker<'_> {
+        Asker {
+            owner: self.owner,
+            interrupt: &self.interrupt,
         }
+    }
+
+    /// The snapshot that reads of the current statement use, if there is one.
+    fn drawn_snapshot(&self, state: &State) -> Option<Timestamp> {
+        let is_stale = state.snapshot_is_stale && self.reads_under_locks();
+        state.snapshot.filter(|_| !is_stale)
+    }
+
+    /// The snapshot that reads of the current statement use, drawn if there is none; `None` if it must be asked for
+    /// ([`Self::snapshot`]).
+    pub(crate) fn snapshot_at_once(&self, state: &mut State) -> Result<Option<Timestamp>, TxnError> {
+        if let Some(snapshot) = self.drawn_snapshot(state) {
+            return Ok(Some(snapshot));
+        }
+        self.hold_back_garbage(state);
+        let Some(snapshot) = self.node.draw_at_once()? else {
+            return Ok(None);
+        };
+        state.snapshot = Some(snapshot);
+        state.snapshot_is_stale = false;
+        Ok(Some(snapshot))
+    }
+
+    /// The snapshot that reads of the current statement use, drawn if there is none.
+    pub(crate) async fn snapshot(&self) -> Result<Timestamp, TxnError> {
+        let grant_count = {
+            let mut state = self.usable()?;
+            if let Some(snapshot) = self.snapshot_at_once(&mut state)? {
+                return Ok(snapshot);
+            }
+            state.grant_count
+        };
+        let snapshot = self.node.draw().await?;
+        let mut state = self.usable()?;
+        // Another part of the statement may have drawn meanwhile: all of it reads at one.
+        if let Some(drawn) = self.drawn_snapshot(&state) {
+            return Ok(drawn);
+        }
+        state.snapshot = Some(snapshot);
+        // What was granted meanwhile may protect what is younger.
+        state.snapshot_is_stale = state.grant_count != grant_count;
+        Ok(snapshot)
+    }
+
+    /// Garbage collection looks at this, and must not overtake the snapshot that is drawn next.
+    fn hold_back_garbage(&self, state: &State) {
+        use std::sync::atomic::Ordering;
         let keeps_older = self.oldest_snapshot.load(Ordering::Relaxed) != 0
             && (state.open_scans > 0 || self.options.isolation == Isolation::RepeatableRead);
         if !keeps_older {
-            // Before the draw: garbage collection looks at this and must not overtake the snapshot being drawn.
             self.oldest_snapshot
                 .store(self.node.oracle.newest().max(1), Ordering::SeqCst);
         }
-        let snapshot = self.node.draw()?;
-        state.snapshot = Some(snapshot);
-        state.snapshot_is_stale = false;
-        Ok(snapshot)
     }
 }

@@ -11,6 +11,7 @@ use storage::path::Parts;
 use storage::{Datum, Numeric, Path, Step};
 use tokio::sync::oneshot;
 
+use super::asker::Asker;
 use super::pending::Pending;
 use super::{Core, Shard};
 use crate::command::{Epoch, TransactionId, decode, encode};
@@ -19,7 +20,6 @@ use crate::live::Live;
 use crate::locks::{
     AbortReason, Event, LockConfig, LockTable, Outcome, Owner, Refusal, Request, Ticket, TxnId, Values, Wait, WaitMode,
 };
-use crate::transaction::Inner;
 use crate::{Isolation, Key, LockName, LockRequest, LockWait, Mode, TableId, TxnError};
 
 /// What a sleeper is told: positions of requests that asked for A and are covered by X, or why it waits no more.
@@ -50,21 +50,23 @@ impl Wakeups {
         }
         for (id, reason) in self.dooms {
             if let Some(inner) = live.get(id) {
-                inner.interrupt.doom(error_of(&inner, reason));
+                inner
+                    .interrupt
+                    .doom(error_of(live, inner.owner.serializable, reason));
             }
         }
     }
 }
 
 /// What a transaction is told about the end of its wait.
-fn error_of(inner: &Inner, reason: AbortReason) -> TxnError {
+fn error_of(live: &Live, is_serializable: bool, reason: AbortReason) -> TxnError {
     match reason {
         AbortReason::Deadlock(cycle) => {
-            let lines = cycle.iter().map(|wait| describe(&inner.node.live, wait));
+            let lines = cycle.iter().map(|wait| describe(live, wait));
             let detail = lines.collect::<Vec<_>>().join("\n");
-            match inner.options.isolation {
-                Isolation::Serializable => TxnError::Serialization { detail },
-                Isolation::ReadCommitted | Isolation::RepeatableRead => TxnError::Deadlock { detail },
+            match is_serializable {
+                true => TxnError::Serialization { detail },
+                false => TxnError::Deadlock { detail },
             }
         }
         AbortReason::Wounded { by } => {
@@ -259,6 +261,21 @@ impl Locks {
     }
 }
 
+/// Whether the asker has written to a row itself.
+pub(crate) type HasWritten<'a> = &'a (dyn Fn(TableId, &Key) -> Result<bool, TxnError> + Sync);
+
+/// A batch of locks wanted of one shard.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    pub(crate) requests: &'a [LockRequest],
+    /// Savepoint counter of the transaction.
+    pub(crate) step: u64,
+    pub(crate) wait: LockWait,
+    /// When waiting ends.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) has_written: HasWritten<'a>,
+}
+
 /// Withdraws a wait whose sleeper goes away before the answer (a dropped statement).
 struct SleepGuard<'a> {
     shard: &'a Shard,
@@ -276,38 +293,38 @@ impl Shard {
         Numbers { shard: self, pending }
     }
 
-    /// Takes a batch of locks; `false` if [`LockWait::Skip`] found one that is not free.
-    pub(crate) async fn lock(
-        &self,
-        inner: &Inner,
-        epoch: Epoch,
-        requests: &[LockRequest],
-        step: u64,
-        wait: LockWait,
-        deadline: Option<Instant>,
-    ) -> Result<bool, TxnError> {
+    /// Takes a batch of locks; `false` if [`LockWait::Skip`] found one that is not free. The number is that of the newest
+    /// proposal an error rests on, 0 if there is none.
+    pub(crate) async fn lock(&self, asker: Asker<'_>, epoch: Epoch, batch: Batch<'_>) -> (Result<bool, TxnError>, u64) {
+        let Batch {
+            requests,
+            step,
+            wait,
+            deadline,
+            has_written,
+        } = batch;
         let wait_mode = match wait {
             LockWait::Wait(_) => WaitMode::Wait,
             LockWait::NoWait | LockWait::Skip => WaitMode::NoWait,
         };
         let request = Request {
-            owner: inner.owner,
+            owner: asker.owner,
             epoch: None,
             step,
             locks: requests,
             wait: wait_mode,
         };
-        let granted = match self.ask(inner, Some(epoch), request, deadline).await {
-            Ok(exclusive) => self.check_sums(inner, requests, &exclusive).map(|()| true),
+        let granted = match self.ask(asker, Some(epoch), request, deadline).await {
+            Ok(exclusive) => self.check_sums(has_written, requests, &exclusive).map(|()| true),
             Err(TxnError::LockNotAvailable { timeout: false, .. }) if wait == LockWait::Skip => Ok(false),
             Err(error) => Err(error),
         };
-        if granted == Err(TxnError::AddOutOfRange) {
+        let seen = match granted {
             // The sums hold increments of commits that may yet be lost (T4).
-            let newest = self.core().outbox.newest().unwrap_or(0);
-            self.note_dependency(&mut inner.state.lock(), epoch, newest);
-        }
-        granted
+            Err(TxnError::AddOutOfRange) => self.core().outbox.newest().unwrap_or(0),
+            _ => 0,
+        };
+        (granted, seen)
     }
 
     /// Whether somebody else may hold a table in ACCESS EXCLUSIVE.
@@ -316,25 +333,25 @@ impl Shard {
     }
 
     /// Waits until a table could be read, without holding anything: lock-free reads wait for ACCESS EXCLUSIVE so.
-    pub(crate) async fn wait_for_table(&self, inner: &Inner, table: TableId) -> Result<(), TxnError> {
+    pub(crate) async fn wait_for_table(&self, asker: Asker<'_>, table: TableId) -> Result<(), TxnError> {
         let locks = [LockRequest {
             name: LockName::Table(table),
             mode: Mode::AccessShare,
             add: None,
         }];
         let request = Request {
-            owner: inner.owner,
+            owner: asker.owner,
             epoch: None,
             step: 0,
             locks: &locks,
             wait: WaitMode::Instant,
         };
-        self.ask(inner, None, request, None).await.map(drop)
+        self.ask(asker, None, request, None).await.map(drop)
     }
 
     async fn ask(
         &self,
-        inner: &Inner,
+        asker: Asker<'_>,
         epoch: Option<Epoch>,
         request: Request<'_>,
         deadline: Option<Instant>,
@@ -347,7 +364,7 @@ impl Shard {
                 let before = locks.exclusive_tables.len();
                 for lock in request.locks {
                     if let (LockName::Table(table), Mode::AccessExclusive) = (&lock.name, lock.mode) {
-                        locks.exclusive_tables.push((inner.id, *table));
+                        locks.exclusive_tables.push((asker.id(), *table));
                     }
                 }
                 if locks.exclusive_tables.len() > before {
@@ -358,7 +375,7 @@ impl Shard {
             let outcome = locks.table.request(request, &self.numbers(pending));
             let answered = match outcome {
                 Outcome::Granted { exclusive } => Ok(Ok(exclusive)),
-                Outcome::Refused(refusal) => Ok(Err(self.refusal(inner, refusal))),
+                Outcome::Refused(refusal) => Ok(Err(self.refusal(asker.owner.serializable, refusal))),
                 Outcome::Queued(ticket) => {
                     let (sender, receiver) = oneshot::channel();
                     locks.sleepers.insert(ticket, sender);
@@ -378,7 +395,7 @@ impl Shard {
         let _guard = SleepGuard { shard: self, ticket };
         let answer = tokio::select! {
             answer = &mut answer => answer,
-            error = inner.interrupt.interrupted() => return Err(error),
+            error = asker.interrupt.interrupted() => return Err(error),
             () = sleep_until(deadline) => {
                 let name = request.locks.first().map_or_else(String::new, |lock| self.live.lock_text(&lock.name));
                 return Err(TxnError::LockNotAvailable { name, timeout: true });
@@ -386,19 +403,19 @@ impl Shard {
         };
         match answer {
             Ok(Ok(exclusive)) => Ok(exclusive),
-            Ok(Err(reason)) => Err(error_of(inner, reason)),
+            Ok(Err(reason)) => Err(error_of(&self.live, asker.owner.serializable, reason)),
             Err(_) => Err(TxnError::Unavailable),
         }
     }
 
-    fn refusal(&self, inner: &Inner, refusal: Refusal) -> TxnError {
+    fn refusal(&self, is_serializable: bool, refusal: Refusal) -> TxnError {
         match refusal {
             Refusal::NotAvailable { name, .. } => TxnError::LockNotAvailable {
                 name: self.live.lock_text(&name),
                 timeout: false,
             },
             Refusal::Memory => TxnError::LockMemory,
-            Refusal::Aborted(reason) => error_of(inner, reason),
+            Refusal::Aborted(reason) => error_of(&self.live, is_serializable, reason),
             Refusal::Invalid { name, mode } => TxnError::Limit(format!(
                 "lock mode {mode} cannot be had on {}",
                 self.live.lock_text(&name)
@@ -407,7 +424,12 @@ impl Shard {
     }
 
     /// Increments that X was taken for: the sum is checked here, because no other transaction's increments bound it.
-    fn check_sums(&self, inner: &Inner, requests: &[LockRequest], exclusive: &[usize]) -> Result<(), TxnError> {
+    fn check_sums(
+        &self,
+        has_written: HasWritten<'_>,
+        requests: &[LockRequest],
+        exclusive: &[usize],
+    ) -> Result<(), TxnError> {
         if exclusive.is_empty() {
             return Ok(());
         }
@@ -425,7 +447,7 @@ impl Shard {
             else {
                 continue;
             };
-            let own = inner.state.lock().buffer.has_row(*table, key)?;
+            let own = has_written(*table, key)?;
             // What this transaction wrote itself is checked when it evaluates; here only what is committed.
             let Some(number) = numbers.number(*table, key, path).filter(|_| !own) else {
                 continue;

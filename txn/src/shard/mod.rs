@@ -16,6 +16,7 @@
 //!  T4  Proposals of an epoch are numbered without gaps; one-phase commits are in the order of their timestamps; locks pass
 //!      on when the commit is proposed; what depends on a proposal waits until it is applied.
 
+pub(crate) mod asker;
 pub(crate) mod commit;
 pub(crate) mod garbage;
 pub(crate) mod lock;
@@ -40,7 +41,6 @@ use crate::live::Live;
 use crate::locks::LockConfig;
 use crate::oracle::{Oracle, clock_ms};
 use crate::placement::ShardId;
-use crate::state::{ShardUse, State};
 use outbox::Outbox;
 use pending::Pending;
 
@@ -292,22 +292,6 @@ impl Shard {
             if self.wait_applied(epoch, sequence).await.is_err() {
                 return;
             }
-        }
-    }
-
-    /// Notes that a transaction has seen the effects of a proposal (0: of none). If it holds locks of an older epoch it keeps
-    /// that one: they are lost, and whoever waits for the dependency is told so.
-    pub(crate) fn note_dependency(&self, state: &mut State, epoch: Epoch, sequence: u64) {
-        if sequence == 0 {
-            return;
-        }
-        match state.shard_use(self.id) {
-            Some(used) => used.dependency = used.dependency.max(sequence),
-            None => state.shards.push(ShardUse {
-                shard: self.id,
-                epoch,
-                dependency: sequence,
-            }),
         }
     }
 

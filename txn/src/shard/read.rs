@@ -10,26 +10,50 @@ use storage::path::overlaps;
 use storage::version::{Consolidation, consolidation};
 use storage::{Path, Row};
 
+use super::asker::Asker;
 use super::commit::table_changed;
 use super::{Core, Shard};
 use crate::command::{Epoch, Timestamp, TransactionId};
-use crate::transaction::Inner;
 use crate::{IndexId, Key, TableId, TxnError};
 
 /// No transaction has this number.
 const NOBODY: TransactionId = 0;
 
 /// The newest state of a row, with what it was made from.
-pub(crate) struct NewestRow {
-    pub(crate) state: RowState,
+struct Made {
+    state: RowState,
     /// Commits in it that are not applied yet.
-    pub(crate) unapplied: SmallVec<[Unapplied; 2]>,
+    unapplied: SmallVec<[Unapplied; 2]>,
     /// Proposal that emptied the table, if that is not applied yet; 0 otherwise.
-    pub(crate) cleared_by: u64,
+    cleared_by: u64,
     /// Epoch of those proposals.
-    pub(crate) epoch: Epoch,
+    epoch: Epoch,
     key: Vec<u8>,
     hidden_below: u64,
+}
+
+/// What is asked about the newest state of a row.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) table: TableId,
+    pub(crate) key: &'a Key,
+    pub(crate) wanted: Wanted<'a>,
+    pub(crate) look: Look<'a>,
+    /// The epoch of the locks it is read under, if it is.
+    pub(crate) epoch: Option<Epoch>,
+    /// Whether what is looked at changed after this is asked as well.
+    pub(crate) since: Option<Timestamp>,
+}
+
+/// The newest state of a row, unapplied commits included.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    pub(crate) state: RowState,
+    /// The newest unapplied commit that shows in what was looked at, 0 if there is none (T4), and its epoch.
+    pub(crate) dependency: u64,
+    pub(crate) epoch: Epoch,
+    /// Whether a path that was looked at changed after [`Question::since`].
+    pub(crate) has_conflict: bool,
 }
 
 /// What a reader under a lock looks at in a row.
@@ -43,9 +67,9 @@ pub(crate) enum Look<'a> {
     Paths { read: &'a [Path], added: &'a [Path] },
 }
 
-impl NewestRow {
+impl Made {
     /// The newest unapplied commit that shows in what was looked at; 0 if there is none (T4).
-    pub(crate) fn dependency(&self, look: Look<'_>) -> Result<u64, TxnError> {
+    fn dependency(&self, look: Look<'_>) -> Result<u64, TxnError> {
         let mut newest = self.cleared_by;
         for write in &self.unapplied {
             if write.sequence > newest && is_seen(write, look)? {
@@ -73,22 +97,33 @@ fn is_seen(write: &Unapplied, look: Look<'_>) -> Result<bool, TxnError> {
     }
 }
 
+/// Whether any of the changes is at, above or below one of the paths (of any path, if there are none).
+fn touches(changes: &Changes, paths: &[Path]) -> bool {
+    match changes {
+        Changes::Nothing => false,
+        Changes::Everything => true,
+        Changes::Paths(changed) => paths.is_empty() || overlaps(changed, paths),
+    }
+}
+
 impl Shard {
     /// The newest state of the family.
     pub(crate) fn view(&self) -> View {
         self.group.family().newest()
     }
 
-    /// Reads a row at a snapshot.
+    /// Reads a row at a snapshot. `planned` is the table's version the statement was planned for.
     pub(crate) async fn read_row(
         self: &Arc<Self>,
-        inner: &Inner,
-        (table, key): (TableId, &Key),
+        asker: Asker<'_>,
+        (table, planned, key): (TableId, Option<u64>, &Key),
         at: Timestamp,
         wanted: Wanted<'_>,
     ) -> Result<Option<Row>, TxnError> {
         let encoded = mvcc::row_key(table, key);
-        self.wait_for_writers(inner, table, at, |pending| pending.blocks(&[table], &encoded, at))
+        self.wait_for_writers(asker, (table, planned), at, |pending| {
+            pending.blocks(&[table], &encoded, at)
+        })
             .await?;
         let hidden_below = self.facts.clears.hidden_below(&[table], at);
         let state = mvcc::row_at(&self.view(), &encoded, at, hidden_below, wanted)?;
@@ -125,25 +160,27 @@ impl Shard {
         Ok(Some(state.row))
     }
 
-    /// Makes sure that a scan of a range at a snapshot can begin.
+    /// Makes sure that a scan of a range at a snapshot can begin. `planned` is the table's version the statement was planned for.
     pub(crate) async fn wait_to_scan(
         self: &Arc<Self>,
-        inner: &Inner,
-        table: TableId,
+        asker: Asker<'_>,
+        (table, planned): (TableId, Option<u64>),
         index: Option<IndexId>,
         (from, to): (&[u8], &[u8]),
         at: Timestamp,
     ) -> Result<(), TxnError> {
         let ids: SmallVec<[u32; 2]> = std::iter::once(table).chain(index).collect();
-        self.wait_for_writers(inner, table, at, |pending| pending.blocks_between(&ids, from, to, at))
-            .await
+        self.wait_for_writers(asker, (table, planned), at, |pending| {
+            pending.blocks_between(&ids, from, to, at)
+        })
+        .await
     }
 
     /// Waits until nothing that `blocker` finds is on its way. What is marked from now on draws a larger timestamp (T2).
     async fn wait_for_writers(
         self: &Arc<Self>,
-        inner: &Inner,
-        table: TableId,
+        asker: Asker<'_>,
+        (table, planned): (TableId, Option<u64>),
         at: Timestamp,
         blocker: impl Fn(&super::Pending) -> Option<TransactionId>,
     ) -> Result<(), TxnError> {
@@ -152,11 +189,11 @@ impl Shard {
         loop {
             let signal = {
                 let mut core = self.core();
-                if hidden && core.locks.hides_table(table, inner.id) {
+                if hidden && core.locks.hides_table(table, asker.id()) {
                     None
                 } else {
                     let Some(transaction) = blocker(&core.pending) else {
-                        self.check_plan(&core, inner, table)?;
+                        self.check_plan(&core, table, planned)?;
                         break;
                     };
                     core.pending.wait_for(transaction)
@@ -165,11 +202,11 @@ impl Shard {
             match signal {
                 Some(signal) => tokio::select! {
                     _ = signal => {}
-                    error = inner.interrupt.interrupted() => return Err(error),
+                    error = asker.interrupt.interrupted() => return Err(error),
                 },
                 // Lock-free reads wait for ACCESS EXCLUSIVE, and only for it.
                 None => {
-                    self.wait_for_table(inner, table).await?;
+                    self.wait_for_table(asker, table).await?;
                     hidden = false;
                 }
             }
@@ -179,11 +216,9 @@ impl Shard {
 
     /// Whether the statement was planned for the table as it is here (C8). A definition changes under ACCESS EXCLUSIVE, which
     /// statements wait for before they are planned; but one that is planned may be overtaken.
-    fn check_plan(&self, core: &Core, inner: &Inner, table: TableId) -> Result<(), TxnError> {
-        let state = inner.state.lock();
-        let planned = state.planned.iter().find(|(planned, _)| *planned == table);
+    fn check_plan(&self, core: &Core, table: TableId, planned: Option<u64>) -> Result<(), TxnError> {
         match planned {
-            Some(planned) if self.has_newer(core, std::slice::from_ref(planned)) => Err(table_changed()),
+            Some(version) if self.has_newer(core, &[(table, version)]) => Err(table_changed()),
             Some(_) | None => Ok(()),
         }
     }
@@ -234,21 +269,50 @@ impl Shard {
     }
 
     /// The newest state of a row, unapplied commits included: for reads under a lock.
-    pub(crate) fn read_newest(&self, table: TableId, row: &Key, wanted: Wanted<'_>) -> Result<NewestRow, TxnError> {
-        let key = mvcc::row_key(table, row);
+    pub(crate) fn newest(&self, question: Question<'_>) -> Result<Newest, TxnError> {
+        let made = self.make_newest(question)?;
+        let dependency = made.dependency(question.look)?;
+        let has_conflict = match question.since {
+            Some(since) if made.state.newest > since => self.conflicts(&made, since, question.look)?,
+            Some(_) | None => false,
+        };
+        Ok(Newest {
+            state: made.state,
+            dependency,
+            epoch: made.epoch,
+            has_conflict,
+        })
+    }
+
+    /// Whether what was looked at changed. Of paths it only adds to, other additions do not count.
+    fn conflicts(&self, made: &Made, since: Timestamp, look: Look<'_>) -> Result<bool, TxnError> {
+        let (read, added): (&[Path], &[Path]) = match look {
+            Look::Whole | Look::Existence => (&[], &[]),
+            Look::Paths { read, added } => (read, added),
+        };
+        let is_changed =
+            (added.is_empty() || !read.is_empty()) && touches(&self.changes_since(made, since, Asked::All)?, read);
+        let changes = |asked| self.changes_since(made, since, asked);
+        Ok(is_changed || (!added.is_empty() && touches(&changes(Asked::ButAdditions)?, added)))
+    }
+
+    fn make_newest(&self, question: Question<'_>) -> Result<Made, TxnError> {
+        let table = question.table;
+        let key = mvcc::row_key(table, question.key);
         let (unapplied, clear, epoch) = {
             let core = self.core();
+            core.check_epoch(question.epoch)?;
             let clear = core.pending.unapplied_clear(&[table]);
             (core.pending.unapplied(&key), clear, core.epoch)
         };
         let applied = self.facts.clears.hidden_below(&[table], u64::MAX);
         let hidden_below = clear.map_or(applied, |(timestamp, _)| timestamp.max(applied));
-        let state = mvcc::newest_row(&self.view(), &key, hidden_below, &unapplied, wanted)?;
+        let state = mvcc::newest_row(&self.view(), &key, hidden_below, &unapplied, question.wanted)?;
         let cleared_by = clear.map_or(0, |(_, sequence)| sequence);
         if consolidation(state.chain) == Consolidation::ByCommand {
             self.facts.long_chains.push(&key);
         }
-        Ok(NewestRow {
+        Ok(Made {
             state,
             unapplied,
             cleared_by,
@@ -259,13 +323,8 @@ impl Shard {
     }
 
     /// Which paths of a row changed after `since`.
-    pub(crate) fn changes_since(
-        &self,
-        newest: &NewestRow,
-        since: Timestamp,
-        asked: Asked,
-    ) -> Result<Changes, TxnError> {
-        let NewestRow {
+    fn changes_since(&self, newest: &Made, since: Timestamp, asked: Asked) -> Result<Changes, TxnError> {
+        let Made {
             key,
             hidden_below,
             unapplied,
@@ -276,15 +335,17 @@ impl Shard {
     }
 
     /// Rows of an index value in the newest state, and the newest proposal that was looked at (0 if none) with its epoch.
+    /// `held` is that of the locks it is read under, if it is.
     pub(crate) fn newest_entries(
         &self,
-        table: TableId,
-        index: IndexId,
+        held: Option<Epoch>,
+        (table, index): (TableId, IndexId),
         value: &Key,
     ) -> Result<(Vec<Key>, (Epoch, u64)), TxnError> {
         let (from, to) = mvcc::value_range(index, value);
         let (unapplied, clear, epoch) = {
             let core = self.core();
+            core.check_epoch(held)?;
             (
                 core.pending.unapplied_between(&from, &to),
                 core.pending.unapplied_clear(&[table, index]),
