@@ -160,11 +160,7 @@ pub(crate) async fn roll_back_to(inner: &Inner, mark: SavepointMark) -> Result<(
         state.shards.clone()
     };
     for used in shards {
-        inner
-            .node
-            .leader(used.shard)?
-            .roll_back_locks(inner.id, mark.0)
-            .await;
+        inner.node.leader(used.shard)?.roll_back_locks(inner.id, mark.0).await;
     }
     Ok(())
 }

@@ -64,9 +64,7 @@ pub(crate) async fn get(
 /// Notes what an answer rests on that looked at a row (DESIGN T4).
 fn note(inner: &Inner, shard: ShardId, newest: &Newest) -> Result<(), TxnError> {
     if newest.dependency > 0 {
-        inner
-            .usable()?
-            .note_dependency(shard, newest.epoch, newest.dependency);
+        inner.usable()?.note_dependency(shard, newest.epoch, newest.dependency);
     }
     Ok(())
 }

@@ -50,9 +50,7 @@ impl Wakeups {
         }
         for (id, reason) in self.dooms {
             if let Some(inner) = live.get(id) {
-                inner
-                    .interrupt
-                    .doom(error_of(live, inner.owner.serializable, reason));
+                inner.interrupt.doom(error_of(live, inner.owner.serializable, reason));
             }
         }
     }

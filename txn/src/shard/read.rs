@@ -124,7 +124,7 @@ impl Shard {
         self.wait_for_writers(asker, (table, planned), at, |pending| {
             pending.blocks(&[table], &encoded, at)
         })
-            .await?;
+        .await?;
         let hidden_below = self.facts.clears.hidden_below(&[table], at);
         let state = mvcc::row_at(&self.view(), &encoded, at, hidden_below, wanted)?;
         if consolidation(state.chain) != Consolidation::Keep {
