@@ -40,6 +40,7 @@ pub mod leadership;
 pub mod log;
 pub mod machine;
 pub mod network;
+pub mod reconcile;
 pub mod ring;
 pub mod snapshot;
 pub mod transport;
