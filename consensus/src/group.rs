@@ -242,6 +242,11 @@ impl Group {
         self.shared.is_lease_open()
     }
 
+    /// As [`is_lease_open`](Self::is_lease_open), and this node leads in `term`.
+    pub fn is_lease_open_in(&self, term: u64) -> bool {
+        self.shared.is_lease_open_in(term)
+    }
+
     /// Whether this node leads and is the only voter.
     pub fn is_alone(&self) -> bool {
         self.shared.is_alone()

@@ -66,6 +66,8 @@ pub struct Shared {
     started: Instant,
     /// Nanoseconds since `started` until which the lease holds, or one of the two constants.
     lease_deadline: AtomicU64,
+    /// Term in which this node serves, as long as the gate is open. Written while it is closed.
+    serving_term: AtomicU64,
     /// Leadership is being handed over: nothing is read or proposed until it has failed.
     is_transferring: AtomicBool,
     applied_term: AtomicU64,
@@ -85,6 +87,7 @@ impl Shared {
             lease: lease * 4 / 5,
             started: Instant::now(),
             lease_deadline: AtomicU64::new(CLOSED),
+            serving_term: AtomicU64::new(0),
             is_transferring: AtomicBool::new(false),
             applied_term: AtomicU64::new(0),
             applied_index: AtomicU64::new(0),
@@ -183,8 +186,13 @@ impl Shared {
             (true, true) => ALWAYS_OPEN,
             (true, false) => self.confirmed_deadline(),
         };
-        self.lease_deadline.store(deadline, Ordering::SeqCst);
         let leadership = known.leadership;
+        if is_serving && self.serving_term.load(Ordering::SeqCst) != leadership.term {
+            // Who finds the gate open and then the old term has found it open in the old term.
+            self.lease_deadline.store(CLOSED, Ordering::SeqCst);
+            self.serving_term.store(leadership.term, Ordering::SeqCst);
+        }
+        self.lease_deadline.store(deadline, Ordering::SeqCst);
         self.published.send_if_modified(|published| {
             let is_changed = *published != leadership;
             *published = leadership;
@@ -202,6 +210,12 @@ impl Shared {
             deadline if self.now() < deadline => true,
             deadline => self.extend(deadline),
         }
+    }
+
+    /// As [`Self::is_lease_open`], and this node leads in `term`. What a leader keeps in memory belongs to one term: between
+    /// two of them another node may have led.
+    pub(crate) fn is_lease_open_in(&self, term: u64) -> bool {
+        self.is_lease_open() && self.serving_term.load(Ordering::SeqCst) == term
     }
 
     /// Whether this node serves and nobody else votes.

@@ -39,7 +39,7 @@ pub(crate) fn start(node: &Arc<NodeInner>) {
 /// Looks for cycles once, and breaks them.
 pub(crate) fn round(node: &NodeInner) {
     let mut detector = Detector::default();
-    for shard in node.shards() {
+    for shard in node.local_leaders() {
         let edges = shard.core().locks.edges();
         for wait in &edges {
             detector.set_priority(wait.waiter, priority(node, wait.waiter));
@@ -56,7 +56,7 @@ pub(crate) fn round(node: &NodeInner) {
                 wakeups.wake(&node.live);
             }
             Decision::Abort { txn, cycle } => {
-                for shard in node.shards() {
+                for shard in node.local_leaders() {
                     let mut core = shard.core();
                     let reason = AbortReason::Deadlock(cycle.clone());
                     let (_, wakeups) =

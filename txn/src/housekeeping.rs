@@ -45,20 +45,22 @@ pub(crate) fn start(node: &Arc<NodeInner>) {
             }
             // An idle node leaves the disk alone: without draws there is nothing to lease ahead for.
             let drawn = node.oracle.newest();
-            if std::mem::replace(&mut newest, drawn) != drawn
+            let is_drawing = std::mem::replace(&mut newest, drawn) != drawn;
+            if is_drawing
+                && node.local_leader(META).is_some()
                 && let Err(error) = extend_bound(&node).await
             {
                 tracing::warn!(%error, "the timestamp bound could not be extended");
             }
-            node.shards().iter().for_each(|shard| shard.tick());
-            for shard in node.shards() {
+            node.local_leaders().iter().for_each(|shard| shard.tick());
+            for shard in &node.local_leaders() {
                 if let Err(error) = fold_long(&node, shard).await {
                     tracing::warn!(shard = shard.id, %error, "long chains stay long");
                 }
             }
             ticks += 1;
             if ticks % COLLECT_TICKS == 0 {
-                for shard in node.shards() {
+                for shard in &node.local_leaders() {
                     if let Err(error) = shard.move_horizon(horizon_ms(&node)) {
                         tracing::warn!(shard = shard.id, %error, "the horizon of commits stays where it is");
                     }
@@ -215,7 +217,7 @@ fn find_garbage(shard: &Shard, from: &[u8], safe_point: Timestamp) -> Result<(Ve
 
 /// Checks every invariant that can be checked at rest.
 pub(crate) async fn check_invariants(node: &NodeInner) -> Result<(), String> {
-    for shard in node.shards() {
+    for shard in &node.local_leaders() {
         shard.settle().await;
         let view = shard.view();
         {

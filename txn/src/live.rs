@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::command::TransactionId;
 use crate::commit::{Attempt, Reply};
+use crate::leaders::Leaders;
 use crate::locks::TxnId;
 use crate::oracle::COUNTER_BITS;
 use crate::placement::ShardId;
@@ -35,8 +36,8 @@ pub(crate) struct Live {
     name_locks: OnceLock<NameLocks>,
     /// Coordinators of commits over several shards, by transaction: when each began, and where it hears answers.
     coordinators: Mutex<HashMap<TxnId, (u64, mpsc::UnboundedSender<Reply>)>>,
-    /// The shards of this node, by number.
-    shards: OnceLock<Vec<Weak<Shard>>>,
+    /// The groups this node leads.
+    leaders: OnceLock<Weak<Leaders>>,
 }
 
 impl Live {
@@ -105,15 +106,15 @@ impl Live {
         }
     }
 
-    /// Sets the shards of this node.
-    pub(crate) fn set_shards(&self, shards: &[Arc<Shard>]) {
-        // They are the same for the node's whole life.
-        let _ = self.shards.set(shards.iter().map(Arc::downgrade).collect());
+    /// Sets where the groups are found that this node leads.
+    pub(crate) fn set_leaders(&self, leaders: &Arc<Leaders>) {
+        // It is the same table for the node's whole life.
+        let _ = self.leaders.set(Arc::downgrade(leaders));
     }
 
-    /// A shard of this node.
+    /// A shard this node leads.
     pub(crate) fn shard(&self, id: ShardId) -> Option<Arc<Shard>> {
-        self.shards.get()?.get(id as usize)?.upgrade()
+        self.leaders.get()?.upgrade()?.get(id)
     }
 
     /// Whether somebody may hold a table in ACCESS EXCLUSIVE.

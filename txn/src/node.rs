@@ -1,16 +1,16 @@
 //! Node: a data directory opened; its Raft groups, shards, timestamp oracle and recovery.
 //!
 //! ```text
-//!   open: engine ─► groups (meta 0, shards 1..=n) replay ─► oracle above its durable bound ─► recover prepared ─► serve
+//!   open: engine ─► replicas (meta 0, shards 1..=n) replay ─► whenever one leads: its locks rebuilt ─► serve
 //! ```
+//! A node that is alone waits until it leads everything, and finishes what a crash has left, before it serves.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ahash::HashMap;
-use consensus::{Groups, GroupsOptions, LocalTransport};
+use consensus::{Group, Groups, GroupsOptions, LocalTransport, Members, NodeId, Transport};
 use parking_lot::Mutex;
 use storage::mvcc::Wanted;
 use storage::path::Parts;
@@ -19,16 +19,49 @@ use tokio::sync::watch;
 
 use crate::command::{Body, Timestamp, TransactionId};
 use crate::interrupt::Interrupt;
+use crate::leaders::Leaders;
 use crate::live::Live;
 use crate::locks::{Incarnation, LockConfig};
 use crate::machine::records::{self, Record};
 use crate::oracle::{Oracle, clock};
 use crate::paths::Paths;
 use crate::placement::{META, Placement, ShardId};
+use crate::replica::{Replica, Replicas};
 use crate::shard::Shard;
 use crate::state::State;
 use crate::transaction::Inner;
 use crate::{Key, TableId, Transaction, TransactionOptions, TxnError};
+
+/// How a node of a cluster is connected to the others.
+#[derive(Clone)]
+pub struct ClusterConfig {
+    /// This node's number, from 1.
+    pub node: NodeId,
+    /// Carries requests to other nodes.
+    pub transport: Arc<dyn Transport>,
+    /// Called with the groups before the first is opened: requests of other nodes can be answered from here on.
+    pub connect: Arc<dyn Fn(&Arc<Groups>) + Send + Sync>,
+    /// Voters of the groups of a new directory; [`Members::Unknown`] joins a cluster and is told what to have replicas of.
+    pub members: Members,
+}
+
+impl ClusterConfig {
+    /// A node without others.
+    fn alone() -> ClusterConfig {
+        ClusterConfig {
+            node: 1,
+            transport: LocalTransport::new().end(1),
+            connect: Arc::new(|_| ()),
+            members: Members::Alone,
+        }
+    }
+}
+
+impl std::fmt::Debug for ClusterConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "node {} of {:?}", self.node, self.members)
+    }
+}
 
 /// How a node is opened.
 #[derive(Clone, Debug)]
@@ -47,6 +80,8 @@ pub struct NodeConfig {
     pub free_space_reserve_bytes: u64,
     /// Memory of a shard's lock table beyond which locks are refused (53200).
     pub lock_memory_bytes_max: usize,
+    /// How it is connected to other nodes; `None` if it is alone.
+    pub cluster: Option<ClusterConfig>,
 }
 
 impl Default for NodeConfig {
@@ -60,6 +95,7 @@ impl Default for NodeConfig {
             retention: Duration::from_secs(600),
             free_space_reserve_bytes: storage::EngineOptions::default().free_space_reserve_bytes,
             lock_memory_bytes_max: LockConfig::default().memory_bytes_max,
+            cluster: None,
         }
     }
 }
@@ -75,9 +111,12 @@ pub(crate) struct NodeInner {
     pub(crate) engine: Arc<Engine>,
     pub(crate) oracle: Arc<Oracle>,
     pub(crate) placement: Placement,
-    groups: Arc<Groups>,
-    shards: Vec<Arc<Shard>>,
-    registry: watch::Receiver<u64>,
+    pub(crate) groups: Arc<Groups>,
+    pub(crate) replicas: Replicas,
+    /// The groups this node leads.
+    pub(crate) leaders: Arc<Leaders>,
+    /// Version of the registry that is applied here.
+    pub(crate) registry: watch::Sender<u64>,
     /// Why storage can be used no more, once that is so.
     failure: watch::Receiver<Option<String>>,
     /// Nothing is proposed by the node itself any more.
@@ -88,14 +127,12 @@ pub(crate) struct NodeInner {
     pub(crate) live: Arc<Live>,
     /// What documents look like (DESIGN C7).
     pub(crate) paths: Paths,
-    /// Newest state of each sequence used since the start, proposed or applied.
-    sequences: Mutex<HashMap<u32, Vec<u8>>>,
     #[cfg(test)]
     pub(crate) crash_at: Mutex<Option<&'static str>>,
 }
 
-/// This node's number: it is alone.
-const NODE: u64 = 1;
+/// Key in local metadata of the start this node had last.
+const START: &[u8] = b"start";
 
 /// Key in local metadata of the number of shards a data directory was made with.
 const SHARD_COUNT: &[u8] = b"shard-count";
@@ -130,10 +167,13 @@ impl Node {
         let engine = Engine::open(&config.data, engine_options)?;
         let (failed, failure) = watch::channel(None);
         let shard_count = shard_count(&engine, config.shard_count)?;
+        let cluster = config.cluster.clone().unwrap_or_else(ClusterConfig::alone);
+        let incarnation = begin_incarnation(&engine, cluster.node)?;
         let groups = Groups::open(
             engine.clone(),
-            LocalTransport::new().end(NODE),
+            cluster.transport.clone(),
             GroupsOptions {
+                node: cluster.node,
                 on_fatal: Arc::new(move |error| {
                     tracing::error!(%error, "storage failed: the node stops");
                     failed.send_replace(Some(error.to_string()));
@@ -141,59 +181,67 @@ impl Node {
                 ..GroupsOptions::default()
             },
         )?;
-        let oracle = Arc::new(Oracle::new(0));
-        let live = Arc::new(Live::default());
-        let mut shards = Vec::new();
-        let mut registry = None;
-        for id in 0..=shard_count {
-            let locks = LockConfig {
-                policy: config.deadlock,
-                memory_bytes_max: config.lock_memory_bytes_max,
-                ..LockConfig::default()
-            };
-            let (shard, machine) = crate::open::open_shard(&groups, id, (&oracle, &live), locks).await?;
-            if id == META {
-                registry = Some(machine.registry_version());
-            }
-            shards.push(shard);
-        }
-        let bound = records::number(&shards[META as usize].group.family().newest(), Record::Bound)?;
-        oracle.begin_at(bound);
-        let paths = Paths::load(&shards[META as usize].group.family().newest())?;
+        (cluster.connect)(&groups);
         let inner = Arc::new(NodeInner {
             placement: Placement::new(shard_count),
             config,
             engine,
-            oracle,
+            oracle: Arc::new(Oracle::new(0)),
             groups,
-            shards,
-            registry: registry.expect("the meta group was opened first"),
+            replicas: Replicas::default(),
+            leaders: Arc::default(),
+            registry: watch::Sender::new(0),
             failure,
             is_stopping: AtomicBool::new(false),
-            newest_id: AtomicU64::new(bound),
-            incarnation: Incarnation {
-                node: 1,
-                start: bound + 1,
-            },
-            live,
-            paths,
-            sequences: Mutex::default(),
+            newest_id: AtomicU64::new(incarnation.start),
+            incarnation,
+            live: Arc::new(Live::default()),
+            paths: Paths::default(),
             #[cfg(test)]
             crash_at: Mutex::new(None),
         });
-        crate::housekeeping::extend_bound(&inner).await?;
-        inner.live.set_shards(&inner.shards);
-        crate::recovery::recover(
-            &inner,
-            Incarnation {
-                node: NODE as u32,
-                start: bound,
-            },
-        )
-        .await?;
-        crate::housekeeping::start(&inner);
-        crate::detection::start(&inner);
-        Ok(Arc::new(Node { inner }))
+        inner.live.set_leaders(&inner.leaders);
+        let node = Arc::new(Node { inner });
+        if let Err(error) = node.inner.open_replicas(cluster.members, shard_count).await {
+            // Nothing of it may run on: the caller may open the directory again.
+            let _ = node.inner.groups.shutdown(false).await;
+            return Err(error);
+        }
+        crate::housekeeping::start(&node.inner);
+        crate::detection::start(&node.inner);
+        Ok(node)
+    }
+
+    /// The Raft groups below, for whoever places replicas or carries requests between nodes.
+    pub fn groups(&self) -> &Arc<Groups> {
+        &self.inner.groups
+    }
+
+    /// Opens a replica of a group on this node, which waits to be added to the group's members. It leads whenever it is
+    /// elected. Idempotent; remembered over restarts.
+    ///
+    /// # Errors
+    /// Its log or family cannot be read.
+    pub async fn open_replica(&self, shard: u32) -> Result<(), TxnError> {
+        Replicas::open(&self.inner, shard, Members::Unknown).await.map(drop)
+    }
+
+    /// Closes a replica and deletes its data. Only when the group's members include this node no more.
+    ///
+    /// # Errors
+    /// Storage failed; calling it again finishes.
+    pub async fn remove_replica(&self, shard: u32) -> Result<(), TxnError> {
+        Replicas::remove(&self.inner, shard).await
+    }
+
+    /// Who leads a group, as far as its replica here knows; `None` without a replica.
+    pub fn leader_of(&self, shard: u32) -> Option<NodeId> {
+        self.inner.leader_hint(shard)
+    }
+
+    /// Whether this node leads a group and serves it.
+    pub fn leads(&self, shard: u32) -> bool {
+        self.inner.local_leader(shard).is_some_and(|shard| shard.has_lease())
     }
 
     /// Starts a transaction.
@@ -233,9 +281,6 @@ impl Node {
         parts: Option<&Parts>,
     ) -> Result<Option<Option<Row>>, TxnError> {
         let shard = self.inner.shard(self.inner.placement.row(table, key))?;
-        if !shard.group.is_lease_open() {
-            return Ok(None);
-        }
         shard.read_at_once((table, version), key, Wanted { parts, own: &[] })
     }
 
@@ -263,19 +308,13 @@ impl Node {
 
     /// Bytes of everything the shards hold, on disk and in memory, roughly.
     pub fn total_bytes(&self) -> u64 {
-        self.inner
-            .shards
-            .iter()
-            .map(|shard| shard.group.family().size_bytes())
-            .sum()
+        let replicas = self.inner.replicas.all();
+        replicas.iter().map(|replica| replica.group.family().size_bytes()).sum()
     }
 
     fn range_bytes(&self, from: &[u8], to: &[u8]) -> u64 {
-        self.inner
-            .shards
-            .iter()
-            .map(|shard| shard.group.family().range_bytes_estimate(from, to))
-            .sum()
+        let of_replica = |replica: &Arc<Replica>| replica.group.family().range_bytes_estimate(from, to);
+        self.inner.replicas.all().iter().map(of_replica).sum()
     }
 
     /// Writes everything that is still only in the log and in memory to table files (CHECKPOINT). Blocks the thread.
@@ -316,7 +355,7 @@ impl Node {
         }
         let shard = self.inner.shard(META)?;
         let (state, receiver) = {
-            let mut sequences = self.inner.sequences.lock();
+            let mut sequences = shard.sequences.lock();
             let current = match sequences.get(&sequence) {
                 Some(state) => Some(state.clone()),
                 None => shard
@@ -337,7 +376,11 @@ impl Node {
         match receiver.applied().await {
             Ok(()) => Ok(state),
             Err(_) => {
-                self.inner.sequences.lock().remove(&sequence);
+                let mut sequences = shard.sequences.lock();
+                // Whoever moved on from a state that was not lost keeps his place.
+                if sequences.get(&sequence) == Some(&state) {
+                    sequences.remove(&sequence);
+                }
                 Err(TxnError::Unavailable)
             }
         }
@@ -350,7 +393,7 @@ impl Node {
 
     /// Commit timestamp of the newest registry change; catalogs older than this are stale.
     pub fn registry_version(&self) -> watch::Receiver<u64> {
-        self.inner.registry.clone()
+        self.inner.registry.subscribe()
     }
 
     /// Waits until storage fails (a device reports EIO): nothing can be written any more, and the process should end. What
@@ -391,7 +434,7 @@ impl NodeInner {
     /// All locks held and waited for.
     pub(crate) fn locks(&self) -> Vec<LockEntry> {
         let mut entries = Vec::new();
-        for shard in &self.shards {
+        for shard in self.local_leaders() {
             let of_shard = shard.core().locks.entries();
             entries.extend(of_shard.into_iter().map(|entry| LockEntry {
                 session: entry.owner.session,
@@ -408,10 +451,11 @@ impl NodeInner {
     /// Sessions that block this one (`pg_blocking_pids`).
     pub(crate) fn blocking(&self, session: u32) -> Vec<u32> {
         let mut sessions: Vec<u32> = Vec::new();
+        let leaders = self.local_leaders();
         for inner in self.live.all() {
             if inner.options.session == session {
                 sessions.extend(
-                    self.shards
+                    leaders
                         .iter()
                         .flat_map(|shard| shard.core().locks.blocking_sessions(inner.id)),
                 );
@@ -434,7 +478,8 @@ impl Drop for Node {
 }
 
 impl NodeInner {
-    /// A number for a transaction that begins: above every earlier one, and telling when that is (`outcome`).
+    /// A number for a transaction that begins: above every earlier one of this node, telling when that is (`outcome`), and
+    /// given by no other node.
     fn next_id(&self) -> TransactionId {
         let now = clock();
         let next = |newest: u64| id_above(newest.max(now), self.incarnation.node);
@@ -447,14 +492,25 @@ impl NodeInner {
         }
     }
 
-    /// A shard's leader.
-    pub(crate) fn shard(&self, id: ShardId) -> Result<&Arc<Shard>, TxnError> {
-        self.shards.get(id as usize).ok_or(TxnError::Unavailable)
+    /// The leader of a shard, if this node leads it: its locks are rebuilt. It may have lost its lease meanwhile, and says
+    /// so itself. Costs no lock and no allocation.
+    pub(crate) fn local_leader(&self, id: ShardId) -> Option<Arc<Shard>> {
+        self.leaders.get(id)
     }
 
-    /// All shards, the meta group first.
-    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
-        &self.shards
+    /// All leaders of this node, the meta group's first.
+    pub(crate) fn local_leaders(&self) -> Vec<Arc<Shard>> {
+        self.leaders.all()
+    }
+
+    /// Who leads a group, as far as its replica here knows.
+    pub(crate) fn leader_hint(&self, id: ShardId) -> Option<NodeId> {
+        self.replicas.get(id)?.leader_hint()
+    }
+
+    /// A shard's leader.
+    pub(crate) fn shard(&self, id: ShardId) -> Result<Arc<Shard>, TxnError> {
+        self.local_leader(id).ok_or(TxnError::Unavailable)
     }
 
     /// A timestamp above every one drawn before.
@@ -492,6 +548,72 @@ fn id_above(number: u64, node: u32) -> TransactionId {
 
 /// Lowest bits of a transaction's number, which name its coordinator's node.
 pub(crate) const NODE_BITS: u32 = 10;
+
+impl NodeInner {
+    /// Opens the replicas this node has, and waits for those that nobody else can lead.
+    async fn open_replicas(self: &Arc<Self>, members: Members, shard_count: u32) -> Result<(), TxnError> {
+        let node = self.incarnation.node;
+        let recorded = Replicas::recorded(self)?;
+        let ids: Vec<ShardId> = match (recorded.is_empty(), &members) {
+            (false, _) => recorded,
+            // What else it is to have a replica of it is told.
+            (true, Members::Unknown) => vec![META],
+            (true, Members::Alone | Members::Voters(_)) => (0..=shard_count).collect(),
+        };
+        let mut is_alone = members == Members::Alone;
+        for id in ids {
+            let replica = Replicas::open(self, id, members.clone()).await?;
+            is_alone = is_alone && replica.is_alone(u64::from(node)).await;
+            if is_alone {
+                replica.leading().await?;
+            }
+        }
+        if is_alone {
+            crate::housekeeping::extend_bound(self).await?;
+            let dead = Incarnation {
+                start: self.incarnation.start - 1,
+                ..self.incarnation
+            };
+            crate::recovery::recover(self, dead).await?;
+        }
+        Ok(())
+    }
+
+    /// The replica of the meta group is open, and does not lead yet.
+    pub(crate) fn open_meta(&self, group: &Group) -> Result<(), TxnError> {
+        let view = group.family().newest();
+        // What was handed out before is below, whatever the clock says now.
+        self.newest_id
+            .fetch_max(records::number(&view, Record::Bound)?, Ordering::AcqRel);
+        self.paths.reload(&view)
+    }
+
+    /// Begins to lead the meta group: what it keeps for all is as its family says.
+    pub(crate) fn begin_meta(&self, meta: &Shard) -> Result<(), TxnError> {
+        let view = meta.view();
+        self.oracle.begin_at(records::number(&view, Record::Bound)?);
+        self.paths.reload(&view)
+    }
+}
+
+/// Numbers this start of the node: above every earlier one, durably.
+fn begin_incarnation(engine: &Engine, node: NodeId) -> Result<Incarnation, TxnError> {
+    let last = match engine.local_get(START)? {
+        None => 0,
+        Some(bytes) => match <[u8; 8]>::try_from(bytes.as_slice()) {
+            Ok(bytes) => u64::from_be_bytes(bytes),
+            Err(_) => {
+                return Err(TxnError::Corrupted(
+                    "the start of the node in local metadata is damaged".into(),
+                ));
+            }
+        },
+    };
+    let start = clock().max(last + 1);
+    engine.local_put(START, &start.to_be_bytes())?;
+    let node = u32::try_from(node).map_err(|_| TxnError::Limit(format!("node number {node} is too large")))?;
+    Ok(Incarnation { node, start })
+}
 
 /// The number of shards of the directory: what it was made with, whatever is asked for now.
 fn shard_count(engine: &Engine, wanted: u32) -> Result<u32, TxnError> {

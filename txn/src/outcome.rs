@@ -40,7 +40,7 @@ impl Node {
             return Ok(Some(TransactionOutcome::InProgress));
         }
         let (mut is_remembered, mut is_pending) = (true, false);
-        for shard in inner.shards() {
+        for shard in inner.local_leaders() {
             // Before the records: what the horizon takes away meanwhile is not missed.
             let found = shard.outcome(id)?;
             match found {

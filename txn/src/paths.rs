@@ -67,11 +67,9 @@ pub(crate) struct Paths {
 
 impl Paths {
     /// The known paths as the meta group has them.
-    pub(crate) fn load(view: &View) -> Result<Paths, TxnError> {
-        Ok(Paths {
-            shapes: ArcSwap::from_pointee(read_shapes(view)?),
-            ..Paths::default()
-        })
+    pub(crate) fn reload(&self, view: &View) -> Result<(), TxnError> {
+        self.shapes.store(Arc::new(read_shapes(view)?));
+        Ok(())
     }
 
     /// The paths of a column.

@@ -1,6 +1,6 @@
 //! Recovery: what a crash left between Prepare and Finish.
 //!
-//! A leader knows again, from its family, what was prepared and what it decided ([`crate::open`]); marks and locks of the
+//! A leader knows again, from its family, what was prepared and what it decided ([`crate::replica`]); marks and locks of the
 //! undecided stand again. At start no coordinator of before is alive, so every anchor is asked at once: its decision
 //! stands, or it logs ABORT now, and whoever asks later hears the same. Nothing is served before all have finished. What was
 //! staged and never prepared goes then too.
@@ -18,10 +18,10 @@ const REPEAT: Duration = Duration::from_millis(200);
 
 /// Finishes every transaction that was prepared by coordinators of earlier starts.
 pub(crate) async fn recover(node: &Arc<NodeInner>, dead: Incarnation) -> Result<(), TxnError> {
-    for shard in node.shards() {
+    for shard in &node.local_leaders() {
         shard.ask_for_orphans(dead);
     }
-    for shard in node.shards() {
+    for shard in &node.local_leaders() {
         loop {
             let signal = {
                 let mut core = shard.core();
@@ -35,11 +35,11 @@ pub(crate) async fn recover(node: &Arc<NodeInner>, dead: Incarnation) -> Result<
             };
             let Some(signal) = signal else { continue };
             if tokio::time::timeout(REPEAT, signal).await.is_err() {
-                node.shards().iter().for_each(|shard| shard.tick());
+                node.local_leaders().iter().for_each(|shard| shard.tick());
             }
         }
     }
-    for shard in node.shards() {
+    for shard in &node.local_leaders() {
         // Whoever staged them is dead, and what voted has finished.
         for (transaction, _) in staged::all(&shard.group.family())? {
             tracing::info!(

@@ -72,6 +72,28 @@ impl Anchor {
         self.decided.get(&txn).map(|decided| decided.decision)
     }
 
+    /// Transactions whose decision is proposed and not applied.
+    pub(crate) fn deciding(&self) -> impl Iterator<Item = TxnId> + '_ {
+        self.proposed.keys().copied()
+    }
+
+    /// A decision could not be proposed, and somebody else may lead by now: nothing is known that was not known before. What
+    /// was marked stays marked.
+    pub(crate) fn on_refused(&mut self, attempt: Attempt, decision: Decision, parties: Parties, now_ms: u64) {
+        self.proposed.remove(&attempt.txn);
+        if let Decision::Commit(_) = decision {
+            let until_ms = now_ms + MARK_KEPT_MS;
+            self.marked.insert(
+                attempt.txn,
+                Marked {
+                    attempt,
+                    parties,
+                    until_ms,
+                },
+            );
+        }
+    }
+
     /// The coordinator is about to draw the timestamp. `seal` marks the transaction's locks as kept, if all it had here
     /// stand (L9).
     pub fn on_mark(

@@ -67,6 +67,12 @@ impl Participant {
             .map(|(&txn, _)| txn)
     }
 
+    /// Transactions whose vote is proposed and not applied.
+    pub(crate) fn voting(&self) -> impl Iterator<Item = TxnId> + '_ {
+        let is_voting = |(_, waiting): &(&TxnId, &Waiting)| waiting.phase == Phase::Voting;
+        self.waiting.iter().filter(is_voting).map(|(&txn, _)| txn)
+    }
+
     /// The coordinator wants a vote. `seal` marks the transaction's locks as kept, if all it had here stand (L9).
     pub fn on_prepare(&mut self, attempt: Attempt, parties: Parties, seal: impl FnOnce() -> bool) -> Vec<Action> {
         match self.waiting.get(&attempt.txn).map(|waiting| waiting.phase) {

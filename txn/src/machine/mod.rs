@@ -21,18 +21,18 @@ pub(crate) mod records;
 pub(crate) mod staged;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use consensus::CommandEntry;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use storage::EngineError;
 use storage::engine::{Batch, Engine, Family};
 use tokio::sync::watch;
 
 use crate::TxnError;
 use crate::command::{Body, Command, Epoch, Outcome, encode};
-use crate::placement::ShardId;
+use crate::placement::{META, ShardId};
 use crate::shard::{Facts, Shard};
 use apply::{Apply, Remembered};
 use records::{Position, Record};
@@ -53,7 +53,7 @@ pub(crate) struct Machine {
     /// The entry applied last, until its batch is written.
     unwritten: Mutex<Option<Applied>>,
     /// The leader to be told what was applied.
-    leader: OnceLock<Weak<Shard>>,
+    leader: RwLock<Weak<Shard>>,
 }
 
 /// What applying a command came to.
@@ -67,8 +67,12 @@ struct Applied {
 
 impl Machine {
     /// A machine of a family that is loaded when its group opens.
-    pub(crate) fn new(id: ShardId, engine: Arc<Engine>, facts: Arc<Facts>) -> Machine {
-        let registry = watch::Sender::new(0);
+    pub(crate) fn new(id: ShardId, engine: Arc<Engine>, facts: Arc<Facts>, registry: &watch::Sender<u64>) -> Machine {
+        let registry = if id == META {
+            registry.clone()
+        } else {
+            watch::Sender::new(0)
+        };
         let (position, unwritten) = (Mutex::default(), Mutex::default());
         Machine {
             id,
@@ -77,19 +81,13 @@ impl Machine {
             registry,
             position,
             unwritten,
-            leader: OnceLock::new(),
+            leader: RwLock::new(Weak::new()),
         }
     }
 
     /// Tells the leader of this node what is applied from now on.
     pub(crate) fn lead(&self, shard: &Arc<Shard>) {
-        // A machine has one leader shell for its whole life.
-        let _ = self.leader.set(Arc::downgrade(shard));
-    }
-
-    /// Follows the newest registry change.
-    pub(crate) fn registry_version(&self) -> watch::Receiver<u64> {
-        self.registry.subscribe()
+        *self.leader.write() = Arc::downgrade(shard);
     }
 
     /// Reads back what is kept in memory, when the family is opened or replaced.
@@ -206,7 +204,8 @@ impl Machine {
                 });
             }
         }
-        if let Some(leader) = self.leader.get().and_then(Weak::upgrade) {
+        let leader = self.leader.read().upgrade();
+        if let Some(leader) = leader {
             leader.on_applied(applied.epoch, applied.sequence, applied.outcomes);
         }
     }

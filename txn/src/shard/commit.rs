@@ -150,9 +150,10 @@ impl Shard {
 
 impl Core {
     pub(crate) fn check_epoch(&self, epoch: Option<Epoch>) -> Result<(), TxnError> {
-        match epoch {
-            Some(epoch) if epoch != self.epoch => Err(TxnError::locks_lost()),
-            Some(_) | None => Ok(()),
+        match (&self.over, epoch) {
+            (Some(over), _) => Err(over.clone()),
+            (None, Some(epoch)) if epoch != self.epoch => Err(TxnError::locks_lost()),
+            (None, Some(_) | None) => Ok(()),
         }
     }
 }

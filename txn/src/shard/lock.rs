@@ -183,6 +183,12 @@ impl Locks {
             .any(|(other, held)| *held == table && *other != id)
     }
 
+    /// The table is thrown away: its requests for ACCESS EXCLUSIVE are counted no more.
+    pub(super) fn forget_exclusive_tables(&mut self, live: &Live) {
+        live.note_exclusive_tables(self.exclusive_tables.len(), 0);
+        self.exclusive_tables.clear();
+    }
+
     /// How many wait.
     pub(crate) fn waiter_count(&self) -> usize {
         self.sleepers.len()
@@ -237,12 +243,19 @@ impl Locks {
     }
 
     /// Takes the locks of a prepared transaction again, as its Prepare record has kept them.
-    pub(crate) fn restore(&mut self, attempt: Attempt, locks: &[u8]) -> Result<(), TxnError> {
+    pub(crate) fn restore(&mut self, attempt: Attempt, locks: &[u8], live: &Live) -> Result<(), TxnError> {
         let locks: Vec<(LockName, Mode)> = if locks.is_empty() { Vec::new() } else { decode(locks)? };
         let requests: Vec<LockRequest> = locks
             .into_iter()
             .map(|(name, mode)| LockRequest::new(name, mode))
             .collect();
+        let before = self.exclusive_tables.len();
+        for request in &requests {
+            if let (LockName::Table(table), Mode::AccessExclusive) = (&request.name, request.mode) {
+                self.exclusive_tables.push((attempt.txn.0, *table));
+            }
+        }
+        live.note_exclusive_tables(before, self.exclusive_tables.len());
         let priority = attempt.txn.0;
         let (txn, coordinator) = (attempt.txn, attempt.coordinator);
         let owner = Owner {
@@ -301,6 +314,9 @@ impl Shard {
             deadline,
             has_written,
         } = batch;
+        if let Err(error) = self.confirm_lease().await {
+            return (Err(error), 0);
+        }
         let wait_mode = match wait {
             LockWait::Wait(_) => WaitMode::Wait,
             LockWait::NoWait | LockWait::Skip => WaitMode::NoWait,

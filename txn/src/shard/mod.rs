@@ -15,6 +15,8 @@
 //!  T3  A snapshot read at t begins when every overlapping marked transaction is applied or known to be above t.
 //!  T4  Proposals of an epoch are numbered without gaps; one-phase commits are in the order of their timestamps; locks pass
 //!      on when the commit is proposed; what depends on a proposal waits until it is applied.
+//!  C4  A shard leads in one term. Without an open lease of that term nothing is granted or read, and once leadership is
+//!      over nothing is done any more: the next leader, here or elsewhere, is another [`Shard`].
 
 pub(crate) mod asker;
 pub(crate) mod commit;
@@ -23,10 +25,12 @@ pub(crate) mod lock;
 pub(crate) mod outbox;
 pub(crate) mod pending;
 pub(crate) mod read;
+mod restored;
 pub(crate) mod steps;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ahash::HashMap;
 use consensus::{Group, Proposal};
@@ -35,11 +39,11 @@ use storage::mvcc::Clears;
 use tokio::sync::oneshot;
 
 use crate::TxnError;
-use crate::command::{Epoch, Outcome};
-use crate::commit::{Anchor, Participant};
+use crate::command::{Decision, Epoch, Outcome};
+use crate::commit::{Anchor, Participant, Reply};
 use crate::live::Live;
 use crate::locks::LockConfig;
-use crate::oracle::{Oracle, clock_ms};
+use crate::oracle::Oracle;
 use crate::placement::ShardId;
 use outbox::Outbox;
 use pending::Pending;
@@ -51,8 +55,16 @@ pub(crate) struct Shard {
     pub(crate) oracle: Arc<Oracle>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) live: Arc<Live>,
+    /// The term it leads in.
+    term: u64,
+    lock_config: LockConfig,
+    /// Newest state of each sequence used in this leadership, proposed or applied (of the meta group).
+    pub(crate) sequences: Mutex<HashMap<u32, Vec<u8>>>,
     core: Mutex<Core>,
 }
+
+/// How long somebody waits for a quorum to confirm that this node still leads.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What apply and readers tell each other, beside the family.
 pub(crate) struct Facts {
@@ -85,6 +97,8 @@ pub(crate) struct Core {
     pub(crate) locks: lock::Locks,
     pub(crate) pending: Pending,
     pub(crate) epoch: Epoch,
+    /// What whoever still comes is told, once leadership is over.
+    over: Option<TxnError>,
     pub(crate) outbox: Outbox,
     /// Transactions that other shards decide, and those that this one decides.
     pub(crate) participant: Participant,
@@ -114,8 +128,9 @@ impl Awaited {
                 Err(TxnError::locks_lost())
             }
             Err(error) => {
+                // Not refused by apply: this node leads no more, or the group has stopped.
                 let error = TxnError::from(error);
-                self.shard.on_rejected(self.epoch, &error);
+                self.shard.end(&error);
                 Err(error)
             }
         }
@@ -123,32 +138,44 @@ impl Awaited {
 }
 
 impl Shard {
-    pub(crate) fn new(
-        id: ShardId,
-        group: Arc<Group>,
-        oracle: Arc<Oracle>,
-        facts: Arc<Facts>,
-        live: Arc<Live>,
-        (locks, epoch): (LockConfig, Epoch),
-        (participant, anchor): (Participant, Anchor),
-    ) -> Shard {
-        let core = Core {
-            locks: lock::Locks::new(locks, epoch),
-            pending: Pending::default(),
-            epoch,
-            outbox: Outbox::default(),
-            participant,
-            anchor,
-            // Whatever was left by earlier leaders, it began before now.
-            newest_step_ms: clock_ms(),
-        };
-        Shard {
+    /// The leader of a group in a term whose first entry is applied: whatever earlier leaders left is read from its family.
+    pub(crate) fn begin(
+        (id, group): (ShardId, Arc<Group>),
+        (oracle, facts, live): (Arc<Oracle>, Arc<Facts>, Arc<Live>),
+        (lock_config, epoch): (LockConfig, Epoch),
+    ) -> Result<Shard, TxnError> {
+        let core = restored::core(id, &group.family().newest(), (lock_config, epoch), &live)?;
+        Ok(Shard {
             id,
             group,
             oracle,
             facts,
             live,
+            term: epoch.term,
+            lock_config,
+            sequences: Mutex::default(),
             core: Mutex::new(core),
+        })
+    }
+
+    /// Whether no other node can lead now: what was granted here stands, and what is read here is the newest (C4).
+    pub(crate) fn has_lease(&self) -> bool {
+        self.group.is_lease_open_in(self.term)
+    }
+
+    /// Waits until [`Self::has_lease`]; asks the quorum if it has not answered for long.
+    ///
+    /// # Errors
+    /// [`TxnError::Unavailable`]: another node leads, or a quorum cannot be reached.
+    pub(crate) async fn confirm_lease(&self) -> Result<(), TxnError> {
+        if self.has_lease() {
+            return Ok(());
+        }
+        let confirmed = tokio::time::timeout(CONFIRM_TIMEOUT, self.group.ensure_linearizable()).await;
+        match confirmed {
+            Ok(Ok(())) if self.has_lease() => Ok(()),
+            Ok(Err(consensus::ConsensusError::Engine(error))) => Err(error.into()),
+            Ok(_) | Err(_) => Err(TxnError::Unavailable),
         }
     }
 
@@ -193,39 +220,89 @@ impl Shard {
         }
     }
 
-    /// A proposal of this epoch was rejected: nothing proposed after it can be applied, and all unprepared locks fall with
-    /// the epoch (DESIGN T4, L9).
+    /// A command of this epoch was refused by apply: so is everything proposed after it, and all unprepared locks fall with
+    /// the epoch (DESIGN T4, L9). Told in the order of the log, so that the family is what the old epoch has left.
     pub(crate) fn on_rejected(self: &Arc<Self>, epoch: Epoch, error: &TxnError) {
+        let next = Epoch {
+            generation: epoch.generation + 1,
+            ..epoch
+        };
+        let restored = {
+            let core = self.core.lock();
+            if core.epoch != epoch {
+                return;
+            }
+            restored::core(self.id, &self.view(), (self.lock_config, next), &self.live)
+        };
+        match restored {
+            Ok(restored) => self.change_epoch(epoch, restored, error),
+            Err(error) => {
+                tracing::error!(shard = self.id, %error, "the epoch ends, and no other can begin");
+                self.end(&error);
+            }
+        }
+    }
+
+    /// Leadership is over, or the group has stopped: nothing is done here any more (C4). What was on its way may be applied
+    /// or not; the next leader knows.
+    pub(crate) fn end(self: &Arc<Self>, error: &TxnError) {
+        let (epoch, mut ended) = {
+            let core = self.core.lock();
+            if core.over.is_some() {
+                return;
+            }
+            let epoch = Epoch {
+                generation: core.epoch.generation + 1,
+                ..core.epoch
+            };
+            (core.epoch, Core::empty(self.id, (self.lock_config, epoch)))
+        };
+        ended.over = Some(match error {
+            TxnError::Io(_) | TxnError::Corrupted(_) => error.clone(),
+            _ => TxnError::locks_lost(),
+        });
+        self.change_epoch(epoch, ended, error);
+    }
+
+    /// Throws away what is known in an epoch, and tells whoever waits for any of it.
+    fn change_epoch(self: &Arc<Self>, epoch: Epoch, mut next: Core, error: &TxnError) {
         let mut core = self.core.lock();
         if core.epoch != epoch {
+            // Somebody else was faster. What the new core counts is taken back.
+            next.locks.forget_exclusive_tables(&self.live);
             return;
         }
-        core.epoch.generation += 1;
-        let epoch = core.epoch;
-        let wakeups = self.begin_lock_epoch(&mut core, epoch);
-        let lost = core.outbox.begin_epoch();
-        for transaction in &lost.completed {
-            core.pending.remove(*transaction);
+        let mut replies = Vec::new();
+        if next.over.is_none() {
+            // What was not applied by now never will be; otherwise the next leader has to find out.
+            let votes = core.participant.voting().filter(|txn| !next.pending.contains(txn.0));
+            replies.extend(votes.map(|txn| (txn, Reply::Voted(self.id, false))));
+            let undecided = core
+                .anchor
+                .deciding()
+                .filter(|txn| next.anchor.decision(*txn).is_none());
+            replies.extend(undecided.map(|txn| (txn, Reply::Decided(Decision::Abort))));
         }
+        let wakeups = self.begin_lock_epoch(&mut core, next.epoch);
+        core.locks.forget_exclusive_tables(&self.live);
+        let mut before = std::mem::replace(&mut *core, next);
         drop(core);
+        let lost = before.outbox.begin_epoch();
         wakeups.wake(&self.live);
+        for (txn, reply) in replies {
+            self.live.reply(txn, reply);
+        }
         if lost.completed.is_empty() && *error == TxnError::Unavailable {
             // Leadership ended with nothing on its way: a shutdown, or another leader.
             tracing::debug!(shard = self.id, "the epoch ends");
         } else {
-            tracing::warn!(shard = self.id, %error, lost = lost.completed.len(), "a proposal was rejected: a new epoch begins");
+            tracing::warn!(shard = self.id, %error, lost = lost.completed.len(), "a proposal was lost: the epoch ends");
         }
         for waiter in lost.waiters {
             let _ = waiter.send(false);
         }
-    }
-
-    /// This node does not lead in a term any more.
-    pub(crate) fn on_term_over(self: &Arc<Self>, term: u64) {
-        let epoch = self.core.lock().epoch;
-        if epoch.term == term {
-            self.on_rejected(epoch, &TxnError::Unavailable);
-        }
+        // Readers that wait for what was pending look again.
+        drop(before);
     }
 
     /// Waits until a proposal of an epoch is applied.
@@ -300,9 +377,10 @@ impl Shard {
         self.facts.safe_point.load(Ordering::Acquire)
     }
 
-    /// Whether the locks of an epoch still stand (DESIGN L9).
+    /// Whether the locks of an epoch still stand, and nobody else can have granted others (DESIGN L9, C4).
     pub(crate) fn check_epoch(&self, epoch: Epoch) -> Result<(), TxnError> {
-        if self.core.lock().epoch == epoch {
+        self.core.lock().check_epoch(Some(epoch))?;
+        if self.has_lease() {
             Ok(())
         } else {
             Err(TxnError::locks_lost())

@@ -138,6 +138,7 @@ impl Shard {
         body: Body,
         completes: Option<TransactionId>,
     ) -> Result<(u64, Awaited), TxnError> {
+        core.check_epoch(None)?;
         let is_promised = body.is_promised();
         core.outbox.waiting.push(Item { body, completes });
         let proposed = self.send(core, is_promised);
@@ -155,6 +156,7 @@ impl Shard {
         body: Body,
         completes: Option<TransactionId>,
     ) -> Result<u64, TxnError> {
+        core.check_epoch(None)?;
         let sequence = core.outbox.next_sequence();
         core.outbox.waiting.push(Item { body, completes });
         if core.outbox.in_flight.is_empty() {

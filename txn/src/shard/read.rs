@@ -145,7 +145,9 @@ impl Shard {
         let encoded = mvcc::row_key(table, key);
         {
             let core = self.core();
-            if core.locks.hides_table(table, NOBODY)
+            if !self.has_lease()
+                || core.check_epoch(None).is_err()
+                || core.locks.hides_table(table, NOBODY)
                 || core.pending.blocks(&[table], &encoded, u64::MAX).is_some()
                 || self.has_newer(&core, &[(table, version)])
             {
@@ -186,9 +188,12 @@ impl Shard {
     ) -> Result<(), TxnError> {
         // Whether the table may be hidden by ACCESS EXCLUSIVE is found out once: what comes after that is younger than `at`.
         let mut hidden = true;
+        // What this leader does not know of was marked elsewhere, later, and draws a larger timestamp (C4).
+        self.confirm_lease().await?;
         loop {
             let signal = {
                 let mut core = self.core();
+                core.check_epoch(None)?;
                 if hidden && core.locks.hides_table(table, asker.id()) {
                     None
                 } else {
@@ -308,6 +313,7 @@ impl Shard {
         let applied = self.facts.clears.hidden_below(&[table], u64::MAX);
         let hidden_below = clear.map_or(applied, |(timestamp, _)| timestamp.max(applied));
         let state = mvcc::newest_row(&self.view(), &key, hidden_below, &unapplied, question.wanted)?;
+        self.check_lease()?;
         let cleared_by = clear.map_or(0, |(_, sequence)| sequence);
         if consolidation(state.chain) == Consolidation::ByCommand {
             self.facts.long_chains.push(&key);
@@ -320,6 +326,17 @@ impl Shard {
             key,
             hidden_below,
         })
+    }
+
+    /// Whether what was just read as the newest state was that of the group (C4).
+    fn check_lease(&self) -> Result<(), TxnError> {
+        if self.has_lease() {
+            Ok(())
+        } else {
+            Err(TxnError::serialization(
+                "the leader of a shard could not be sure that it still leads",
+            ))
+        }
     }
 
     /// Which paths of a row changed after `since`.
@@ -363,6 +380,7 @@ impl Shard {
             .map(|(entry, writes)| (entry, writes.into_vec()))
             .collect();
         let rows = mvcc::newest_entries(&self.view(), (&from, &to), hidden_below, &unapplied)?;
+        self.check_lease()?;
         Ok((rows, (epoch, dependency)))
     }
 }

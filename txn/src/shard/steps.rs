@@ -12,7 +12,7 @@ use super::{Core, Shard};
 use crate::TxnError;
 use crate::command::{Body, Decision, Epoch, Outcome, Step, TransactionId, Writes};
 use crate::commit::record::{OnDecide, OnPrepare};
-use crate::commit::{Action, Attempt, Logged, Message, Reply};
+use crate::commit::{Action, Logged, Message, Reply};
 use crate::locks::TxnId;
 use crate::oracle::clock_ms;
 use crate::placement::ShardId;
@@ -67,6 +67,8 @@ impl Shard {
         let mut effects = Effects::default();
         {
             let mut core = self.core();
+            // A leader that leads no more answers nothing: what it says might not be what the next one does.
+            core.check_epoch(None)?;
             self.on_message(&mut core, message, payload, &mut effects);
         }
         let refused = effects.refused.take();
@@ -113,7 +115,12 @@ impl Shard {
                 });
                 self.perform(core, actions, Writes::default(), Bytes::new(), effects);
             }
-            Message::Confirm(attempt) => effects.replies.push((attempt.txn, Reply::Confirmed(self.id, stands))),
+            Message::Confirm(attempt) => {
+                let confirmed = stands && self.has_lease();
+                effects
+                    .replies
+                    .push((attempt.txn, Reply::Confirmed(self.id, confirmed)));
+            }
             Message::Decide(attempt, timestamp, parties) => {
                 let actions = core.anchor.on_decide(attempt, timestamp, parties);
                 self.perform(core, actions, payload.writes, Bytes::new(), effects);
@@ -208,6 +215,11 @@ impl Shard {
                 }
                 match self.propose(core, Body::Step(step), Some(id)) {
                     Ok((sequence, _)) => self.hand_over_step(core, id, decision, sequence, effects),
+                    // Somebody else may lead, and know more.
+                    Err(error) if !self.has_lease() => {
+                        effects.refused = Some(error);
+                        core.anchor.on_refused(attempt, decision, parties, clock_ms());
+                    }
                     // It is not in the log and nobody else would put it there: whoever asks next is told ABORT.
                     Err(error) => {
                         effects.refused = Some(error);
@@ -270,6 +282,9 @@ impl Shard {
         let mut effects = Effects::default();
         {
             let mut core = self.core();
+            if core.check_epoch(None).is_err() {
+                return;
+            }
             let now_ms = clock_ms();
             let mut actions = core.anchor.on_tick(now_ms, |txn| self.live.is_coordinating(txn));
             if core.participant.undecided().any(|txn| !self.live.is_coordinating(txn)) {
@@ -304,12 +319,5 @@ impl Shard {
             self.propose_later(&mut core, Body::Horizon { started_ms: horizon_ms }, None)?;
         }
         Ok(())
-    }
-
-    /// Puts back what a leader before knew of a transaction that voted and was not decided.
-    pub(crate) fn restore(&self, attempt: Attempt, writes: &Writes, locks: &[u8]) -> Result<(), TxnError> {
-        let mut core = self.core();
-        core.pending.mark(attempt.txn.0, 0, writes);
-        core.locks.restore(attempt, locks)
     }
 }

@@ -17,15 +17,15 @@ async fn forgetful() -> Fixture {
 }
 
 async fn tidy_all(fixture: &Fixture) {
-    for shard in fixture.node.inner.shards() {
-        tidy(&fixture.node.inner, shard).await.unwrap();
+    for shard in &fixture.node.inner.local_leaders() {
+        tidy(&fixture.node.inner, &shard).await.unwrap();
     }
 }
 
 /// Stored versions of rows and entries.
 fn versions(fixture: &Fixture) -> usize {
     let mut count = 0;
-    for shard in fixture.node.inner.shards() {
+    for shard in &fixture.node.inner.local_leaders() {
         let mut cursor = shard.view().cursor(None, None).unwrap();
         cursor.seek_to_first();
         while let Some(key) = cursor.key() {
@@ -119,7 +119,7 @@ async fn an_emptied_table_gives_its_space_back() {
     let left = fixture
         .node
         .inner
-        .shards()
+        .local_leaders()
         .iter()
         .flat_map(|shard| shard.facts.clears.all())
         .count();
@@ -171,7 +171,7 @@ async fn long_chains_are_consolidated_by_writers_and_by_readers() {
     }
     assert!(chain() >= 40);
     assert_eq!(fixture.value("a").await, Some(7));
-    tidy(&fixture.node.inner, shard).await.unwrap();
+    tidy(&fixture.node.inner, &shard).await.unwrap();
     assert_eq!(chain(), 0);
     assert_eq!(fixture.value("a").await, Some(7));
     fixture.check().await;

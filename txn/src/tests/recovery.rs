@@ -114,11 +114,11 @@ async fn decisions_are_forgotten_behind_the_horizon() {
     fixture.put(&names.map(|name| (name, 1))).await;
     let decisions = || {
         let count = |shard: &Arc<crate::shard::Shard>| all(&shard.view(), Record::Decision).unwrap().len();
-        fixture.node.inner.shards().iter().map(count).sum::<usize>()
+        fixture.node.inner.local_leaders().iter().map(count).sum::<usize>()
     };
     assert_eq!(decisions(), 1);
     fixture.check().await;
-    for shard in fixture.node.inner.shards() {
+    for shard in &fixture.node.inner.local_leaders() {
         shard.move_horizon(crate::oracle::clock_ms() + 1).unwrap();
         // The horizon is applied, then what it lets go of is proposed.
         shard.settle().await;
@@ -154,7 +154,7 @@ async fn what_became_of_a_commit_can_be_asked_until_the_horizon() {
     let fixture = fixture.crash().await;
     assert_eq!(outcomes(&fixture), known);
     assert!(fixture.begin().id() > ids[2], "numbers are never used twice");
-    for shard in fixture.node.inner.shards() {
+    for shard in &fixture.node.inner.local_leaders() {
         shard.move_horizon(crate::oracle::clock_ms() + 60_000).unwrap();
         shard.settle().await;
         shard.settle().await;

@@ -49,7 +49,7 @@ async fn sum(fixture: &Fixture) -> (usize, i64) {
 }
 
 fn staged_count(fixture: &Fixture) -> usize {
-    let shards = fixture.node.inner.shards().iter();
+    let shards = fixture.node.inner.local_leaders().into_iter();
     shards
         .map(|shard| staged::all(&shard.group.family()).unwrap().len())
         .sum()
@@ -108,7 +108,7 @@ async fn what_a_crash_leaves_of_a_large_transaction_is_nothing_or_all() {
             assert!(!coordinator.is_finished(), "the coordinator dies at {point}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        for shard in fixture.node.inner.shards() {
+        for shard in &fixture.node.inner.local_leaders() {
             shard.settle().await;
         }
         assert!(point == "decided" || staged_count(&fixture) > 0, "at {point}");
@@ -125,12 +125,12 @@ async fn a_commit_that_fails_forgets_what_it_staged() {
     let fixture = Fixture::new().await;
     let transaction = large_transaction(&fixture, 1, ROWS).await;
     // Its locks on one shard fall with the epoch.
-    let shard = fixture.node.inner.shards()[2].clone();
+    let shard = fixture.node.inner.local_leaders()[2].clone();
     let epoch = shard.core().epoch;
     shard.on_rejected(epoch, &TxnError::locks_lost());
     transaction.commit().await.unwrap_err();
     assert_eq!(sum(&fixture).await, (0, 0));
-    for shard in fixture.node.inner.shards() {
+    for shard in &fixture.node.inner.local_leaders() {
         shard.settle().await;
     }
     assert_eq!(staged_count(&fixture), 0);
