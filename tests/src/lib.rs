@@ -11,6 +11,24 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use tokio_postgres::{Client, NoTls};
 
+/// Says loudly that something was not tested, and why.
+pub fn skip(why: &str) {
+    println!("!! NOT TESTED: {why}");
+    eprintln!("!! NOT TESTED: {why}");
+}
+
+/// Compiles `shims/NAME.c` into a library for LD_PRELOAD in a folder; `None` where there is no C compiler.
+pub fn shim(name: &str, folder: &Path) -> Option<PathBuf> {
+    let library = folder.join(format!("{name}.so"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("shims/{name}.c"));
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .args([&library, &source])
+        .arg("-ldl")
+        .status();
+    compiled.is_ok_and(|status| status.success()).then_some(library)
+}
+
 /// A running server; killed when dropped.
 pub struct Server {
     process: Child,

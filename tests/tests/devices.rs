@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use tests::Server;
+use tests::{Server, skip};
 use tokio_postgres::Client;
 
 /// Size of the small device, and of the reserve on it.
@@ -17,11 +17,6 @@ const DEVICE_MIB: u64 = 400;
 const RESERVE_MIB: &str = "96";
 /// How long the server may take to notice that space has gone or come back.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn skip(why: &str) {
-    println!("!! NOT TESTED: {why}");
-    eprintln!("!! NOT TESTED: {why}");
-}
 
 /// A tmpfs that lives as long as a process in its name space.
 struct Device {
@@ -203,17 +198,10 @@ async fn a_full_disk_refuses_writes_and_recovers_by_itself() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_device_stops_the_node() -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let library = directory.path().join("eio.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shims/eio.c");
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .args([&library, &source])
-        .arg("-ldl")
-        .status();
-    if !compiled.is_ok_and(|status| status.success()) {
+    let Some(library) = tests::shim("eio", directory.path()) else {
         skip("a failing device needs a C compiler (cc)");
         return Ok(());
-    }
+    };
     let (data, flag) = (directory.path().join("data"), directory.path().join("broken"));
     let mut command = Command::new(tests::binary()?);
     command.env("LD_PRELOAD", &library).env("CAMBIUM_EIO", &flag);

@@ -3,12 +3,12 @@
 //! A library before the C library's holds flushes back for as long as a file exists; it needs a C compiler. Where there is none
 //! the tests say loudly that they tested nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::Server;
+use tests::{Server, skip};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -28,18 +28,10 @@ impl Held {
     /// `None` where the library cannot be made.
     fn start() -> Result<Option<Held>> {
         let directory = tempfile::tempdir()?;
-        let library = directory.path().join("hold.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shims/hold.c");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([&library, &source])
-            .arg("-ldl")
-            .status();
-        if !compiled.is_ok_and(|status| status.success()) {
-            println!("!! NOT TESTED: a disk that waits needs a C compiler (cc)");
-            eprintln!("!! NOT TESTED: a disk that waits needs a C compiler (cc)");
+        let Some(library) = tests::shim("hold", directory.path()) else {
+            skip("a disk that waits needs a C compiler (cc)");
             return Ok(None);
-        }
+        };
         let flag = directory.path().join("held");
         let mut command = Command::new(tests::binary()?);
         command.env("LD_PRELOAD", &library).env("CAMBIUM_HOLD", &flag);

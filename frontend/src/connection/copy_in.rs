@@ -99,14 +99,7 @@ impl Connection {
             }
             if is_last {
                 count += self.insert(&context, &target, &decoder, &mut batch, deadline).await?;
-                let Connection {
-                    reader,
-                    session,
-                    shared,
-                    ..
-                } = self;
-                let settled = Box::pin(async { Ok(session.settle().await?) });
-                guard(reader, shared, deadline, settled).await?;
+                self.settle(deadline).await?;
                 return Ok(Complete::Counted("COPY", count));
             }
         }

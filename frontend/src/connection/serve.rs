@@ -217,6 +217,14 @@ impl Connection {
         if error.code() == SqlState::QUERY_CANCELED {
             return error;
         }
+        match self.settle(None).await {
+            Ok(()) | Err(Stopped::Lost) => error,
+            Err(Stopped::Error(other) | Stopped::Fatal(other)) => other,
+        }
+    }
+
+    /// Waits until nothing the open transaction was shown can be lost (DESIGN T4), unless the statement must stop.
+    pub(super) async fn settle(&mut self, deadline: Option<Instant>) -> Work<()> {
         let Connection {
             reader,
             session,
@@ -224,10 +232,7 @@ impl Connection {
             ..
         } = self;
         let settled = Box::pin(async { Ok(session.settle().await?) });
-        match guard::guard(reader, shared, None, settled).await {
-            Ok(()) | Err(Stopped::Lost) => error,
-            Err(Stopped::Error(other) | Stopped::Fatal(other)) => other,
-        }
+        guard::guard(reader, shared, deadline, settled).await
     }
 
     /// Sends notices raised since the last time, as far as client_min_messages asks for them.

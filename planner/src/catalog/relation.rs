@@ -128,6 +128,23 @@ pub struct Constraint {
     pub origin: Origin,
 }
 
+impl Constraint {
+    /// What a child has of it, under an id of its own.
+    pub(crate) fn inherited(&self, id: u32) -> Constraint {
+        Constraint {
+            id,
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            comment: None,
+            origin: Origin {
+                inherited: 1,
+                is_only_inherited: true,
+                ..Origin::default()
+            },
+        }
+    }
+}
+
 /// What a constraint demands. Columns are positions (attnum - 1).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ConstraintKind {

@@ -172,17 +172,7 @@ impl Ddl<'_> {
                     known.origin.inherited += 1;
                     continue;
                 }
-                table.constraints.push(Constraint {
-                    id: self.allocate_oid().await?,
-                    name: constraint.name.clone(),
-                    kind: constraint.kind.clone(),
-                    comment: None,
-                    origin: Origin {
-                        inherited: 1,
-                        is_only_inherited: true,
-                        ..Origin::default()
-                    },
-                });
+                table.constraints.push(constraint.inherited(self.allocate_oid().await?));
             }
         }
         let mut merged = Vec::new();

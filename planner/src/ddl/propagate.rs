@@ -11,7 +11,7 @@ use super::Ddl;
 use super::alter_table::find_column;
 use super::inherit::inherited;
 use super::names::fold;
-use crate::catalog::{Column, Constraint, ConstraintKind, Index, Origin, Relation};
+use crate::catalog::{Column, Constraint, ConstraintKind, Index, Relation};
 use crate::{SqlError, SqlResult, SqlState};
 
 impl Ddl<'_> {
@@ -247,17 +247,7 @@ impl Ddl<'_> {
                         known.origin.inherited += 1;
                         continue;
                     }
-                    table.constraints.push(Constraint {
-                        id: self.allocate_oid().await?,
-                        name: constraint.name.clone(),
-                        kind: constraint.kind.clone(),
-                        comment: None,
-                        origin: Origin {
-                            inherited: 1,
-                            is_only_inherited: true,
-                            ..Origin::default()
-                        },
-                    });
+                    table.constraints.push(constraint.inherited(self.allocate_oid().await?));
                     self.validate_constraint(table, table.constraints.len() - 1).await?;
                 }
                 ConstraintKind::Foreign { .. } if new.is_partitioned() => {
