@@ -8,7 +8,7 @@ use crate::jsonb::JsonRef;
 use crate::path::tests::{operation, row, steps};
 use crate::path::{Parts, apply_all};
 use crate::version::Version;
-use crate::{Datum, Jsonb, Path, PathOp, Row, Step};
+use crate::{Action, Datum, Jsonb, Path, PathOp, Row, Step};
 
 fn chain(base: &Row, deltas: &[Vec<PathOp>]) -> Chain {
     let mut chain = Chain::default();
@@ -66,6 +66,22 @@ fn a_change_inside_of_an_array_that_is_wanted_whole_counts() {
     parts.add(&path(&["0", "b"]));
     let row = chain.fold_parts(&parts, &[]).unwrap().unwrap();
     assert_eq!(format!("{row:?}"), r#"[Jsonb([{"a": 7}])]"#);
+}
+
+#[test]
+fn a_change_inside_of_an_array_that_becomes_too_short_for_its_part_counts() {
+    let path = |steps: &[&str]| Path::new(0, steps.iter().map(|step| Step::from_text(step)));
+    let base = vec![Datum::Jsonb(Jsonb::parse(r#"[0, {"b": 0}]"#).unwrap())];
+    let remove = |steps: &[&str]| PathOp {
+        path: path(steps),
+        action: Action::Remove,
+    };
+    let (inside, first) = (remove(&["1", "b"]), remove(&["0"]));
+    let chain = chain(&base, &[vec![inside, first]]);
+    let mut parts = Parts::new();
+    parts.add(&path(&["1", "c"]));
+    let row = chain.fold_parts(&parts, &[]).unwrap().unwrap();
+    assert_eq!(format!("{row:?}"), "[Jsonb([{}])]");
 }
 
 proptest! {

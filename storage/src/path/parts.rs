@@ -132,6 +132,7 @@ impl Part {
     pub(crate) fn may_meet<'s>(&self, mut steps: impl Iterator<Item = StepRef<'s>>, creates_parents: bool) -> bool {
         let mut part = self;
         let mut depth = 0;
+        let mut is_in_array = false;
         while !part.is_whole {
             let Some(step) = steps.next() else { return true };
             // An array is wanted whole if one of its parts is no place in it, and then all that is done inside of it counts.
@@ -144,9 +145,11 @@ impl Part {
             };
             match found {
                 Ok(found) => part = &part.children[found].1,
-                // Beside all parts: but it may move elements, lie in an array that is wanted whole, or create what lies above.
-                Err(_) => return step.is_position() || (creates_parents && depth > 0),
+                // Beside all parts: but it may move elements, lie in an array that is wanted whole (be it that another operation
+                // makes it too short for its part), or create what lies above.
+                Err(_) => return is_in_array || step.is_position() || (creates_parents && depth > 0),
             }
+            is_in_array |= step.is_position();
             depth += 1;
         }
         true
