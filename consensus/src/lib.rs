@@ -31,7 +31,8 @@
 //! - **C5** A snapshot is a RocksDB snapshot; files are written when a follower needs them, installed into a new family that
 //!   becomes current in one synced write; taken after so many bytes of log. A full device is waited for; a broken one stops
 //!   the group.
-//! - **C6** Requests of one group to one node arrive in the order they were made; several are in flight.
+//! - **C6** Requests of one group to one node arrive in the order they were made; several are in flight. Between processes
+//!   they are frames of one stream ([`rpc`]).
 
 pub mod error;
 pub mod group;
@@ -42,6 +43,7 @@ pub mod machine;
 pub mod network;
 pub mod reconcile;
 pub mod ring;
+pub mod rpc;
 pub mod snapshot;
 pub mod transport;
 pub mod types;
@@ -54,5 +56,6 @@ pub use group::{Applied, Group, Proposal};
 pub use groups::{Groups, GroupsOptions, Members};
 pub use leadership::{Leadership, Role};
 pub use machine::{CommandEntry, Machine};
+pub use rpc::{Rpc, RpcOptions};
 pub use transport::{LocalTransport, Request, Response, Service, ServiceId, Transport, TransportError};
 pub use types::{GroupId, NodeId, OnQueued};

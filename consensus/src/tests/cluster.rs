@@ -1,4 +1,5 @@
-//! Three replicas of a group in one process: elections, hand-over, catching up, leases.
+//! Three replicas of a group in one process, over the transport in memory and over sockets: elections, hand-over, catching
+//! up, leases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,32 +10,31 @@ use openraft::vote::RaftVote;
 use storage::{Engine, EngineError, EngineOptions};
 use tempfile::TempDir;
 
+use super::network::Network;
 use super::{Counting, PATIENCE, options, serving, set, value, wait_for};
 use crate::types::{TypeConfig, Vote};
-use crate::{
-    ConsensusError, Group, GroupId, Groups, GroupsOptions, LocalTransport, Members, NodeId, Request, Response, Role,
-};
+use crate::{ConsensusError, Group, GroupId, Groups, GroupsOptions, Members, NodeId, Request, Response, Role};
 
 const GROUP: GroupId = GroupId(3);
 
-struct Node {
-    groups: Arc<Groups>,
-    group: Arc<Group>,
-    machine: Arc<Counting>,
+pub(super) struct Node {
+    pub(super) groups: Arc<Groups>,
+    pub(super) group: Arc<Group>,
+    pub(super) machine: Arc<Counting>,
 }
 
-struct Cluster {
-    network: Arc<LocalTransport>,
+pub(super) struct Cluster {
+    network: Network,
     directories: BTreeMap<NodeId, TempDir>,
-    nodes: BTreeMap<NodeId, Node>,
+    pub(super) nodes: BTreeMap<NodeId, Node>,
 }
 
 impl Cluster {
-    async fn start(ids: impl IntoIterator<Item = NodeId>) -> Cluster {
+    pub(super) async fn start(network: Network, ids: impl IntoIterator<Item = NodeId>) -> Cluster {
         let ids: BTreeSet<NodeId> = ids.into_iter().collect();
         let directories = ids.iter().map(|id| (*id, tempfile::tempdir().unwrap())).collect();
         let mut cluster = Cluster {
-            network: LocalTransport::new(),
+            network,
             directories,
             nodes: BTreeMap::new(),
         };
@@ -44,7 +44,7 @@ impl Cluster {
         cluster
     }
 
-    async fn open(&mut self, id: NodeId, members: Members) {
+    pub(super) async fn open(&mut self, id: NodeId, members: Members) {
         self.open_with(options(id), members).await;
     }
 
@@ -54,24 +54,25 @@ impl Cluster {
             .directories
             .entry(id)
             .or_insert_with(|| tempfile::tempdir().unwrap());
-        let groups = Groups::open(reopen(directory.path()).await, self.network.end(id), options).unwrap();
+        let groups = Groups::open(reopen(directory.path()).await, self.network.end(id).await, options).unwrap();
         self.network.connect(&groups);
         let machine = Arc::new(Counting::default());
         let group = groups.open_group(GROUP, machine.clone(), members).await.unwrap();
         self.nodes.insert(id, Node { groups, group, machine });
     }
 
-    async fn close(&mut self, id: NodeId) {
+    pub(super) async fn close(&mut self, id: NodeId) {
         let node = self.nodes.remove(&id).unwrap();
         node.groups.shutdown(false).await.unwrap();
+        self.network.disconnect(id);
     }
 
-    fn group(&self, id: NodeId) -> &Arc<Group> {
+    pub(super) fn group(&self, id: NodeId) -> &Arc<Group> {
         &self.nodes[&id].group
     }
 
     /// Waits until one of these nodes serves.
-    async fn leader_among(&self, ids: &[NodeId]) -> NodeId {
+    pub(super) async fn leader_among(&self, ids: &[NodeId]) -> NodeId {
         let waits = ids.iter().map(|id| {
             Box::pin(async move {
                 serving(self.group(*id)).await;
@@ -82,7 +83,7 @@ impl Cluster {
     }
 
     /// Waits until a node has applied as much as another has now.
-    async fn caught_up(&self, id: NodeId, with: NodeId) {
+    pub(super) async fn caught_up(&self, id: NodeId, with: NodeId) {
         let index = self.group(with).applied_index();
         let applied = |metrics: &openraft::RaftMetrics<TypeConfig>| {
             metrics.last_applied.is_some_and(|applied| applied.index >= index)
@@ -96,9 +97,36 @@ impl Cluster {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn all_replicas_apply_the_same() {
-    let cluster = Cluster::start(1..=3).await;
+/// The tests, over both transports.
+macro_rules! over_both {
+    ($($name:ident),+ $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                Box::pin(super::$name(super::Network::in_memory())).await;
+            })+
+        }
+        mod over_sockets {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                Box::pin(super::$name(super::Network::over_sockets())).await;
+            })+
+        }
+    };
+}
+
+over_both! {
+    all_replicas_apply_the_same,
+    a_follower_refuses_and_names_the_leader,
+    an_isolated_leader_is_replaced_and_its_unanswered_proposal_is_not_answered_yes,
+    a_follower_that_missed_what_was_purged_catches_up_by_a_snapshot,
+    c4_leadership_is_handed_over_on_request_and_the_old_leader_reads_no_more,
+    c4_a_restarted_voter_refuses_votes_for_one_lease,
+    replicas_are_added_and_removed,
+}
+
+async fn all_replicas_apply_the_same(network: Network) {
+    let cluster = Cluster::start(network, 1..=3).await;
     let leader = cluster.leader_among(&[1, 2, 3]).await;
     let proposals: Vec<_> = (0..200)
         .map(|number| cluster.group(leader).propose(set(number, number)))
@@ -114,9 +142,8 @@ async fn all_replicas_apply_the_same() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_follower_refuses_and_names_the_leader() {
-    let cluster = Cluster::start(1..=3).await;
+async fn a_follower_refuses_and_names_the_leader(network: Network) {
+    let cluster = Cluster::start(network, 1..=3).await;
     let leader = cluster.leader_among(&[1, 2, 3]).await;
     let follower = (1..=3).find(|id| *id != leader).unwrap();
     wait_for(cluster.group(follower), |now| now.leader == Some(leader)).await;
@@ -133,9 +160,8 @@ async fn a_follower_refuses_and_names_the_leader() {
     cluster.group(leader).ensure_linearizable().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_isolated_leader_is_replaced_and_its_unanswered_proposal_is_not_answered_yes() {
-    let cluster = Cluster::start(1..=3).await;
+async fn an_isolated_leader_is_replaced_and_its_unanswered_proposal_is_not_answered_yes(network: Network) {
+    let cluster = Cluster::start(network, 1..=3).await;
     let old = cluster.leader_among(&[1, 2, 3]).await;
     cluster.group(old).propose(set("k", "before")).await.unwrap();
     assert!(wait_for_lease(cluster.group(old)).await);
@@ -160,9 +186,8 @@ async fn an_isolated_leader_is_replaced_and_its_unanswered_proposal_is_not_answe
     assert_eq!(value(cluster.group(old), "k").as_deref(), Some("after"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_follower_that_missed_what_was_purged_catches_up_by_a_snapshot() {
-    let mut cluster = Cluster::start(1..=3).await;
+async fn a_follower_that_missed_what_was_purged_catches_up_by_a_snapshot(network: Network) {
+    let mut cluster = Cluster::start(network, 1..=3).await;
     let leader = cluster.leader_among(&[1, 2, 3]).await;
     let behind = (1..=3).find(|id| *id != leader).unwrap();
     cluster.group(leader).propose(set("early", "bird")).await.unwrap();
@@ -201,9 +226,8 @@ async fn a_follower_that_missed_what_was_purged_catches_up_by_a_snapshot() {
     assert_eq!(value(cluster.group(behind), "299").as_deref(), Some("299"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn c4_leadership_is_handed_over_on_request_and_the_old_leader_reads_no_more() {
-    let cluster = Cluster::start(1..=3).await;
+async fn c4_leadership_is_handed_over_on_request_and_the_old_leader_reads_no_more(network: Network) {
+    let cluster = Cluster::start(network, 1..=3).await;
     let old = cluster.leader_among(&[1, 2, 3]).await;
     cluster.group(old).propose(set("k", 1)).await.unwrap();
     let new = (1..=3).find(|id| *id != old).unwrap();
@@ -220,9 +244,8 @@ async fn c4_leadership_is_handed_over_on_request_and_the_old_leader_reads_no_mor
     assert!(matches!(refused, Err(ConsensusError::NotLeader { .. })));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn c4_a_restarted_voter_refuses_votes_for_one_lease() {
-    let mut cluster = Cluster::start(1..=3).await;
+async fn c4_a_restarted_voter_refuses_votes_for_one_lease(network: Network) {
+    let mut cluster = Cluster::start(network, 1..=3).await;
     let leader = cluster.leader_among(&[1, 2, 3]).await;
     let restarted = (1..=3).find(|id| *id != leader).unwrap();
     cluster.close(restarted).await;
@@ -261,9 +284,8 @@ async fn c4_a_restarted_voter_refuses_votes_for_one_lease() {
     assert!(ask(Request::Vote).await, "afterwards it votes");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn replicas_are_added_and_removed() {
-    let mut cluster = Cluster::start([1]).await;
+async fn replicas_are_added_and_removed(network: Network) {
+    let mut cluster = Cluster::start(network, [1]).await;
     serving(cluster.group(1)).await;
     cluster.group(1).propose(set("k", "v")).await.unwrap();
     for id in [2, 3] {

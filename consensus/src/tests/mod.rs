@@ -3,7 +3,9 @@
 mod cluster;
 mod crash;
 mod full_device;
+mod network;
 mod restart;
+mod rpc;
 mod services;
 mod single;
 mod speed;
