@@ -6,6 +6,9 @@
 //!                                             └─ lock derivation ─► lock requests ─ modify ───────┴─► txn
 //! ```
 
+// The future of a modifying statement nests from the session down to the shards' locks; the compiler's default is 128.
+#![recursion_limit = "256"]
+
 pub mod bind;
 pub mod bound;
 mod breath;
