@@ -1,5 +1,7 @@
 //! What the crate promises, each promise by its name; and the machine and cluster the tests run on.
 
+mod appends;
+mod apply;
 mod cluster;
 mod crash;
 mod full_device;

@@ -81,6 +81,9 @@ pub struct Start {
     /// Free space on the device of the data directory, in MiB, below which writes are refused (53100) and reads go on.
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub free_space_reserve_mib: u64,
+    /// Memory for the locks of one shard, in MiB, beyond which more of them are refused (53200) and those held stay.
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub lock_memory_mib: u32,
 }
 
 /// Values of `--auth`.

@@ -163,6 +163,7 @@ fn config(start: &Start) -> NodeConfig {
         deadlock_timeout: DEADLOCK_TIMEOUT,
         retention: Duration::from_secs(start.retention_seconds),
         free_space_reserve_bytes: start.free_space_reserve_mib << 20,
+        lock_memory_bytes_max: (start.lock_memory_mib as usize) << 20,
         ..NodeConfig::default()
     }
 }

@@ -97,6 +97,7 @@ impl LockTable {
         if let Some(root) = self.tree.child(table_node, &names::CLASS) {
             return root;
         }
+        self.unfold_below(table_node, None);
         let root = self.tree.child_or_insert(table_node, &names::CLASS);
         let mut writes: Vec<(OwnerId, NodeId)> = Vec::new();
         for (owner, state) in self.owners.iter() {

@@ -45,10 +45,12 @@ impl LockTable {
                 continue;
             }
             if grown(Kind::Row, self.config.row_paths_max) {
+                self.unfold(node);
                 let data = self.tree.child_or_insert(node, &names::DATA);
                 self.escalate(owner, data);
                 self.tree.prune(data);
             } else if grown(Kind::Table, self.config.table_rows_max) {
+                self.unfold_below(node, Some(owner));
                 self.escalate(owner, node);
             }
         }

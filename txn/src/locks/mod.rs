@@ -41,7 +41,8 @@
 //!
 //! # Limits
 //!
-//! A node is 56 bytes and a hold 48; a lock on one path of one row is four of each, one more path of it one of each.
+//! A node with its place in the index is 72 bytes, a hold 40, an entry of a log 16. A row's only path lock is one of each
+//! and 40 bytes for what is folded (`fold`); further paths of a row are one of each.
 //! Paths are kept apart to 64 steps; deeper ones lock their ancestor there. The number of intervals of one index that are
 //! locked at a time should stay in the hundreds: they are searched one by one.
 
@@ -50,6 +51,7 @@ mod class;
 mod deadlock;
 mod detector;
 mod escalate;
+mod fold;
 mod grant;
 mod hold;
 mod interval;

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use storage::{Path, Step};
 
 use super::interval;
+use super::mode::ModeSet;
 use super::tree::{Kind, NodeId, ROOT, Segment, SegmentKey, StepKey, Tree};
 use crate::{LockName, RowPart};
 
@@ -187,6 +188,16 @@ impl Tree {
         }
     }
 
+    /// The lock folded at a node, and its modes.
+    pub(super) fn folded_lock(&self, node: NodeId) -> Option<(LockName, ModeSet)> {
+        let folded = self.folded(node)?;
+        let LockName::Row { table, key, .. } = self.name(node) else {
+            return None;
+        };
+        let part = part_of(folded.segments());
+        Some((LockName::Row { table, key, part }, folded.modes))
+    }
+
     fn path(&self, steps: &[NodeId]) -> Path {
         let member = |&step: &NodeId| Step::Member(String::from_utf8_lossy(&self[step].key).into());
         let column = self[steps[0]]
@@ -200,6 +211,18 @@ impl Tree {
             steps: steps[1..].iter().map(member).collect(),
         }
     }
+}
+
+/// The part of a row that steps below it lead to, `#data` first.
+pub(super) fn part_of<'a>(segments: impl Iterator<Item = Segment<'a>>) -> RowPart {
+    let mut segments = segments.skip(1);
+    let Some(column) = segments.next() else {
+        return RowPart::Data;
+    };
+    let column = column.key().try_into().map(u16::from_be_bytes).unwrap_or_default();
+    let member = |segment: Segment<'_>| Step::Member(String::from_utf8_lossy(segment.key()).into());
+    let steps = segments.map(member).collect();
+    RowPart::Path(Path { column, steps })
 }
 
 fn read_u32(key: &[u8]) -> u32 {

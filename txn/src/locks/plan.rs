@@ -94,7 +94,7 @@ impl LockTable {
         let (leaf, above) = segments.split_last().expect("a name has a table");
         let mut parent = ROOT;
         for segment in above {
-            let node = self.tree.child_or_insert(parent, segment);
+            let node = self.step_into(parent, segment);
             let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
             let held = hold.map_or(ModeSet::NONE, Hold::effective);
             let intention = modes.intention(parent == ROOT);
@@ -103,7 +103,7 @@ impl LockTable {
             }
             parent = node;
         }
-        let node = self.tree.child_or_insert(parent, leaf);
+        let node = self.step_into(parent, leaf);
         let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
         let held = hold.map_or(ModeSet::NONE, Hold::effective);
         // With nothing to wait for it stands in the queue too: the node must be there when the batch is granted.
@@ -232,14 +232,17 @@ impl LockTable {
     }
 
     /// Whether an A may be asked for as such.
-    fn add_has_room(&self, owner: OwnerId, request: &LockRequest, values: &dyn Values) -> bool {
+    fn add_has_room(&mut self, owner: OwnerId, request: &LockRequest, values: &dyn Values) -> bool {
         let mut node = ROOT;
         let mut reads_above = false;
         for segment in names::segments(&request.name) {
             let held = self.holds.find(&self.tree, node, owner).filter(|_| node != ROOT);
             reads_above |= held.is_some_and(|hold| self.holds[hold].explicit.is_shared());
             match self.tree.child(node, &segment) {
-                Some(child) => node = child,
+                Some(child) => {
+                    self.unfold(child);
+                    node = child;
+                }
                 // Nobody adds where there is no node; whether it fits is seen when it is granted.
                 None => return !reads_above && request.add.is_some() && !names::is_truncated(&request.name),
             }

@@ -57,15 +57,25 @@ impl LockTable {
         for (_, state) in self.owners.iter() {
             for hold in self.holds.of(state.first_hold) {
                 let hold = &self.holds[hold];
-                let at_table = self.tree[hold.node].kind == Kind::Table;
+                let node = hold.node;
+                let at_table = self.tree[node].kind == Kind::Table;
                 let shown = if at_table { hold.effective() } else { hold.explicit };
                 for mode in shown.modes() {
                     entries.push(Entry {
                         owner: state.owner,
-                        name: self.tree.name(hold.node),
+                        name: self.tree.name(node),
                         mode,
                         granted: true,
                     });
+                }
+                if let Some((name, modes)) = self.tree.folded_lock(node) {
+                    let of_folded = modes.modes().into_iter().map(|mode| Entry {
+                        owner: state.owner,
+                        name: name.clone(),
+                        mode,
+                        granted: true,
+                    });
+                    entries.extend(of_folded);
                 }
             }
         }
@@ -137,6 +147,10 @@ impl LockTable {
         let mut locks = Vec::new();
         for id in self.holds.of(self.owners[owner].first_hold) {
             let hold = &self.holds[id];
+            if let Some((name, modes)) = self.tree.folded_lock(hold.node) {
+                let of_folded = modes.modes().into_iter();
+                locks.extend(of_folded.map(|mode| LockRequest::new(name.clone(), mode)));
+            }
             if hold.explicit.is_empty() {
                 continue;
             }
@@ -169,7 +183,7 @@ impl LockTable {
         for lock in locks {
             let mut node = ROOT;
             for segment in names::segments(&lock.name) {
-                node = self.tree.child_or_insert(node, &segment);
+                node = self.step_into(node, &segment);
             }
             let Some(modes) = super::take::wanted(lock) else {
                 continue;
@@ -202,6 +216,18 @@ impl LockTable {
                 counts.1 += u32::from(contribution.writes);
             }
             self.adds.check(node, self.holds.at(&self.tree, node))?;
+            if let Some(folded) = self.tree.folded(node) {
+                let place = &self.tree[node];
+                if place.hold_count != 1 || place.queued || self.class_root(node).is_some() {
+                    return Err(format!(
+                        "{:?} is folded, and more than one looks at it",
+                        self.tree.name(node)
+                    ));
+                }
+                let counts = counted.entry((node, self.holds[place.first_hold].owner)).or_default();
+                counts.0 += u32::from(folded.modes.reads());
+                counts.1 += u32::from(folded.modes.writes());
+            }
         }
         for (node, _) in self.tree.iter() {
             for id in self.holds.at(&self.tree, node) {
@@ -264,7 +290,8 @@ impl LockTable {
             }
             Kind::Row => {
                 let below = |other: &&Hold| other.node != hold.node && self.tree.is_within(other.node, hold.node);
-                own().filter(|other| !other.explicit.is_empty()).filter(below).count()
+                let folded = usize::from(self.tree[hold.node].folded);
+                own().filter(|other| !other.explicit.is_empty()).filter(below).count() + folded
             }
             kind if kind.is_class() => {
                 let writes = |other: &&Hold| {
@@ -414,7 +441,33 @@ impl LockTable {
             }
             text.push_str(line.trim_end());
             text.push('\n');
+            self.dump_folded(id, depth + 1, label, text);
             self.dump_below(id, depth + 1, children, label, text);
+        }
+    }
+
+    /// What is folded at a row, as it would be unfolded.
+    fn dump_folded(&self, row: NodeId, depth: usize, label: &dyn Fn(&LockName) -> String, text: &mut String) {
+        let Some(folded) = self.tree.folded(row) else { return };
+        let txn = self.owners[self.holds[self.tree[row].first_hold].owner].owner.txn;
+        let LockName::Row { table, key, .. } = self.tree.name(row) else {
+            return;
+        };
+        let count = folded.segments().count();
+        for at in 0..count {
+            let part = names::part_of(folded.segments().take(at + 1));
+            let (table, key) = (table, key.clone());
+            let name = label(&LockName::Row { table, key, part });
+            let mut line = format!("{:indent$}{name}", "", indent = (depth + at) * 2);
+            let pad = 28usize.saturating_sub(line.chars().count());
+            let modes = if at + 1 == count {
+                folded.modes
+            } else {
+                folded.intentions()
+            };
+            let _ = write!(line, "{:pad$} t{txn}:{modes}", "");
+            text.push_str(line.trim_end());
+            text.push('\n');
         }
     }
 

@@ -46,10 +46,16 @@ impl LockTable {
             return;
         };
         self.log_entries -= 1;
-        let (node, modes) = (taken.node, taken.modes);
+        let (mut node, modes) = (taken.node, taken.modes);
         if modes == ModeSet::A {
             self.undo_add(owner, node);
             return;
+        }
+        if self.tree[node].folded {
+            match self.undo_folded(owner, node, keeps_reads && modes.is_shared()) {
+                Some(leaf) => node = leaf,
+                None => return,
+            }
         }
         if keeps_reads && modes.is_shared() {
             let at_table = self.tree[node].kind == super::tree::Kind::Table;

@@ -51,7 +51,11 @@ impl LockTable {
         let mut parent = ROOT;
         let mut reads_above = false;
         for segment in above {
-            let node = self.tree.child_or_insert(parent, segment);
+            let node = self.step_into(parent, segment);
+            if holds && segment.kind == Kind::Row && self.tree.is_new(node) && self.may_fold(wanted, above) {
+                self.take_folded(owner, step, node, wanted, &segments[3..]);
+                return Attempt::Taken;
+            }
             let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
             let (explicit, held) = hold.map_or_else(Default::default, |hold| (hold.explicit, hold.effective()));
             if explicit.covers_below(wanted) {
@@ -65,7 +69,7 @@ impl LockTable {
             }
             parent = node;
         }
-        let node = self.tree.child_or_insert(parent, leaf);
+        let node = self.step_into(parent, leaf);
         let hold = self.holds.find(&self.tree, node, owner).map(|id| &self.holds[id]);
         let (explicit, held) = hold.map_or_else(Default::default, |hold| (hold.explicit, hold.effective()));
         let modes = self.modes_at(owner, node, wanted, reads_above, request, values);

@@ -8,6 +8,7 @@ use std::ops::{Index, IndexMut};
 
 use smallvec::SmallVec;
 
+use super::fold::{Folded, Folds};
 use super::interval::Spans;
 use super::mode::ModeSet;
 
@@ -90,6 +91,7 @@ pub(super) struct Node {
     /// Head of the list of holds.
     pub(super) first_hold: u32,
     pub(super) hold_count: u32,
+    /// Number of children; of a folded row, where its fold is.
     children: u32,
     /// At least what its holders hold together; it may lag behind releases where there are many holders.
     pub(super) held: ModeSet,
@@ -100,6 +102,8 @@ pub(super) struct Node {
     pub(super) pinned: bool,
     /// Whether its holds are found through the index of crowded nodes.
     pub(super) crowded: bool,
+    /// Whether it is a row whose only lock is kept folded ([`super::fold`]).
+    pub(super) folded: bool,
 }
 
 /// The tree.
@@ -114,6 +118,8 @@ pub(super) struct Tree {
     class_count: usize,
     /// Values and intervals of each index that has any, in order.
     pub(super) spans: Spans,
+    /// What is folded at rows.
+    folds: Folds,
 }
 
 impl Index<NodeId> for Tree {
@@ -146,6 +152,7 @@ impl Tree {
             hashing: ahash::RandomState::new(),
             class_count: 0,
             spans: Spans::default(),
+            folds: Folds::default(),
         };
         tree.nodes.push(Node::new(NONE, 0, Kind::Root, &[]));
         tree
@@ -153,7 +160,7 @@ impl Tree {
 
     /// Bytes of memory in use by live nodes.
     pub(super) fn size(&self) -> usize {
-        self.live * (size_of::<Node>() + 2 * size_of::<u32>()) + self.key_bytes + self.spans.size()
+        self.live * (size_of::<Node>() + 2 * size_of::<u32>()) + self.key_bytes + self.spans.size() + self.folds.size()
     }
 
     /// Whether any table's path classes are in use.
@@ -242,8 +249,12 @@ impl Tree {
     pub(super) fn prune(&mut self, mut id: NodeId) {
         while id != ROOT {
             let node = &mut self.nodes[id as usize];
-            if node.hold_count != 0 || node.children != 0 || node.queued || node.pinned {
+            if node.hold_count != 0 || (node.children != 0 && !node.folded) || node.queued || node.pinned {
                 return;
+            }
+            if node.folded {
+                self.folds.remove(node.children);
+                node.folded = false;
             }
             let (parent, hash, kind, key) = (node.parent, node.hash, node.kind, std::mem::take(&mut node.key));
             node.hold_count = NONE;
@@ -269,6 +280,34 @@ impl Tree {
                 ..Tree::new()
             };
         }
+    }
+
+    /// Whether a node was made just now: nobody holds anything there or below, or waits.
+    pub(super) fn is_new(&self, node: NodeId) -> bool {
+        let node = &self[node];
+        node.hold_count == 0 && node.children == 0 && !node.queued && !node.pinned && !node.folded
+    }
+
+    /// Keeps what is below a new row folded.
+    pub(super) fn fold(&mut self, row: NodeId, folded: Folded) {
+        let at = self.folds.insert(folded);
+        let node = &mut self[row];
+        (node.folded, node.children) = (true, at);
+    }
+
+    /// What is folded at a node.
+    pub(super) fn folded(&self, node: NodeId) -> Option<&Folded> {
+        let place = &self[node];
+        place.folded.then(|| self.folds.get(place.children))
+    }
+
+    /// Takes out what is folded at a row.
+    pub(super) fn unfold(&mut self, row: NodeId) -> Option<Folded> {
+        let node = &mut self.nodes[row as usize];
+        if !std::mem::take(&mut node.folded) {
+            return None;
+        }
+        Some(self.folds.remove(std::mem::take(&mut node.children)))
     }
 
     /// Empties the slot of a node and shifts back those behind it that would not be found any more.
@@ -359,6 +398,7 @@ impl Node {
             queued: false,
             pinned: false,
             crowded: false,
+            folded: false,
         }
     }
 }

@@ -20,6 +20,9 @@ mod apply;
 pub(crate) mod records;
 pub(crate) mod staged;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 

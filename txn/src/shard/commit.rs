@@ -42,7 +42,7 @@ impl Shard {
         let above = self.oracle.newest();
         core.pending.mark(transaction, above, &writes);
         core.pending.settle_folds(transaction, &mut writes);
-        let drawn = self.oracle.draw().ok_or(TxnError::Unavailable);
+        let drawn = self.draw_marked(&core, transaction);
         let proposed = drawn.and_then(|timestamp| {
             others_stand()?;
             let body = Body::OnePhase {
@@ -72,6 +72,16 @@ impl Shard {
                 Err(error)
             }
         }
+    }
+
+    /// Draws the commit timestamp of a transaction that is marked (T2). Who holds the mutex for both would not notice the other
+    /// order, and a reader that draws in between would.
+    fn draw_marked(&self, core: &Core, transaction: TransactionId) -> Result<Timestamp, TxnError> {
+        assert!(
+            core.pending.contains(transaction),
+            "T2: a transaction is marked before its timestamp is drawn"
+        );
+        self.oracle.draw().ok_or(TxnError::Unavailable)
     }
 
     /// Consolidates a row, unless somebody has a write to it on its way.

@@ -1,6 +1,11 @@
 //! Locks that are lost (L9), and locks for which there is no memory (L8), as a transaction learns of it.
 
 use super::*;
+use crate::command::Writes;
+use crate::commit::{Attempt, Message, Parties, Reply};
+use crate::oracle::clock_ms;
+use crate::shard::lock::Batch;
+use crate::shard::steps::Payload;
 
 /// Ends the epoch of the shard of a row, as a proposal that was rejected does.
 fn end_epoch(fixture: &Fixture, name: &str) {
@@ -60,6 +65,89 @@ async fn a_serializable_reader_that_lost_its_locks_does_not_commit() {
     reader.get(TABLE, &key("a")).await.unwrap();
     end_epoch(&fixture, "a");
     assert!(is_serialization(&reader.commit().await));
+}
+
+/// Between the end of an epoch and the moment its transactions are told so, a shard asks nobody but itself. Here nobody is told
+/// at all: the epoch that each use names is all that can refuse it.
+#[tokio::test]
+async fn a_shard_refuses_locks_of_an_older_epoch_by_itself() {
+    let fixture = Fixture::new().await;
+    fixture.put(&[("a", 0), ("b", 0)]).await;
+    let inner = &fixture.node.inner;
+    let shard = inner.shard(inner.placement.row(TABLE, &key("a"))).unwrap();
+    let locked = async |isolation| {
+        let transaction = fixture.begin_at(isolation);
+        add(&transaction, "a", 1).await.unwrap();
+        transaction
+    };
+    let end_silently = || shard.core().epoch.generation += 1;
+
+    let reads = locked(Isolation::ReadCommitted).await;
+    end_silently();
+    let read = reads.read_locked(TABLE, &key("a"), &[Path::column(1)]).await;
+    assert!(is_serialization(&read), "a read under the lock");
+    reads.rollback().await;
+
+    let locks = locked(Isolation::ReadCommitted).await;
+    end_silently();
+    assert!(is_serialization(&add(&locks, "a", 1).await), "the next lock");
+    locks.rollback().await;
+
+    let reader = fixture.begin_at(Isolation::Serializable);
+    reader.begin_statement(true).await.unwrap();
+    lock_path(&reader, "a", Path::column(1), Mode::Shared).await.unwrap();
+    end_silently();
+    assert!(is_serialization(&reader.commit().await), "a reader at its end");
+
+    // Here the epoch has ended in every way; what is proposed in the new one would be applied.
+    let commits = locked(Isolation::ReadCommitted).await;
+    let old = Some(shard.core().epoch);
+    end_epoch(&fixture, "a");
+    let committed = shard.commit_one_phase(commits.inner.id, old, Writes::default(), || Ok(()));
+    assert!(is_serialization(&committed.map(drop)), "one phase");
+
+    // The steps of two phases, and what goes ahead of a large commit.
+    let owner = locked(Isolation::ReadCommitted).await;
+    let epoch = Some(shard.core().epoch);
+    end_silently();
+    let id = owner.inner.id;
+    let request = [row_lock("a", RowPart::Path(Path::column(1)), Mode::Exclusive)];
+    let old = epoch.unwrap();
+    let batch = Batch {
+        requests: &request,
+        step: 99,
+        wait: LockWait::NoWait,
+        deadline: None,
+        has_written: &|_, _| Ok(false),
+    };
+    let (granted, _) = shard.lock(owner.inner.asker(), old, batch).await;
+    assert!(is_serialization(&granted), "a lock asked for in the epoch of before");
+    let staged = shard.stage((id, clock_ms(), 0), epoch, Vec::new()).map(drop);
+    assert!(is_serialization(&staged), "a part of a large commit");
+    let attempt = Attempt::begin(inner, id);
+    let mut replies = inner.live.coordinate(attempt);
+    let parties = |anchor, participant| Parties {
+        anchor,
+        participants: vec![participant],
+    };
+    let mut ask = |message| {
+        let payload = Payload {
+            epoch,
+            ..Payload::default()
+        };
+        shard.deliver(message, payload).unwrap();
+        replies.try_recv().unwrap()
+    };
+    let marked = ask(Message::Mark(attempt, parties(shard.id, shard.id + 1)));
+    assert_eq!(marked, Reply::Marked(shard.id, false), "the anchor's mark");
+    let confirmed = ask(Message::Confirm(attempt));
+    assert_eq!(
+        confirmed,
+        Reply::Confirmed(shard.id, false),
+        "a shard that was only read"
+    );
+    let voted = ask(Message::Prepare(attempt, parties(shard.id + 1, shard.id)));
+    assert_eq!(voted, Reply::Voted(shard.id, false), "a vote");
 }
 
 #[tokio::test]

@@ -178,6 +178,24 @@ async fn forgetting_is_part_of_the_transaction() {
     check(&fixture).await;
 }
 
+/// TRUNCATE, INSERT and closing the column in one transaction: what closing registers is not what TRUNCATE forgets.
+#[tokio::test]
+async fn what_is_registered_behind_a_forgetting_outlasts_it() {
+    let fixture = Fixture::new().await;
+    write_document(&fixture, "a", r#"{"old": 1}"#).await;
+    known(&fixture).await;
+    let transaction = fixture.begin();
+    transaction.begin_statement(true).await.unwrap();
+    transaction.forget_paths(TABLE, Some(COLUMN));
+    let mut shape = Shape::default();
+    shape.learn(json(r#"{"kept": 1}"#).view());
+    transaction.register_paths(TABLE, COLUMN, shape).await.unwrap();
+    assert!(paths_of(&transaction.known_paths(TABLE, COLUMN)).contains(&"$.kept number".into()));
+    transaction.commit().await.unwrap();
+    assert_eq!(known(&fixture).await, ["$ object", "$.kept number"]);
+    check(&fixture).await;
+}
+
 #[tokio::test]
 async fn learning_changes_neither_table_versions_nor_the_registry() {
     let fixture = Fixture::new().await;
