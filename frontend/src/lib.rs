@@ -8,6 +8,9 @@
 //!   server      listeners, TLS, HTTP pages, shutdown
 //! ```
 
+// As in the planner: a connection's future nests down to the shards.
+#![recursion_limit = "256"]
+
 pub mod connection;
 pub mod copy;
 pub mod server;
