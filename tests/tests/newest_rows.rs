@@ -196,6 +196,22 @@ const CASES: &[Case] = &[
         left: "1|77 2|20",
     },
     Case {
+        name: "a row that moved and was deleted there is gone, though another has its new key",
+        level: "READ COMMITTED",
+        change: "UPDATE t SET id = 5 WHERE id = 1; DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (5, 55)",
+        waits: "UPDATE t SET n = 0 WHERE n = 10 RETURNING id, n",
+        comes_to: "",
+        left: "2|20 5|55",
+    },
+    Case {
+        name: "a row that moved twice is followed past the row that took its first new key",
+        level: "READ COMMITTED",
+        change: "UPDATE t SET id = 5 WHERE id = 1; UPDATE t SET id = 6 WHERE id = 5; INSERT INTO t VALUES (5, 55)",
+        waits: "DELETE FROM t WHERE n = 10 RETURNING id, n",
+        comes_to: "6|10",
+        left: "2|20 5|55",
+    },
+    Case {
         name: "MERGE in REPEATABLE READ",
         level: "REPEATABLE READ",
         change: "UPDATE t SET n = 11 WHERE id = 1",

@@ -137,7 +137,7 @@ pub(crate) async fn gather(
         parts: BTreeMap::new(),
         guard: None,
     };
-    let mut drain = buffer.drain();
+    let mut drain = buffer.drain()?;
     for clear in drain.clears() {
         gathering.clear(clear);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map};
 
+use ahash::AHashMap;
 use storage::version::Version;
 
 use super::merge::Merge;
@@ -15,6 +16,8 @@ type Memory<K, W> = btree_map::IntoIter<K, Writes<W>>;
 pub(crate) struct Drain {
     rows: Merge<Stored, Memory<(TableId, Key), Stored>>,
     entries: Merge<bool, Memory<EntryKey, bool>>,
+    /// Where rows are that moved and did not stay.
+    displaced: AHashMap<(TableId, Key), Option<Key>>,
     /// What is left of the buffer: where indexes are, and what was emptied.
     buffer: Buffer,
     /// Held so that what was set aside stays until it is read.
@@ -23,7 +26,11 @@ pub(crate) struct Drain {
 
 impl Buffer {
     /// Takes everything COMMIT writes.
-    pub(crate) fn drain(mut self) -> Drain {
+    ///
+    /// # Errors
+    /// What was set aside cannot be read.
+    pub(crate) fn drain(mut self) -> Result<Drain, TxnError> {
+        let displaced = self.displaced()?;
         let spill = self.spill.take();
         let pages = |space: u8| {
             let from = spill.as_ref().map(|spill| spill.key(&[space]))?;
@@ -44,12 +51,13 @@ impl Buffer {
             entries.into_iter(),
             false,
         );
-        Drain {
+        Ok(Drain {
             rows,
             entries,
+            displaced,
             buffer: self,
             _spill: spill,
-        }
+        })
     }
 }
 
@@ -67,9 +75,14 @@ impl Drain {
         let end = CommandNumber::MAX;
         while let Some(((table, key), writes)) = self.rows.next()? {
             let cleared = self.buffer.cleared_rows(end, table);
-            let Some(overlay) = overlay(&writes, end, cleared) else {
+            let Some(mut overlay) = overlay(&writes, end, cleared) else {
                 continue;
             };
+            if overlay.moved_to.is_some()
+                && let Some(place) = self.displaced.get(&(table, key.clone()))
+            {
+                overlay.moved_to.clone_from(place);
+            }
             let is_delta = !overlay.hides_base;
             let Some(version) = version(overlay, cleared.is_some())? else {
                 continue;

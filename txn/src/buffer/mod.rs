@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use ahash::AHashMap;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use storage::engine::Engine;
@@ -50,6 +51,8 @@ pub(crate) struct Buffer {
     journal: Vec<Undo>,
     /// Tables with a number that was added to, undone or not.
     added_to: SmallVec<[TableId; 1]>,
+    /// Rows that went to another key, undone or not.
+    moves: Vec<(TableId, Key)>,
     /// Bytes held in memory, roughly.
     bytes: usize,
     /// The largest write among them.
@@ -261,7 +264,10 @@ impl Buffer {
                 Stored::Change(operations)
             }
             RowWrite::Delete => Stored::Delete,
-            RowWrite::Move(key) => Stored::Move(key),
+            RowWrite::Move(to) => {
+                self.moves.push((table, key.clone()));
+                Stored::Move(to)
+            }
         };
         let bytes = WRITE_OVERHEAD + key.len() + write.size();
         self.bytes += bytes;
@@ -506,6 +512,49 @@ impl Buffer {
                 Some(spill) => !spill.get::<Stored>(&key)?.is_empty(),
                 None => false,
             })
+    }
+
+    /// All writes to a row, oldest first.
+    fn writes(&self, key: &(TableId, Key)) -> Result<Writes<Stored>, TxnError> {
+        let mut writes: Writes<Stored> = match &self.spill {
+            Some(spill) => spill.get(key)?,
+            None => Writes::new(),
+        };
+        writes.extend(self.rows.get(key).into_iter().flatten().cloned());
+        Ok(writes)
+    }
+
+    /// Where rows that moved are in the end, if that is not where their last move took them: at another key, or nowhere. Who
+    /// waits for such a row follows it there, and would take another row for it that was put in its place.
+    fn displaced(&self) -> Result<AHashMap<(TableId, Key), Option<Key>>, TxnError> {
+        let mut displaced = AHashMap::new();
+        for from in &self.moves {
+            let writes = self.writes(from)?;
+            let Some(Buffered {
+                order,
+                write: Stored::Move(first),
+                ..
+            }) = writes.last()
+            else {
+                continue;
+            };
+            let (mut at, mut order) = (Some(first.clone()), *order);
+            while let Some(key) = &at {
+                let later = self.writes(&(from.0, key.clone()))?;
+                let left = later.iter().find_map(|later| match &later.write {
+                    _ if later.order <= order => None,
+                    Stored::Delete => Some((None, later.order)),
+                    Stored::Move(next) => Some((Some(next.clone()), later.order)),
+                    Stored::Put(_) | Stored::Change(_) => None,
+                });
+                let Some(next) = left else { break };
+                (at, order) = next;
+            }
+            if at.as_ref() != Some(first) {
+                displaced.insert(from.clone(), at);
+            }
+        }
+        Ok(displaced)
     }
 
     /// Order of the newest visible emptying of the table's rows.

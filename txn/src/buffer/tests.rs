@@ -94,7 +94,7 @@ fn seen(buffer: &Buffer, command: CommandNumber) -> String {
 
 fn drained(buffer: Buffer) -> Vec<String> {
     let mut all = Vec::new();
-    let mut drain = buffer.drain();
+    let mut drain = buffer.drain().unwrap();
     while let Some(row) = drain.next_row().unwrap() {
         all.push(format!("{:?} {:?} {}", row.key, row.version, row.is_delta));
     }
@@ -151,4 +151,29 @@ proptest! {
         cursor.seek_to_first();
         prop_assert!(cursor.item().is_none(), "nothing stays behind");
     }
+}
+
+/// A waiter that follows a row to its new key must not take what was put in its place for it.
+#[test]
+fn a_row_that_moved_and_did_not_stay_is_said_to_be_where_it_is() {
+    let moved = |steps: &[(u8, RowWrite)]| {
+        let mut buffer = Buffer::default();
+        for (number, write) in steps {
+            buffer.write_row(1, TABLE, &key(*number), write.clone());
+        }
+        let mut drain = buffer.drain().unwrap();
+        let first = drain.next_row().unwrap().unwrap();
+        storage::version::moved_to(&first.version).map(|key| key.to_vec())
+    };
+    let put = || RowWrite::Put(row(1));
+    let to = |number: u8| RowWrite::Move(key(number));
+    assert_eq!(moved(&[(1, to(2)), (2, put())]), Some(key(2).to_vec()));
+    assert_eq!(
+        moved(&[(1, to(2)), (2, put()), (2, RowWrite::Delete), (2, put())]),
+        None
+    );
+    let twice = [(1, to(2)), (2, put()), (2, to(3)), (3, put()), (2, put())];
+    assert_eq!(moved(&twice), Some(key(3).to_vec()));
+    let back = [(1, put()), (1, RowWrite::Delete), (2, put())];
+    assert_eq!(moved(&back), None);
 }
