@@ -557,6 +557,7 @@ impl Planner {
                 on_conflict: None,
             },
             returning: Vec::new(),
+            check_options: Vec::new(),
             row_columns: Vec::new(),
             table_oid: None,
             source_oid: None,

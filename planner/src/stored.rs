@@ -185,3 +185,55 @@ pub fn rename_column(text: &str, old: &str, new: &str) -> SqlResult<String> {
     let _ = VisitMut::visit(&mut expr, &mut Rename(old, new));
     Ok(expr.to_string())
 }
+
+/// A stored query with a schema renamed, where it names relations.
+///
+/// # Errors
+/// What parsing reports.
+pub fn rename_schema(text: &str, old: &str, new: &str) -> SqlResult<String> {
+    struct Rename<'a>(&'a str, &'a str);
+    impl Rename<'_> {
+        fn replace(&self, ident: Option<&mut Ident>) {
+            if let Some(ident) = ident
+                && crate::ddl::fold(ident) == self.0
+            {
+                *ident = Ident::with_quote('"', self.1);
+            }
+        }
+    }
+    impl VisitorMut for Rename<'_> {
+        type Break = ();
+        fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
+            let schema = name.0.iter_mut().rev().nth(1);
+            self.replace(schema.and_then(|part| match part {
+                ast::ObjectNamePart::Identifier(ident) => Some(ident),
+                ast::ObjectNamePart::Function(_) => None,
+            }));
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<()> {
+            // schema.table.column
+            if let ast::Expr::CompoundIdentifier(parts) = expr
+                && parts.len() == 3
+            {
+                self.replace(parts.first_mut());
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut parsed = parse::parse(text)?;
+    let Some(statement) = parsed.pop() else {
+        return Ok(text.to_owned());
+    };
+    let mut ast = ast::Statement::clone(&statement.ast);
+    let _ = VisitMut::visit(&mut ast, &mut Rename(old, new));
+    Ok(ast.to_string())
+}
+
+/// Whether a text has a schema's name before a dot.
+///
+/// # Errors
+/// What reading its tokens reports.
+pub fn names_schema(text: &str, schema: &str) -> SqlResult<bool> {
+    parse::qualifies(text, schema)
+}

@@ -21,11 +21,17 @@ CREATE TABLE sales.orders (
 CREATE INDEX orders_total ON sales.orders (total DESC);
 CREATE UNIQUE INDEX orders_code ON sales.orders ((doc->>'code')) WHERE total > 0;
 CREATE VIEW big AS SELECT o.id, c.name FROM sales.orders o JOIN customer c ON c.id = o.customer WHERE o.total > 10;
+CREATE TABLE part_of (
+  part int PRIMARY KEY DEFERRABLE, whole int REFERENCES customer DEFERRABLE INITIALLY DEFERRED,
+  place int, CONSTRAINT one_place UNIQUE (whole, place) DEFERRABLE INITIALLY DEFERRED);
+CREATE VIEW adults AS SELECT * FROM customer WHERE age > 2 WITH LOCAL CHECK OPTION;
+CREATE VIEW named_adults AS SELECT * FROM adults WHERE name <> '' WITH CASCADED CHECK OPTION;
 CREATE VIEW a_view_of_big AS SELECT name FROM big;
 CREATE SEQUENCE counter START 5 INCREMENT 3;
 COMMENT ON TABLE customer IS 'people';
 COMMENT ON COLUMN customer.name IS 'their name';
 INSERT INTO customer (name, email, age) VALUES ('Ann', 'a@x', 3), ('Bob', NULL, 4);
+INSERT INTO part_of VALUES (1, 1, 1), (2, 1, 2);
 INSERT INTO sales.orders (customer, doc, total) VALUES (1, '{"code": "a", "n": [1.50, null]}', 12.5), (2, '{"code": "b"}', 3);
 SELECT nextval('counter');
 CREATE TABLE plain (a int, b bytea, c text[], d date, e interval, f uuid, g bool, h float8);

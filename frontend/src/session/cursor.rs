@@ -344,8 +344,11 @@ impl Session {
             }
             Body::Command(command) => match &**command {
                 super::command::Command::Execute { name, arguments } => {
-                    let arguments = arguments.as_ref().map(|piece| &query.text[piece.clone()]);
-                    match self.execute_by_name(name, arguments).await? {
+                    let arguments = arguments.as_ref().map(|piece| super::prepared::Arguments {
+                        text: &query.text[piece.clone()],
+                        offset: query.offset + query.text[..piece.start].chars().count() as u32,
+                    });
+                    match self.execute_by_name(name, arguments.as_ref()).await? {
                         Answer::Rows(set) => Ok(set),
                         Answer::Done(_) => Err(not_a_query()),
                     }

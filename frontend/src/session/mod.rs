@@ -47,7 +47,7 @@ use command::{Command, Discard};
 use cursor::Portal;
 use notify::{Notification, Notifier, Pending};
 use planned::Planned;
-use prepared::PreparedStatement;
+use prepared::{Arguments, PreparedStatement};
 use registry::Registry;
 use rows::{Answer, Complete};
 use shared::Shared;
@@ -206,10 +206,9 @@ impl Session {
             Command::Set { name, value, scope } => self.set(name, value, *scope),
             Command::SetRole(role, scope) => self.set_role(role.as_deref(), *scope).await,
             Command::SetAuthorization(role, scope) => self.set_authorization(role.as_deref(), *scope).await,
-            // Constraints are checked when the statement ends; deferring none is exactly what IMMEDIATE says.
-            Command::SetConstraints(false) => done("SET CONSTRAINTS"),
-            Command::SetConstraints(true) => Err(SqlError::unsupported("deferring constraints")
-                .hint("Constraints are checked at the end of each statement.")),
+            Command::SetConstraints { names, is_deferred } => {
+                self.set_constraints(names.as_deref(), *is_deferred).await
+            }
             Command::Show(name) => self.show(name.as_deref()),
             Command::Reset(name) => self.reset(name.as_deref()),
             Command::Discard(what) => self.discard(*what).await,
@@ -222,8 +221,11 @@ impl Session {
                 self.prepare_by_name(name, types, inner).await
             }
             Command::Execute { name, arguments } => {
-                let arguments = arguments.as_ref().map(|piece| &statement.text[piece.clone()]);
-                self.execute_by_name(name, arguments).await
+                let arguments = arguments.as_ref().map(|piece| Arguments {
+                    text: &statement.text[piece.clone()],
+                    offset: statement.offset + statement.text[..piece.start].chars().count() as u32,
+                });
+                self.execute_by_name(name, arguments.as_ref()).await
             }
             Command::Deallocate(name) => self.deallocate(name.as_deref()),
             Command::Declare(declare) => {

@@ -236,7 +236,7 @@ impl Session {
     }
 
     /// EXECUTE
-    pub(super) async fn execute_by_name(&mut self, name: &str, arguments: Option<&str>) -> SqlResult<Answer> {
+    pub(super) async fn execute_by_name(&mut self, name: &str, arguments: Option<&Arguments<'_>>) -> SqlResult<Answer> {
         let prepared = self.statements.get(name).cloned().ok_or_else(|| no_statement(name))?;
         let Body::Query(parsed) = &prepared.statement.body else {
             return Err(SqlError::unsupported("EXECUTE of a session command"));
@@ -267,10 +267,13 @@ impl Session {
         &mut self,
         name: &str,
         prepared: &PreparedStatement,
-        arguments: Option<&str>,
+        arguments: Option<&Arguments<'_>>,
     ) -> SqlResult<Arc<[Datum]>> {
         let types = prepared.parameters();
-        let pieces = arguments.map(split_arguments).transpose()?.unwrap_or_default();
+        let pieces = arguments
+            .map(|arguments| split_arguments(arguments.text))
+            .transpose()?
+            .unwrap_or_default();
         if pieces.len() != types.len() {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
@@ -281,18 +284,35 @@ impl Session {
         if pieces.is_empty() {
             return Ok([].into());
         }
-        let values: Vec<String> = pieces
-            .iter()
-            .zip(types)
-            .map(|(piece, ty)| format!("({piece})::{}", planner::types::format_type(*ty)))
-            .collect();
-        let query = self.parse_one(&format!("SELECT {}", values.join(", ")), 0)?;
+        let mut text = "SELECT ".to_owned();
+        let mut places = Vec::with_capacity(pieces.len());
+        for (number, (piece, ty)) in pieces.iter().zip(types).enumerate() {
+            text.push_str(if number > 0 { ", (" } else { "(" });
+            let offset = arguments.map_or(0, |arguments| arguments.offset_of(piece));
+            places.push((text.chars().count() as u32, piece.chars().count() as u32, offset));
+            text.push_str(piece);
+            text.push_str(")::");
+            text.push_str(&planner::types::format_type(*ty));
+        }
+        // Where the client wrote what an error of the query points at.
+        let placed = |error: SqlError| {
+            let position = error.fields().position;
+            let plain = without_position(error);
+            let position = position.and_then(|position| {
+                let (start, _, offset) = places
+                    .iter()
+                    .find(|(start, length, _)| (*start..start + length).contains(&(position - 1)))?;
+                Some(position - start + offset)
+            });
+            plain.at(position)
+        };
+        let query = self.parse_one(&text, 0).map_err(placed)?;
         let Body::Query(parsed) = &query.body else {
             return Err(no_statement(name));
         };
-        let plan = self.bind(parsed, 0, &[]).await.map_err(without_position)?;
-        match self.run(parsed, &plan, [].into()).await.map_err(without_position)? {
-            Answer::Rows(mut set) => Ok(set.rows.next().await?.unwrap_or_default().into()),
+        let plan = self.bind(parsed, 0, &[]).await.map_err(placed)?;
+        match self.run(parsed, &plan, [].into()).await.map_err(placed)? {
+            Answer::Rows(mut set) => Ok(set.rows.next().await.map_err(placed)?.unwrap_or_default().into()),
             Answer::Done(_) => Ok([].into()),
         }
     }
@@ -305,6 +325,20 @@ impl Session {
                 format!("type \"{name}\" does not exist"),
             )),
         }
+    }
+}
+
+/// The arguments of EXECUTE: their text, and the characters of the client's text before it.
+pub(super) struct Arguments<'a> {
+    pub(super) text: &'a str,
+    pub(super) offset: u32,
+}
+
+impl Arguments<'_> {
+    /// The characters of the client's text before a part of the arguments.
+    fn offset_of(&self, piece: &str) -> u32 {
+        let start = piece.as_ptr().addr() - self.text.as_ptr().addr();
+        self.offset + self.text[..start].chars().count() as u32
     }
 }
 

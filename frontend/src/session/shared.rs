@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use planner::cached::{Meaning, PlanCache};
 use planner::catalog::Catalog;
 use planner::eval::SessionView;
+use planner::modify::Deferred;
 use planner::{Severity, SqlError, SqlState};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -112,6 +113,8 @@ pub struct Shared {
     pub notices: Mutex<Vec<Notice>>,
     /// LISTEN and NOTIFY of the present transaction.
     pub pending: Mutex<Vec<Pending>>,
+    /// Constraints that are looked at when the present transaction ends.
+    pub deferred: Mutex<Deferred>,
     /// Current role after SET ROLE, and whether it is a superuser.
     pub role: Mutex<(String, bool)>,
     /// Catalog of the running statement.
@@ -178,6 +181,7 @@ impl Shared {
             }),
             notices: Mutex::default(),
             pending: Mutex::default(),
+            deferred: Mutex::default(),
             role: Mutex::new(role),
             catalog: Mutex::new(catalog),
             sequences: Mutex::default(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use planner::modify::DeferredMark;
 use planner::{SqlError, SqlResult, SqlState};
 use txn::{SavepointMark, Transaction, TransactionOptions};
 
@@ -20,6 +21,7 @@ pub struct Savepoint {
     pending_count: usize,
     advisory_count: usize,
     has_catalog_changes: bool,
+    deferred: DeferredMark,
 }
 
 impl Session {
@@ -105,6 +107,7 @@ impl Session {
             pending_count: self.shared.pending.lock().len(),
             advisory_count: self.services.registry.advisory.mark(self.shared.identity.id),
             has_catalog_changes: self.has_catalog_changes,
+            deferred: self.shared.deferred.lock().mark(),
         });
         Ok(Answer::Done(Complete::Fixed("SAVEPOINT")))
     }
@@ -287,7 +290,10 @@ impl Session {
 
     /// Commits whatever is open and leaves the block.
     async fn commit(&mut self) -> SqlResult<()> {
-        let mut ended = self.hold_cursors().await;
+        let mut ended = self.check_deferred().await;
+        if ended.is_ok() {
+            ended = self.hold_cursors().await;
+        }
         if ended.is_ok() && self.may_have_temporary {
             ended = self.on_commit_temporary().await;
         }
@@ -319,6 +325,35 @@ impl Session {
         Ok(())
     }
 
+    /// Looks at the constraints that were put off until now.
+    async fn check_deferred(&mut self) -> SqlResult<()> {
+        if !self.shared.deferred.lock().has_waiting() {
+            return Ok(());
+        }
+        let context = self.context([].into()).await?;
+        self.services.planner.check_deferred(&context).await
+    }
+
+    /// SET CONSTRAINTS
+    pub(super) async fn set_constraints(
+        &mut self,
+        names: Option<&[(Option<String>, String)]>,
+        is_deferred: bool,
+    ) -> SqlResult<Answer> {
+        if !self.block.is_explicit() {
+            self.shared.warn(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET CONSTRAINTS can only be used in transaction blocks",
+            );
+        }
+        let context = self.context([].into()).await?;
+        self.services
+            .planner
+            .set_constraints(&context, names, is_deferred)
+            .await?;
+        Ok(Answer::Done(Complete::Fixed("SET CONSTRAINTS")))
+    }
+
     /// Rolls back whatever is open and leaves the block.
     pub(super) async fn abort(&mut self) {
         if let Some(transaction) = self.transaction.take() {
@@ -340,6 +375,7 @@ impl Session {
         self.shared.settings.lock().end(is_committed);
         self.services.registry.advisory.roll_back_to(self.shared.identity.id, 0);
         self.shared.transaction_id.store(0, Ordering::Relaxed);
+        self.shared.deferred.lock().clear();
         self.block = Block::Idle;
         self.has_queried = false;
         self.has_catalog_changes = false;
@@ -365,6 +401,7 @@ impl Session {
         let depth = self.savepoints.len();
         self.has_catalog_changes = savepoint.has_catalog_changes;
         self.shared.pending.lock().truncate(savepoint.pending_count);
+        self.shared.deferred.lock().roll_back_to(&savepoint.deferred);
         let advisory = &self.services.registry.advisory;
         advisory.roll_back_to(self.shared.identity.id, savepoint.advisory_count);
         self.shared.settings.lock().rollback_to(depth - 1);

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use planner::cached::CacheCounts;
 use planner::catalog::{Catalog, PG_CATALOG, Relation};
 use planner::eval::SessionView;
 use planner::functions::quote_identifier;
+use planner::modify::Deferred;
 use planner::system::{Activity, AdvisoryLock, SettingInfo};
 use planner::types::{Style, oid};
 use planner::{Severity, SqlError, SqlResult, Type};
@@ -38,6 +40,10 @@ impl SessionView for Shared {
             .lock()
             .push(Pending::Notify(channel.to_owned(), payload.to_owned()));
         Ok(())
+    }
+
+    fn deferred(&self) -> Option<&Mutex<Deferred>> {
+        Some(&self.deferred)
     }
 
     fn current_database(&self) -> String {

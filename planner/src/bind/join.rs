@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use sqlparser::ast as sql;
 use sqlparser::ast::{JoinConstraint, JoinOperator};
+use storage::Datum;
 
-use crate::bound::{Expr, ExprKind, JoinKind, Rel};
+use crate::bound::{Expr, ExprKind, JoinKind, OutputColumn, Rel};
 use crate::{SqlError, SqlResult, SqlState, Type};
 
 use super::Binder;
 use super::context::Context;
 use super::from::{Source, duplicate_alias, items_clash};
 use super::scope::{Item, ItemColumn};
+
+/// Name of the column that says whether a row is there, which no user can write.
+pub(super) const PRESENCE: &str = "\u{1}present";
 
 impl Binder<'_> {
     /// A table with the joins that follow it.
@@ -52,7 +56,13 @@ impl Binder<'_> {
         }
         let right = self.bind_factor(&join.relation);
         self.scope().items.truncate(base);
-        let right = right?;
+        let (mut left, mut right) = (left, right?);
+        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+            self.mark_presence(&mut left);
+        }
+        if matches!(kind, JoinKind::Left | JoinKind::Full) {
+            self.mark_presence(&mut right);
+        }
         for item in right.items.iter().filter(|item| item.relation_visible) {
             if left
                 .items
@@ -104,6 +114,51 @@ impl Binder<'_> {
         };
         let whole = items.len() - 1;
         Ok(Source { rel, items, whole })
+    }
+
+    /// Gives a subquery or the like that an outer join may have no row of a column that is never NULL in it. What nobody asks
+    /// for is taken out again (see `prune`).
+    fn mark_presence(&mut self, source: &mut Source) {
+        let [item] = source.items.as_mut_slice() else { return };
+        if item.row_key.is_some() || item.presence.is_some() || item.is_join || item.is_scalar_function {
+            return;
+        }
+        let marker = self.new_column(PRESENCE, Type::BOOL);
+        item.presence = Some(marker.id);
+        let present = super::coerce::literal(Datum::Bool(true), Type::BOOL);
+        if let Some(columns) = projected(&mut source.rel) {
+            columns.push((marker, present));
+            return;
+        }
+        let outputs = item.columns.iter().filter_map(|column| match column.expr.kind {
+            ExprKind::Column(id) => Some(OutputColumn {
+                id,
+                name: column.name.to_string(),
+                ty: column.expr.ty,
+            }),
+            _ => None,
+        });
+        let mut columns: Vec<(OutputColumn, Expr)> = outputs
+            .map(|output| {
+                let value = super::expr_column(&output);
+                (output, value)
+            })
+            .collect();
+        let produced = source.rel.output_columns();
+        if produced
+            .iter()
+            .any(|id| !columns.iter().any(|(column, _)| column.id == *id))
+        {
+            // Something else is handed up through it: then its columns have to tell.
+            item.presence = None;
+            return;
+        }
+        columns.push((marker, present));
+        let input = std::mem::replace(&mut source.rel, Rel::OneRow);
+        source.rel = Rel::Project {
+            input: Box::new(input),
+            columns,
+        };
     }
 
     /// The join's condition, and its columns in order: merged ones first.
@@ -258,6 +313,19 @@ fn using_alias(name: &sql::ObjectName) -> Option<&str> {
         {
             alias.as_ident().map(|ident| ident.value.as_str())
         }
+        _ => None,
+    }
+}
+
+/// The columns that a relation computes for its readers, if a constant may be added to them.
+fn projected(rel: &mut Rel) -> Option<&mut Vec<(OutputColumn, Expr)>> {
+    match rel {
+        Rel::Project { columns, .. } => Some(columns),
+        Rel::Filter { input, .. }
+        | Rel::Sort { input, .. }
+        | Rel::Limit { input, .. }
+        | Rel::LockRows { input, .. }
+        | Rel::With { body: input, .. } => projected(input),
         _ => None,
     }
 }

@@ -411,21 +411,23 @@ fn ambiguous_column(name: &str, position: Option<u32>) -> SqlError {
     .at(position)
 }
 
-/// Whether an outer join found no row for an item. Of a subquery only its columns tell: a row of it that is all NULLs is
-/// taken for none.
+/// Whether an outer join found no row for an item. Of a join under an alias only its columns tell.
 fn is_missing(item: &Item) -> Option<Expr> {
     let is_null = |of: Expr| Expr {
         kind: ExprKind::IsNull(Box::new(of)),
         ty: Type::BOOL,
         position: None,
     };
-    let column = |id| Expr {
+    let column = |id, ty| Expr {
         kind: ExprKind::Column(id),
-        ty: Type::BYTEA,
+        ty,
         position: None,
     };
     if let Some(row_key) = item.row_key {
-        return Some(is_null(column(row_key)));
+        return Some(is_null(column(row_key, Type::BYTEA)));
+    }
+    if let Some(presence) = item.presence {
+        return Some(is_null(column(presence, Type::BOOL)));
     }
     let tests: Vec<Expr> = item.columns.iter().map(|column| is_null(column.expr.clone())).collect();
     (!tests.is_empty()).then_some(Expr {

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::bound::{ColumnId, Expr, ExprKind, Modify, ModifyKind, Query, Rel, SubqueryKind, visit};
+use super::join::PRESENCE;
+use crate::bound::{ColumnId, Expr, ExprKind, Modify, ModifyKind, OutputColumn, Query, Rel, SubqueryKind, visit};
 
 /// Removes unused columns, row keys and table oids from every scan of a query.
 pub(super) fn prune(query: &mut Query) {
@@ -72,6 +73,17 @@ fn remove(rel: &mut Rel, used: &HashSet<ColumnId>) {
             scan.columns.retain(|(column, _)| used.contains(&column.id));
             scan.row_key = scan.row_key.filter(|key| used.contains(key));
             scan.table_oid = scan.table_oid.filter(|id| used.contains(id));
+        }
+        Rel::Project { input, columns } => {
+            let count = columns.len();
+            columns.retain(|(column, _)| column.name != PRESENCE || used.contains(&column.id));
+            let passes =
+                |(column, value): &(OutputColumn, Expr)| matches!(value.kind, ExprKind::Column(id) if id == column.id);
+            if columns.len() < count && columns.iter().all(passes) {
+                let inner = std::mem::replace(&mut **input, Rel::OneRow);
+                *rel = inner;
+                return remove(rel, used);
+            }
         }
         Rel::Modify(modify) => {
             modify.table_oid = modify.table_oid.filter(|id| used.contains(id));

@@ -126,6 +126,8 @@ pub(super) struct Item {
     pub is_scalar_function: bool,
     /// Row key of a scan of a table, for ctid and row locks.
     pub row_key: Option<ColumnId>,
+    /// Column that is NULL where an outer join found no row of a subquery.
+    pub presence: Option<ColumnId>,
     /// Column of the table's oid, if it was asked for.
     pub table_oid: Option<ColumnId>,
     /// Row type of a whole-row reference.
@@ -156,6 +158,7 @@ impl Item {
             is_join: false,
             is_scalar_function: false,
             row_key: None,
+            presence: None,
             table_oid: None,
             row_type: Type::RECORD,
         }

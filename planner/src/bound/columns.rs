@@ -127,7 +127,7 @@ impl Rel {
                 columns
             }
             Rel::With { body, .. } => body.output_columns(),
-            Rel::Modify(modify) => modify.returning.iter().map(|(column, _)| column.id).collect(),
+            Rel::Modify(modify) => modify.returned().iter().map(|(column, _)| column.id).collect(),
         }
     }
 

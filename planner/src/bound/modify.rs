@@ -13,6 +13,8 @@ pub struct Modify {
     pub kind: ModifyKind,
     /// RETURNING: values over `row_columns` (the new row; the old one for DELETE) and the source's columns.
     pub returning: Vec<(OutputColumn, Expr)>,
+    /// Views whose CHECK OPTION the new row has to pass: the last of `returning`, which are not handed out, are what they demand.
+    pub check_options: Vec<String>,
     /// Ids under which CHECK, generated columns, RETURNING, ON CONFLICT and index expressions see the target row's
     /// columns: for each live column (position, id).
     pub row_columns: Vec<(u16, ColumnId)>,
@@ -20,6 +22,13 @@ pub struct Modify {
     pub table_oid: Option<ColumnId>,
     /// UPDATE and DELETE of a parent: the column of the source with the oid of the table that a row is in.
     pub source_oid: Option<ColumnId>,
+}
+
+impl Modify {
+    /// RETURNING without what CHECK OPTION demands.
+    pub fn returned(&self) -> &[(OutputColumn, Expr)] {
+        &self.returning[..self.returning.len() - self.check_options.len()]
+    }
 }
 
 /// What a modifying statement does.

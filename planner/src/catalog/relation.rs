@@ -57,6 +57,9 @@ pub struct Relation {
     pub indexes: Vec<Index>,
     /// Query text of a view.
     pub view: Option<String>,
+    /// WITH CHECK OPTION of a view.
+    #[serde(default)]
+    pub check_option: Option<ViewCheck>,
     /// Parameters of a sequence.
     pub sequence: Option<Sequence>,
     /// COMMENT ON the relation.
@@ -69,6 +72,15 @@ pub struct Relation {
     pub family: Family,
     /// Version for plan caches and apply checks; grows with every DDL on the relation.
     pub version: u64,
+}
+
+/// WITH CHECK OPTION
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewCheck {
+    /// LOCAL: what the view itself demands.
+    Local,
+    /// CASCADED: what the views below demand too.
+    Cascaded,
 }
 
 /// A column of a relation.
@@ -121,6 +133,9 @@ pub struct Constraint {
     pub name: String,
     /// What it demands.
     pub kind: ConstraintKind,
+    /// DEFERRABLE.
+    #[serde(default)]
+    pub deferral: Deferral,
     /// COMMENT ON CONSTRAINT.
     pub comment: Option<String>,
     /// What it has of a parent's constraint.
@@ -135,6 +150,7 @@ impl Constraint {
             id,
             name: self.name.clone(),
             kind: self.kind.clone(),
+            deferral: self.deferral,
             comment: None,
             origin: Origin {
                 inherited: 1,
@@ -143,6 +159,18 @@ impl Constraint {
             },
         }
     }
+}
+
+/// When a constraint is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deferral {
+    /// NOT DEFERRABLE: with every row (keys), or when a statement ends (foreign keys).
+    #[default]
+    Never,
+    /// DEFERRABLE: when a statement ends, or the transaction if SET CONSTRAINTS says so.
+    Immediate,
+    /// DEFERRABLE INITIALLY DEFERRED: when the transaction ends, unless SET CONSTRAINTS says otherwise.
+    Deferred,
 }
 
 /// What a constraint demands. Columns are positions (attnum - 1).
@@ -209,6 +237,10 @@ pub struct Index {
     pub primary: bool,
     /// UNIQUE NULLS NOT DISTINCT
     pub nulls_not_distinct: bool,
+    /// Whether a deferrable constraint owns it, so that a value may have several rows for a while. A deferrable primary key is
+    /// such an index too: rows cannot be stored under it.
+    #[serde(default)]
+    pub deferrable: bool,
     /// What is indexed.
     pub keys: Vec<IndexKey>,
     /// Columns of INCLUDE (kept for the catalog; entries do not hold them).
@@ -317,6 +349,7 @@ impl Relation {
             constraints: Vec::new(),
             indexes: Vec::new(),
             view: None,
+            check_option: None,
             sequence: None,
             comment: None,
             on_commit: OnCommit::PreserveRows,
@@ -334,7 +367,14 @@ impl Relation {
             .map(|(i, column)| (i as u16, column))
     }
 
-    /// The primary key's index, if the table has one.
+    /// Whether an index keeps the primary key, deferrable or not.
+    pub fn is_primary(&self, index: &Index) -> bool {
+        let is_key =
+            |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey { index: id } if *id == index.id);
+        index.primary || self.constraints.iter().any(|constraint| is_key(&constraint.kind))
+    }
+
+    /// The index that rows are stored under, if the table has a primary key that is not deferrable.
     pub fn primary_key(&self) -> Option<&Index> {
         self.indexes.iter().find(|index| index.primary)
     }

@@ -9,7 +9,8 @@ use super::create_table::from_table_constraint;
 use super::known_paths::forget_column;
 use super::names::{fold, ident_position};
 use crate::catalog::registry::Object;
-use crate::catalog::{Column, ConstraintKind, Identity, IndexSource, Relation, RelationKind};
+use crate::catalog::{Column, ConstraintKind, Deferral, Identity, IndexSource, Relation, RelationKind};
+use crate::modify::deferred::check_unused;
 use crate::parse::alter;
 use crate::statement::Tag;
 use crate::{SqlError, SqlResult, SqlState, Type, stored};
@@ -31,6 +32,7 @@ impl Ddl<'_> {
         self.check_not_system(&found)?;
         if found.kind == RelationKind::Table {
             self.lock_table(&found, Mode::AccessExclusive).await?;
+            check_unused(&*self.context.session, &found, "ALTER TABLE")?;
         }
         let mut table = Relation::clone(&found);
         for operation in &alter.operations {
@@ -400,8 +402,10 @@ impl Ddl<'_> {
         };
         let constraint = table.constraints.remove(at);
         match constraint.kind {
-            ConstraintKind::PrimaryKey { .. } => Err(SqlError::unsupported("dropping a primary key")),
-            ConstraintKind::Unique { index } => {
+            ConstraintKind::PrimaryKey { .. } if constraint.deferral == Deferral::Never => {
+                Err(SqlError::unsupported("dropping a primary key"))
+            }
+            ConstraintKind::PrimaryKey { index } | ConstraintKind::Unique { index } => {
                 let keys = table
                     .indexes
                     .iter()

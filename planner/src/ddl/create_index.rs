@@ -7,6 +7,7 @@ use super::Ddl;
 use super::names::{fold, ident_position};
 use crate::bind::Purpose;
 use crate::catalog::{Index, IndexKey, IndexSource, Relation};
+use crate::modify::deferred::check_unused;
 use crate::statement::Tag;
 use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState};
@@ -41,6 +42,7 @@ impl Ddl<'_> {
             name: String::new(),
             unique: create.unique,
             primary: false,
+            deferrable: false,
             nulls_not_distinct: create.nulls_distinct == Some(false),
             keys: Vec::new(),
             include: Vec::new(),
@@ -78,6 +80,7 @@ impl Ddl<'_> {
             return Ok(TAG);
         }
         self.lock_table(&table, Mode::TableShare).await?;
+        check_unused(&*self.context.session, &table, "CREATE INDEX")?;
         index.id = self.allocate_oid().await?;
         let mut changed = Relation::clone(&table);
         changed.indexes.push(index.clone());

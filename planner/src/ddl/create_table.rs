@@ -1,8 +1,9 @@
 //! CREATE TABLE: columns, then constraints, then the sequences of serial and identity columns.
 
 use sqlparser::ast::{
-    CheckConstraint, ColumnDef, ColumnOption, CreateTable, CreateTableLikeKind, DataType, Expr, ForeignKeyConstraint,
-    GeneratedAs, PrimaryKeyConstraint, TableConstraint, UniqueConstraint,
+    CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable, CreateTableLikeKind, DataType,
+    DeferrableInitial, Expr, ForeignKeyConstraint, GeneratedAs, PrimaryKeyConstraint, TableConstraint,
+    UniqueConstraint,
 };
 use txn::Mode;
 
@@ -12,8 +13,8 @@ use super::sequence::SequenceBuilder;
 use crate::bind::Purpose;
 use crate::catalog::registry::Object;
 use crate::catalog::{
-    Column, Constraint, ConstraintKind, Family, Identity, Index, IndexKey, IndexSource, OnCommit, Origin, Relation,
-    RelationKind, Schema,
+    Column, Constraint, ConstraintKind, Deferral, Family, Identity, Index, IndexKey, IndexSource, OnCommit, Origin,
+    Relation, RelationKind, Schema,
 };
 use crate::modify::derive;
 use crate::parse::like;
@@ -135,6 +136,7 @@ impl Ddl<'_> {
             constraints: Vec::new(),
             indexes: Vec::new(),
             view: None,
+            check_option: None,
             sequence: None,
             comment: None,
             on_commit: OnCommit::PreserveRows,
@@ -298,16 +300,13 @@ impl Ddl<'_> {
         for one in pending {
             match one {
                 Pending::PrimaryKey(constraint, columns) => {
-                    refuse_deferrable(constraint.characteristics.as_ref())?;
                     self.add_primary_key(table, &constraint, &columns).await?;
                 }
                 Pending::Unique(constraint, columns) => {
-                    refuse_deferrable(constraint.characteristics.as_ref())?;
                     self.add_unique(table, &constraint, &columns).await?;
                 }
                 Pending::Check(constraint) => self.add_check(table, &constraint).await?,
                 Pending::Foreign(constraint, columns) => {
-                    refuse_deferrable(constraint.characteristics.as_ref())?;
                     self.add_foreign_key(table, &constraint, &columns).await?;
                 }
             }
@@ -321,7 +320,7 @@ impl Ddl<'_> {
         constraint: &PrimaryKeyConstraint,
         columns: &[String],
     ) -> SqlResult<()> {
-        if table.primary_key().is_some() {
+        if table.indexes.iter().any(|index| table.is_primary(index)) {
             return Err(SqlError::new(
                 SqlState::INVALID_TABLE_DEFINITION,
                 format!("multiple primary keys for table \"{}\" are not allowed", table.name),
@@ -334,13 +333,17 @@ impl Ddl<'_> {
         }
         let name = self.constraint_name(table, constraint.name.as_ref().map(fold), "", "pkey")?;
         let include = self.key_columns(table, &constraint.include.iter().map(fold).collect::<Vec<_>>())?;
+        let deferral = deferral_of(constraint.characteristics.as_ref())?;
+        let is_key = deferral == Deferral::Never;
         let index = self
-            .add_index(table, &name, &positions, true, true, false, include)
+            .add_index(table, &name, &positions, is_key, true, false, include)
             .await?;
+        mark_deferrable(table, index, deferral);
         table.constraints.push(Constraint {
             id: self.allocate_oid().await?,
             name,
             kind: ConstraintKind::PrimaryKey { index },
+            deferral,
             comment: None,
             origin: Origin::default(),
         });
@@ -363,10 +366,13 @@ impl Ddl<'_> {
         let index = self
             .add_index(table, &name, &positions, false, true, nulls_not_distinct, include)
             .await?;
+        let deferral = deferral_of(constraint.characteristics.as_ref())?;
+        mark_deferrable(table, index, deferral);
         table.constraints.push(Constraint {
             id: self.allocate_oid().await?,
             name,
             kind: ConstraintKind::Unique { index },
+            deferral,
             comment: None,
             origin: Origin::default(),
         });
@@ -394,6 +400,7 @@ impl Ddl<'_> {
             id,
             name,
             kind: ConstraintKind::Check { expression },
+            deferral: Deferral::Never,
             comment: None,
             origin: Origin {
                 no_inherit: constraint.no_inherit,
@@ -422,12 +429,21 @@ impl Ddl<'_> {
             self.lock_table(&parent, Mode::ShareRowExclusive).await?;
         }
         let referenced = if constraint.referred_columns.is_empty() {
-            let Some(primary) = parent.primary_key() else {
+            let Some(primary) = parent.indexes.iter().find(|index| parent.is_primary(index)) else {
                 return Err(SqlError::new(
                     SqlState::UNDEFINED_OBJECT,
                     format!("there is no primary key for referenced table \"{}\"", parent.name),
                 ));
             };
+            if primary.deferrable {
+                return Err(SqlError::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!(
+                        "cannot use a deferrable primary key for referenced table \"{}\"",
+                        parent.name
+                    ),
+                ));
+            }
             column_positions(primary)
         } else {
             self.referenced_columns(&parent, constraint)?
@@ -438,11 +454,21 @@ impl Ddl<'_> {
                 "number of referencing and referenced columns for foreign key disagree",
             ));
         }
-        if !parent
+        let mut keys = parent
             .indexes
             .iter()
-            .any(|index| index.unique && is_key_of(index, &referenced))
-        {
+            .filter(|index| index.unique && is_key_of(index, &referenced));
+        let has_deferrable = keys.clone().any(|index| index.deferrable);
+        if !keys.any(|index| !index.deferrable) {
+            if has_deferrable {
+                return Err(SqlError::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!(
+                        "cannot use a deferrable unique constraint for referenced table \"{}\"",
+                        parent.name
+                    ),
+                ));
+            }
             return Err(SqlError::new(
                 SqlState::INVALID_FOREIGN_KEY,
                 format!(
@@ -487,6 +513,7 @@ impl Ddl<'_> {
             id,
             name,
             kind,
+            deferral: deferral_of(constraint.characteristics.as_ref())?,
             comment: None,
             origin: Origin::default(),
         });
@@ -593,6 +620,7 @@ impl Ddl<'_> {
             unique,
             primary,
             nulls_not_distinct,
+            deferrable: false,
             keys,
             include,
             predicate: None,
@@ -622,6 +650,7 @@ impl Ddl<'_> {
             constraints: Vec::new(),
             indexes: Vec::new(),
             view: None,
+            check_option: None,
             sequence: Some(parameters),
             comment: None,
             on_commit: OnCommit::PreserveRows,
@@ -694,12 +723,27 @@ fn serial_type(data_type: &DataType) -> Option<Type> {
     }
 }
 
-fn refuse_deferrable(characteristics: Option<&sqlparser::ast::ConstraintCharacteristics>) -> SqlResult<()> {
-    match characteristics {
-        Some(characteristics) if characteristics.deferrable == Some(true) => {
-            Err(SqlError::unsupported("a deferrable constraint"))
-        }
-        _ => Ok(()),
+/// `[NOT] DEFERRABLE [INITIALLY DEFERRED | INITIALLY IMMEDIATE]`
+fn deferral_of(characteristics: Option<&ConstraintCharacteristics>) -> SqlResult<Deferral> {
+    let Some(characteristics) = characteristics else {
+        return Ok(Deferral::Never);
+    };
+    let is_deferred = characteristics.initially == Some(DeferrableInitial::Deferred);
+    match characteristics.deferrable {
+        Some(false) if is_deferred => Err(SqlError::new(
+            SqlState::SYNTAX_ERROR,
+            "constraint declared INITIALLY DEFERRED must be DEFERRABLE",
+        )),
+        _ if is_deferred => Ok(Deferral::Deferred),
+        Some(true) => Ok(Deferral::Immediate),
+        Some(false) | None => Ok(Deferral::Never),
+    }
+}
+
+/// An index whose constraint is deferrable lets a value have several rows until the constraint is looked at.
+fn mark_deferrable(table: &mut Relation, index: u32, deferral: Deferral) {
+    if let Some(index) = table.indexes.iter_mut().find(|candidate| candidate.id == index) {
+        index.deferrable = deferral != Deferral::Never;
     }
 }
 

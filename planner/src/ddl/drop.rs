@@ -1,43 +1,22 @@
 //! DROP: objects, what hangs on them, and who objects (2BP01) unless CASCADE.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sqlparser::ast::{ObjectName, ObjectType};
 use txn::Mode;
 
 use super::Ddl;
+use super::dependents::{Dependent, Lost};
 use super::known_paths::forget_column;
 use super::names::parts;
 use crate::catalog::registry::Object;
-use crate::catalog::{ConstraintKind, Relation, RelationKind};
+use crate::catalog::{ConstraintKind, Relation, RelationKind, Schema};
+use crate::modify::deferred::check_unused;
 use crate::statement::Tag;
-use crate::{Severity, SqlError, SqlResult, SqlState, stored};
-
-/// Something that goes away because another thing does.
-#[derive(Clone)]
-enum Dependent {
-    View(Arc<Relation>),
-    /// A table that inherits.
-    Child(Arc<Relation>),
-    ForeignKey(Arc<Relation>, String),
-    Default(Arc<Relation>, u16),
-}
-
-impl Dependent {
-    fn describe(&self) -> String {
-        match self {
-            Dependent::View(view) => format!("view {}", view.name),
-            Dependent::Child(table) => format!("table {}", table.name),
-            Dependent::ForeignKey(table, name) => format!("constraint {name} on table {}", table.name),
-            Dependent::Default(table, column) => {
-                format!(
-                    "default value for column {} of table {}",
-                    table.columns[*column as usize].name, table.name
-                )
-            }
-        }
-    }
-}
+use crate::system::deparse;
+use crate::types::oid;
+use crate::{SqlError, SqlResult, SqlState};
 
 impl Ddl<'_> {
     pub(super) async fn drop(
@@ -132,107 +111,23 @@ impl Ddl<'_> {
                 }
             }
         }
-        self.remove_relations(doomed, cascade, None).await
-    }
-
-    /// Removes relations and, with CASCADE, what depends on them. `owner` names what is dropped, if it is not the
-    /// relations themselves (a schema).
-    async fn remove_relations(
-        &self,
-        mut doomed: Vec<Arc<Relation>>,
-        cascade: bool,
-        owner: Option<&str>,
-    ) -> SqlResult<()> {
-        let mut lost: Vec<Dependent> = Vec::new();
-        let mut next = 0;
-        while let Some(relation) = doomed.get(next).cloned() {
-            next += 1;
-            // Partitions go with their parent without a word.
-            if relation.is_partitioned() {
-                for child in self.catalog().children_of(relation.id) {
-                    if !doomed.iter().any(|known| known.id == *child) {
-                        doomed.push(self.relation_by_id(*child)?.clone());
-                    }
-                }
-            }
-            for dependent in self.dependents(&relation, &doomed)? {
-                if !cascade {
-                    let (kind, name) = (kind_word(relation.kind), &relation.name);
-                    let what = owner.map_or_else(|| format!("{kind} {name}"), str::to_string);
-                    return Err(SqlError::new(
-                        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                        format!("cannot drop {what} because other objects depend on it"),
-                    )
-                    .detail(format!("{} depends on {kind} {name}", dependent.describe()))
-                    .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-                }
-                if let Dependent::View(gone) | Dependent::Child(gone) = &dependent {
-                    doomed.push(gone.clone());
-                }
-                lost.push(dependent);
-            }
-        }
-        self.report_cascade(&lost);
-        for dependent in lost {
-            match dependent {
-                Dependent::View(_) | Dependent::Child(_) => {}
-                Dependent::ForeignKey(table, name) => {
-                    let lost = table.constraints.iter().find(|constraint| constraint.name == name);
-                    let lost = lost.map(|constraint| constraint.id);
-                    for member in self.catalog().family_of(table.id) {
-                        let mut changed = Relation::clone(self.relation_by_id(member)?);
-                        let before = changed.constraints.len();
-                        changed.constraints.retain(|constraint| {
-                            Some(constraint.id) != lost && constraint.origin.parent.is_none_or(|id| Some(id) != lost)
-                        });
-                        if changed.constraints.len() < before && !doomed.iter().any(|known| known.id == member) {
-                            self.put_relation(&changed)?;
-                        }
-                    }
-                }
-                Dependent::Default(table, column) => {
-                    let mut changed = Relation::clone(&table);
-                    changed.columns[column as usize].default = None;
-                    self.put_relation(&changed)?;
-                }
-            }
-        }
+        let mut seen: HashSet<(u32, u16)> = doomed.iter().map(|relation| (relation.id, 0)).collect();
+        let mut lost = Vec::new();
         for relation in &doomed {
-            self.remove_relation(relation).await?;
+            self.find_lost(relation, &mut seen, &mut lost)?;
         }
-        // A parent that stays has a child less.
-        let mut told: Vec<u32> = Vec::new();
-        for parent in doomed.iter().flat_map(|relation| &relation.family.parents) {
-            if !told.contains(parent) && !doomed.iter().any(|known| known.id == *parent) {
-                told.push(*parent);
-                let parent = self.relation_by_id(*parent)?.clone();
-                self.lock_table(&parent, Mode::AccessExclusive).await?;
-                self.put_relation(&parent)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn report_cascade(&self, lost: &[Dependent]) {
-        let message = match lost {
-            [] => return,
-            [one] => format!("drop cascades to {}", one.describe()),
-            many => format!("drop cascades to {} other objects", many.len()),
+        let what = match doomed.as_slice() {
+            [one] => Some(self.describe_relation(one)),
+            _ => None,
         };
-        let mut notice = SqlError::new(SqlState::SUCCESSFUL_COMPLETION, message);
-        if lost.len() > 1 {
-            let lines: Vec<String> = lost
-                .iter()
-                .map(|one| format!("drop cascades to {}", one.describe()))
-                .collect();
-            notice = notice.detail(lines.join("\n"));
-        }
-        self.context.session.notice(Severity::Notice, notice);
+        self.report_lost(&mut lost, &seen, what.as_deref(), cascade)?;
+        self.remove_lost(doomed, lost).await
     }
 
-    async fn remove_relation(&self, relation: &Arc<Relation>) -> SqlResult<()> {
+    pub(super) async fn remove_relation(&self, relation: &Arc<Relation>) -> SqlResult<()> {
         if relation.kind == RelationKind::Table {
             self.lock_table(relation, Mode::AccessExclusive).await?;
+            check_unused(&*self.context.session, relation, "DROP TABLE")?;
             self.context.transaction.clear_table(relation.id)?;
             for (at, _) in relation.live_columns() {
                 forget_column(&self.context.transaction, relation, at);
@@ -257,61 +152,6 @@ impl Ddl<'_> {
                 .is_some_and(|(owner, position)| owner == table && column.is_none_or(|column| column == position))
         };
         self.catalog().relations.values().filter(owns).cloned().collect()
-    }
-
-    fn dependents(&self, relation: &Arc<Relation>, doomed: &[Arc<Relation>]) -> SqlResult<Vec<Dependent>> {
-        let is_doomed = |id: u32| doomed.iter().any(|other| other.id == id);
-        let mut found = Vec::new();
-        let database = |relation: &Relation| {
-            self.catalog()
-                .schemas
-                .get(&relation.schema)
-                .map(|schema| schema.database)
-        };
-        let own = database(relation);
-        for other in self.catalog().relations.values().filter(|other| !is_doomed(other.id)) {
-            // Nothing reaches into another database.
-            if other.kind != RelationKind::System && database(other) != own {
-                continue;
-            }
-            match other.kind {
-                RelationKind::View if self.view_uses(other, relation)? => found.push(Dependent::View(other.clone())),
-                RelationKind::Table => {
-                    if other.family.parents.contains(&relation.id) && !other.is_partition() {
-                        found.push(Dependent::Child(other.clone()));
-                        continue;
-                    }
-                    for constraint in &other.constraints {
-                        // What a partition has of its parent's foreign key goes with it.
-                        let is_own = constraint.origin.parent.is_none();
-                        if matches!(constraint.kind, ConstraintKind::Foreign { table, .. } if table == relation.id && is_own)
-                        {
-                            found.push(Dependent::ForeignKey(other.clone(), constraint.name.clone()));
-                        }
-                    }
-                    if relation.kind == RelationKind::Sequence {
-                        let call = format!("nextval('{}'::regclass)", relation.id);
-                        for (position, column) in other.live_columns() {
-                            if column.default.as_deref() == Some(&call) {
-                                found.push(Dependent::Default(other.clone(), position));
-                            }
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(found)
-    }
-
-    /// Whether a view's query names a relation. A view's text is qualified, so parsing it is enough.
-    fn view_uses(&self, view: &Relation, relation: &Relation) -> SqlResult<bool> {
-        let Some(text) = &view.view else { return Ok(false) };
-        // Most views do not even hold the word.
-        if !relation.name.contains('"') && !text.contains(&relation.name) {
-            return Ok(false);
-        }
-        Ok(stored::relations_of(self.catalog(), &*self.context.session, text)?.contains(&relation.id))
     }
 
     async fn drop_indexes(&self, names: &[ObjectName], if_exists: bool) -> SqlResult<()> {
@@ -373,6 +213,7 @@ impl Ddl<'_> {
 
     async fn drop_schemas(&self, names: &[ObjectName], if_exists: bool, cascade: bool) -> SqlResult<()> {
         let database = self.catalog().session_database(&*self.context.session);
+        let mut schemas: Vec<&Schema> = Vec::new();
         for name in names {
             let name = parts(name)?.pop().unwrap_or_default();
             let Some(schema) = self.catalog().schema(database, &name) else {
@@ -389,30 +230,39 @@ impl Ddl<'_> {
                     format!("cannot drop schema {name} because it is required by the database system"),
                 ));
             }
-            let inside: Vec<Arc<Relation>> = self
-                .catalog()
-                .relations
-                .values()
-                .filter(|relation| relation.schema == schema.id)
-                .cloned()
-                .collect();
-            if let (Some(first), false) = (inside.first(), cascade) {
-                return Err(SqlError::new(
-                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                    format!("cannot drop schema {name} because other objects depend on it"),
-                )
-                .detail(format!(
-                    "{} {name}.{} depends on schema {name}",
-                    kind_word(first.kind),
-                    first.name
-                ))
-                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+            if !schemas.iter().any(|known| known.id == schema.id) {
+                schemas.push(schema);
             }
-            self.remove_relations(inside, cascade, Some(&format!("schema {name}")))
-                .await?;
-            for user in self.catalog().types.values().filter(|user| user.schema == schema.id) {
-                self.remove(Object::Type(crate::catalog::UserType::clone(user)))?;
+        }
+        let (mut seen, mut lost) = (HashSet::new(), Vec::new());
+        for schema in &schemas {
+            let relations = self.catalog().relations.values();
+            let inside = relations.filter(|relation| relation.schema == schema.id);
+            let mut content: Vec<Dependent> = inside.map(|relation| Dependent::Content(relation.clone())).collect();
+            let types = self.catalog().types.values().filter(|user| user.schema == schema.id);
+            content.extend(types.map(|user| {
+                let name = self.context.session.object_name(oid::REGTYPE, user.id);
+                Dependent::Type(user.id, name.unwrap_or_else(|| user.name.clone()))
+            }));
+            content.sort_by_key(|dependent| std::cmp::Reverse(dependent.age()));
+            for what in content {
+                if !seen.insert(what.age()) {
+                    continue;
+                }
+                if let Some(relation) = what.relation() {
+                    self.find_lost(relation, &mut seen, &mut lost)?;
+                }
+                let on = format!("schema {}", deparse::quote_ident(&schema.name));
+                lost.push(Lost { what, on });
             }
+        }
+        let what = match schemas.as_slice() {
+            [one] => Some(format!("schema {}", deparse::quote_ident(&one.name))),
+            _ => None,
+        };
+        self.report_lost(&mut lost, &seen, what.as_deref(), cascade)?;
+        self.remove_lost(Vec::new(), lost).await?;
+        for schema in schemas {
             self.remove(Object::Schema(schema.clone()))?;
         }
         Ok(())
@@ -491,7 +341,7 @@ impl Ddl<'_> {
     }
 }
 
-fn kind_word(kind: RelationKind) -> &'static str {
+pub(super) fn kind_word(kind: RelationKind) -> &'static str {
     match kind {
         RelationKind::Table | RelationKind::System => "table",
         RelationKind::View => "view",

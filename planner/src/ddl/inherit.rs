@@ -295,6 +295,7 @@ impl Ddl<'_> {
             id: self.allocate_oid().await?,
             name,
             kind,
+            deferral: constraint.deferral,
             comment: None,
             origin: Origin {
                 parent: Some(constraint.id),

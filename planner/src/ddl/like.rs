@@ -155,6 +155,7 @@ impl Ddl<'_> {
                     id: self.allocate_oid().await?,
                     name: constraint.name.clone(),
                     kind: constraint.kind.clone(),
+                    deferral: constraint.deferral,
                     comment: constraint.comment.clone().filter(|_| like.options.comments),
                     origin: Default::default(),
                 });
@@ -169,7 +170,8 @@ impl Ddl<'_> {
     }
 
     pub(super) async fn copy_index(&self, table: &mut Relation, like: &Like, index: &Index) -> SqlResult<()> {
-        if index.primary && table.primary_key().is_some() {
+        let is_primary = like.source.is_primary(index);
+        if is_primary && table.indexes.iter().any(|own| table.is_primary(own)) {
             return Err(SqlError::new(
                 SqlState::INVALID_TABLE_DEFINITION,
                 format!("multiple primary keys for table \"{}\" are not allowed", table.name),
@@ -204,14 +206,14 @@ impl Ddl<'_> {
             .map(|known| known.name.clone())
             .chain([table.name.clone()])
             .collect();
-        let name = match (index.primary, constraint) {
+        let name = match (is_primary, constraint) {
             (true, _) => self.choose_name(table.schema, &table.name, "", "pkey", &taken),
             (false, Some(_)) => self.choose_name(table.schema, &table.name, &names.join("_"), "key", &taken),
             (false, None) => self.choose_name(table.schema, &table.name, &names.join("_"), "idx", &taken),
         };
         let id = self.allocate_oid().await?;
         for key in &keys {
-            if let (true, IndexSource::Column(position)) = (index.primary, &key.source) {
+            if let (true, IndexSource::Column(position)) = (is_primary, &key.source) {
                 table.columns[*position as usize].not_null = true;
             }
         }
@@ -233,6 +235,7 @@ impl Ddl<'_> {
                 id: self.allocate_oid().await?,
                 name,
                 kind,
+                deferral: constraint.deferral,
                 comment: constraint.comment.clone().filter(|_| like.options.comments),
                 origin: Default::default(),
             });

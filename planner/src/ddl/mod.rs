@@ -14,6 +14,7 @@ mod create_table;
 mod create_type;
 mod database;
 mod default;
+mod dependents;
 mod drop;
 mod inherit;
 mod known_paths;

@@ -374,7 +374,11 @@ impl Ddl<'_> {
     pub(super) fn check_partition_keys(&self, table: &Relation) -> SqlResult<()> {
         let Some(key) = &table.family.key else { return Ok(()) };
         for index in table.indexes.iter().filter(|index| index.unique) {
-            let word = if index.primary { "PRIMARY KEY" } else { "UNIQUE" };
+            let word = if table.is_primary(index) {
+                "PRIMARY KEY"
+            } else {
+                "UNIQUE"
+            };
             for part in &key.parts {
                 let IndexSource::Column(column) = part.source else {
                     return Err(SqlError::new(

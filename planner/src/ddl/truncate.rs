@@ -8,6 +8,7 @@ use txn::Mode;
 use super::Ddl;
 use super::known_paths::forget_documents;
 use crate::catalog::{Relation, RelationKind};
+use crate::modify::deferred::check_unused;
 use crate::statement::Tag;
 use crate::{Severity, SqlError, SqlResult, SqlState};
 
@@ -67,6 +68,7 @@ impl Ddl<'_> {
         }
         for table in &tables {
             self.lock_table(table, Mode::AccessExclusive).await?;
+            check_unused(&*self.context.session, table, "TRUNCATE")?;
             self.context.transaction.clear_table(table.id)?;
             forget_documents(&self.context.transaction, table);
             for index in table.indexes.iter().filter(|index| !index.primary) {

@@ -132,7 +132,7 @@ impl Ddl<'_> {
     pub(super) async fn validate_constraint(&self, table: &mut Relation, at: usize) -> SqlResult<()> {
         let constraint = table.constraints[at].clone();
         match &constraint.kind {
-            ConstraintKind::PrimaryKey { .. } => {
+            ConstraintKind::PrimaryKey { index } => {
                 let columns: Vec<u16> = table
                     .live_columns()
                     .filter(|(_, column)| column.not_null)
@@ -140,6 +140,10 @@ impl Ddl<'_> {
                     .collect();
                 for column in columns {
                     self.validate_not_null(table, column).await?;
+                }
+                let index = table.indexes.iter().find(|candidate| candidate.id == *index).cloned();
+                if let Some(index) = index.filter(|index| index.deferrable) {
+                    return self.fill_index(table, &index).await;
                 }
                 let with_key = table.clone();
                 self.rekey_rows(&with_key, Some(&constraint.name)).await
@@ -272,9 +276,13 @@ impl Ddl<'_> {
     ) -> SqlResult<()> {
         let column = &table.columns[at as usize];
         let name = column.name.clone();
-        if table.primary_key().is_some_and(|key| key.uses_column(at)) {
+        // Rows are stored under their key: with another type they get another one.
+        let is_key = table.primary_key().is_some_and(|index| index.uses_column(at));
+        let is_integer = |ty: Type| [oid::INT2, oid::INT4, oid::INT8].contains(&ty.oid);
+        let keeps_values = using.is_none() && is_integer(column.ty) && is_integer(ty);
+        if !keeps_values && self.is_referenced(table, at)? {
             return Err(SqlError::unsupported(format!(
-                "altering the type of primary key column \"{name}\""
+                "altering the type of column \"{name}\", which foreign keys refer to, so that its values change,"
             )));
         }
         for (generated, other) in table.live_columns().filter(|(_, other)| other.generated) {
@@ -323,9 +331,15 @@ impl Ddl<'_> {
         table.columns[at as usize].closed &= ty.oid == oid::JSONB;
         table.columns[at as usize].ty = ty;
         table.columns[at as usize].missing = None;
+        let mut moved = Vec::new();
         self.for_each_row(&old, |key, mut row| {
             row[at as usize] = converted.program.eval(&row, &context)?;
             self.learn_value(old.id, at, &row[at as usize]);
+            if is_key {
+                self.context.transaction.write(old.id, key, RowWrite::Delete)?;
+                moved.push(row);
+                return Ok(());
+            }
             Ok(self.context.transaction.write(old.id, key, RowWrite::Put(row))?)
         })
         .await?;
@@ -337,10 +351,13 @@ impl Ddl<'_> {
                 }
             }
         }
+        if is_key {
+            self.store_under_key(table, moved).await?;
+        }
         let rebuilt: Vec<Index> = table
             .indexes
             .iter()
-            .filter(|index| !index.primary && index.uses_column(at))
+            .filter(|index| !index.primary && (is_key || index.uses_column(at)))
             .cloned()
             .collect();
         for index in rebuilt {
@@ -348,6 +365,56 @@ impl Ddl<'_> {
             self.fill_index(table, &index).await?;
         }
         self.check_expressions(table)
+    }
+
+    /// Whether a foreign key refers to a column.
+    fn is_referenced(&self, table: &Relation, at: u16) -> SqlResult<bool> {
+        for child in self.catalog().referencing.get(&table.id).into_iter().flatten() {
+            let refers = |kind: &ConstraintKind| {
+                matches!(kind, ConstraintKind::Foreign { table: parent, referenced, .. }
+                    if *parent == table.id && referenced.contains(&at))
+            };
+            let child = self.relation_by_id(*child)?;
+            if child.constraints.iter().any(|constraint| refers(&constraint.kind)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Stores rows, whose old keys are gone, under the table's primary key.
+    async fn store_under_key(&self, table: &Relation, rows: Vec<Row>) -> SqlResult<()> {
+        let program = self.program_of(&Relation {
+            constraints: Vec::new(),
+            indexes: table.indexes.iter().filter(|index| index.primary).cloned().collect(),
+            ..table.clone()
+        })?;
+        let Some(primary) = table.primary_key() else {
+            return Ok(());
+        };
+        let mut seen: HashMap<Key, ()> = HashMap::new();
+        let mut breath = Breath::new(&self.context.cancel);
+        for row in rows {
+            breath.after_row().await?;
+            let key = crate::modify::writer::primary_key(&program, &row)?;
+            if seen.insert(key.clone(), ()).is_some() {
+                let columns: Vec<String> = primary.keys.iter().map(|key| key.describe(table)).collect();
+                let values = program.primary_key.iter().map(|at| &row[usize::from(*at)]);
+                let values = describe_values(values.zip(primary.keys.iter().map(|key| key.ty)), &self.eval_context());
+                return Err(SqlError::new(
+                    SqlState::UNIQUE_VIOLATION,
+                    format!("could not create unique index \"{}\"", primary.name),
+                )
+                .detail(format!("Key ({})=({values}) is duplicated.", columns.join(", ")))
+                .object(|object| {
+                    name_table(object, table, &*self.context.session);
+                    object.constraint = Some(primary.name.clone());
+                }));
+            }
+            self.context.transaction.write(table.id, &key, RowWrite::Put(row))?;
+        }
+        self.context.transaction.next_command();
+        Ok(())
     }
 
     /// Stores the rows of a table under its primary key (which was just added), or under row ids (it was just dropped).

@@ -1,12 +1,16 @@
 //! CREATE VIEW: the query's text with every relation qualified, so that it means the same under any search path.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use sqlparser::ast::{CreateView, Ident, ObjectName, ObjectNamePart, Query, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    CreateTableOptions, CreateView, Ident, ObjectName, ObjectNamePart, Query, SqlOption, VisitMut, VisitorMut,
+};
 
 use super::Ddl;
 use super::names::{fold, parts};
-use crate::catalog::{Column, Relation, RelationKind};
+use crate::bind::Binder;
+use crate::catalog::{Column, Relation, RelationKind, ViewCheck};
 use crate::parse::forms;
 use crate::statement::Tag;
 use crate::types::oid;
@@ -18,6 +22,7 @@ impl Ddl<'_> {
         if create.materialized {
             return Err(SqlError::unsupported("a materialized view"));
         }
+        let check_option = check_option(&create.options)?;
         let mut query = create.query.clone();
         let mut qualifier = Qualifier {
             ddl: self,
@@ -83,9 +88,59 @@ impl Ddl<'_> {
         };
         view.columns = columns;
         view.view = Some(query.to_string());
+        view.check_option = check_option;
+        if check_option.is_some() {
+            let mut binder = Binder::new(self.catalog(), &*self.context.session, &[]);
+            let updatable = binder.updatability(&Arc::new(view.clone()))?;
+            let reason = match updatable {
+                Ok(columns) if columns.contains(&true) => None,
+                Ok(_) => Some("Views that have no updatable columns are not automatically updatable."),
+                Err(reason) => Some(reason),
+            };
+            if let Some(reason) = reason {
+                return Err(SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "WITH CHECK OPTION is supported only on automatically updatable views",
+                )
+                .hint(reason));
+            }
+        }
         self.put_relation(&view)?;
         Ok(TAG)
     }
+}
+
+/// `WITH (check_option = …)`, which `WITH CHECK OPTION` is read as too.
+fn check_option(options: &CreateTableOptions) -> SqlResult<Option<ViewCheck>> {
+    let (CreateTableOptions::With(options)
+    | CreateTableOptions::Options(options)
+    | CreateTableOptions::Plain(options)
+    | CreateTableOptions::TableProperties(options)) = options
+    else {
+        return Ok(None);
+    };
+    let mut check = None;
+    for option in options {
+        let SqlOption::KeyValue { key, value } = option else {
+            return Err(SqlError::unsupported("this option of a view"));
+        };
+        if fold(key) != "check_option" {
+            return Err(SqlError::unsupported(format!("option \"{key}\" of a view")));
+        }
+        let value = value.to_string();
+        check = Some(match value.trim_matches('\'').to_ascii_lowercase().as_str() {
+            "local" => ViewCheck::Local,
+            "cascaded" => ViewCheck::Cascaded,
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("invalid value for enum option \"check_option\": {value}"),
+                )
+                .detail("Valid values are \"local\" and \"cascaded\"."));
+            }
+        });
+    }
+    Ok(check)
 }
 
 /// A view may grow columns at its end when it is replaced, nothing else.

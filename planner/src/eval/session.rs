@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use storage::Datum;
 
 use crate::types::calendar::{EPOCH_DIFFERENCE_SECONDS, MICROS_PER_SECOND};
@@ -29,6 +30,11 @@ pub trait SessionView: Send + Sync {
     /// Tells the client something (`NOTICE: relation "t" already exists, skipping`), before the statement's result.
     fn notice(&self, severity: Severity, notice: SqlError) {
         let _ = (severity, notice);
+    }
+
+    /// Constraints that are looked at when the transaction ends; `None` if nothing can wait for that.
+    fn deferred(&self) -> Option<&Mutex<crate::modify::Deferred>> {
+        None
     }
 
     /// Queues a notification that is sent when the transaction commits (`pg_notify`).

@@ -215,7 +215,7 @@ impl Observer {
     /// The step that stands for a data-modifying statement at the top.
     fn modify_plan(&self, modify: &Arc<Modify>) -> Arc<dyn RelationalPlan> {
         let (kind, details, removes) = modify_description(modify);
-        let layout = eval::Layout::new(modify.returning.iter().map(|(column, _)| column.id));
+        let layout = eval::Layout::new(modify.returned().iter().map(|(column, _)| column.id));
         let width = layout.width() * 32;
         let plan = ModifyPlan {
             modify: modify.clone(),

@@ -1,4 +1,5 @@
-//! Foreign keys: looked at when the statement's rows are written, in the newest state, under their locks.
+//! Foreign keys: looked at when the statement's rows are written, in the newest state, under their locks; and the unique values
+//! of deferrable constraints. What is deferred waits in [`super::deferred`].
 //!
 //! ```text
 //!   child written   ─► S on the parent's #key ─► the parent must exist
@@ -8,11 +9,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use storage::{Datum, Path, Row};
 use txn::{Isolation, Key, KeyRange, LockName, LockRequest, Mode, RowPart};
 
-use super::index;
+use super::index::{self, Entry};
 use super::program::TableProgram;
 use super::violation::{describe_values, name_table};
 use super::writer::{Change, Writer, primary_key, row_lock};
@@ -31,7 +33,7 @@ pub struct ForeignKeyQueue {
     pending: VecDeque<Pending>,
 }
 
-enum Pending {
+pub(super) enum Pending {
     /// A child row with these values needs its parent.
     Child {
         program: Arc<TableProgram>,
@@ -47,6 +49,13 @@ enum Pending {
         parent: Arc<Relation>,
         /// The table the row was in: the parent or a partition of it.
         table: Arc<Relation>,
+    },
+    /// A row took this value of a unique index whose constraint is deferrable.
+    Unique {
+        program: Arc<TableProgram>,
+        index: u32,
+        value: Bytes,
+        values: Vec<Datum>,
     },
 }
 
@@ -73,6 +82,16 @@ impl ForeignKeyQueue {
                 });
             }
         }
+    }
+
+    /// A row took a value of the unique index of a deferrable constraint.
+    pub(super) fn took(&mut self, program: &Arc<TableProgram>, index: u32, entry: &Entry) {
+        self.pending.push_back(Pending::Unique {
+            program: program.clone(),
+            index,
+            value: entry.value.clone(),
+            values: entry.values.clone(),
+        });
     }
 
     /// A row was deleted.
@@ -187,16 +206,25 @@ impl Writer<'_> {
         if !self.context.catalog.is_private {
             self.context.catalog = self.planner.catalog().await?;
         }
-        let mut count = 0;
+        let mut left = self.queue.pending.len() + CASCADES_MAX;
         while let Some(pending) = self.queue.pending.pop_front() {
-            count += 1;
-            if count > CASCADES_MAX {
+            left -= 1;
+            if left == 0 {
                 return Err(SqlError::new(
                     SqlState::STATEMENT_TOO_COMPLEX,
                     "too many cascading foreign key actions",
                 ));
             }
+            let Some(pending) = self.put_off(pending)? else {
+                continue;
+            };
             match pending {
+                Pending::Unique {
+                    program,
+                    index,
+                    value,
+                    values,
+                } => self.check_unique(&program, index, &value, &values).await?,
                 Pending::Child {
                     program,
                     constraint,
@@ -218,7 +246,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    async fn check_child(&mut self, program: &TableProgram, constraint: usize, values: &[Datum]) -> SqlResult<()> {
+    pub(super) async fn check_child(
+        &mut self,
+        program: &TableProgram,
+        constraint: usize,
+        values: &[Datum],
+    ) -> SqlResult<()> {
         let constraint = &program.table.constraints[constraint];
         let ConstraintKind::Foreign {
             columns,
@@ -361,7 +394,7 @@ impl Writer<'_> {
             .collect()
     }
 
-    async fn check_parent(
+    pub(super) async fn check_parent(
         &mut self,
         child: u32,
         constraint: u32,
@@ -482,7 +515,7 @@ impl Writer<'_> {
     }
 
     /// Child rows with these values, locked as a whole.
-    async fn find_children(
+    pub(super) async fn find_children(
         &mut self,
         program: &Arc<TableProgram>,
         columns: &[u16],

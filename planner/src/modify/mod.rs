@@ -7,9 +7,10 @@
 //! ```
 //!
 //! [`mod@derive`] turns bound expressions into read and write paths ([`add`]: into additions), `target` locks them row by row,
-//! [`program`] compiles what a table demands of its rows and [`plan`] what a statement evaluates, [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, `route` finds the partitions of rows, [`mod@run`] and `merge` drive a statement.
+//! [`program`] compiles what a table demands of its rows and [`plan`] what a statement evaluates, [`writer`] writes one row with its index entries, [`foreign_key`] checks and cascades, [`deferred`] keeps what COMMIT looks at, `route` finds the partitions of rows, [`mod@run`] and `merge` drive a statement.
 
 pub mod add;
+pub mod deferred;
 pub mod derive;
 mod documents;
 pub mod foreign_key;
@@ -26,6 +27,7 @@ mod target;
 pub mod violation;
 pub mod writer;
 
+pub use deferred::{Deferred, DeferredMark};
 pub use plan::ModifyPlan;
 pub use program::TableProgram;
 pub use run::{run, run_plan};

@@ -137,7 +137,24 @@ impl<'a> Runner<'a> {
             if self.modify.table_oid.is_some() {
                 row.push(Datum::Oid(table));
             }
-            self.outcome.returning.push(returning.eval_all(&row).await?);
+            let mut values = returning.eval_all(&row).await?;
+            let shown = self.modify.returned().len();
+            for (view, holds) in self.modify.check_options.iter().zip(&values[shown..]) {
+                if !matches!(holds, Datum::Bool(true)) {
+                    // An inserted row is shown as the named table has it.
+                    let table = match self.modify.kind {
+                        ModifyKind::Insert { .. } => &self.modify.table,
+                        _ => &self.program.table,
+                    };
+                    row.truncate(table.columns.len());
+                    let context = self.writer.eval_context();
+                    return Err(violation::check_option(table, view, &row, &context));
+                }
+            }
+            values.truncate(shown);
+            if shown > 0 {
+                self.outcome.returning.push(values);
+            }
         }
         Ok(())
     }

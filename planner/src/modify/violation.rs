@@ -77,6 +77,15 @@ pub fn check(table: &Relation, name: &str, row: &[Datum], context: &EvalContext<
     })
 }
 
+/// 44000 for a row that a view would not show.
+pub fn check_option(table: &Relation, view: &str, row: &[Datum], context: &EvalContext<'_>) -> SqlError {
+    SqlError::new(
+        SqlState::WITH_CHECK_OPTION_VIOLATION,
+        format!("new row violates check option for view \"{view}\""),
+    )
+    .detail(format!("Failing row contains {}.", describe_row(table, row, context)))
+}
+
 /// 23514 for a row that its partition may not hold.
 pub fn partition(table: &Relation, row: &[Datum], context: &EvalContext<'_>) -> SqlError {
     SqlError::new(

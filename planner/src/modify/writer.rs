@@ -3,7 +3,8 @@
 //! Invariants
 //!  - W1 A row, or the paths of it that change, is locked before anything read of it is used (DESIGN L4).
 //!  - W2 A unique value is locked, then looked up in the newest state, then written.
-//!  - W3 Foreign keys are checked when the statement's rows are all written, because PostgreSQL's are.
+//!  - W3 Foreign keys and deferrable unique values are checked when the statement's rows are all written, because PostgreSQL's
+//!    are, or when the transaction ends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Writer<'a> {
     values: HashMap<(u32, Bytes), Option<Key>>,
     /// Foreign keys to look at when the statement ends.
     pub(super) queue: ForeignKeyQueue,
+    /// Whether nothing may wait for the end of the transaction.
+    pub(super) is_immediate: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -66,6 +69,7 @@ impl<'a> Writer<'a> {
             rows: HashMap::new(),
             values: HashMap::new(),
             queue: ForeignKeyQueue::default(),
+            is_immediate: false,
         }
     }
 
@@ -83,8 +87,9 @@ impl<'a> Writer<'a> {
         self.rows.get(&(table, key.clone())).copied()
     }
 
-    /// Queues the foreign keys of a row that exists already (ADD CONSTRAINT).
+    /// Queues the foreign keys of a row that exists already (ADD CONSTRAINT), which are looked at now even if they are deferred.
     pub fn queue_inserted(&mut self, program: &Arc<TableProgram>, row: &Row) {
+        self.is_immediate = true;
         self.queue.inserted(program, row);
     }
 
@@ -155,6 +160,20 @@ impl<'a> Writer<'a> {
             let Some(entry) = entry.as_ref().filter(|entry| !entry.is_distinct) else {
                 continue;
             };
+            if index.deferrable {
+                if arbiters.contains(index) {
+                    return Err(SqlError::new(
+                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
+                    )
+                    .object(|object| {
+                        violation::name_table(object, &program.table, &*self.context.session);
+                        object.constraint = Some(index.name.clone());
+                    }));
+                }
+                self.queue.took(program, index.id, entry);
+                continue;
+            }
             if let Some(other) = self.holder(table, index, entry).await? {
                 if arbiters.contains(index) {
                     return Ok(Inserted::Conflict { key: other });
@@ -289,10 +308,14 @@ impl<'a> Writer<'a> {
             }
         }
         for (index, _, new_entry, is_same) in &changed {
-            if let (true, false, Some(entry)) = (index.unique, *is_same, new_entry)
-                && !entry.is_distinct
-                && self.holder(table, index, entry).await?.is_some()
-            {
+            let (true, false, Some(entry)) = (index.unique, *is_same, new_entry) else {
+                continue;
+            };
+            if index.deferrable && !entry.is_distinct {
+                self.queue.took(program, index.id, entry);
+                continue;
+            }
+            if !entry.is_distinct && self.holder(table, index, entry).await?.is_some() {
                 return Err(self.unique_violation(&program.table, index, &entry.values));
             }
         }
@@ -360,8 +383,30 @@ impl<'a> Writer<'a> {
             .find(|holder| self.written(table, holder) != Some(false)))
     }
 
+    /// 23505 if several rows have a value of the unique index of a deferrable constraint (its lock is held).
+    pub(super) async fn check_unique(
+        &self,
+        program: &TableProgram,
+        index: u32,
+        value: &Key,
+        values: &[Datum],
+    ) -> SqlResult<()> {
+        let transaction = &self.context.transaction;
+        let Some(index) = program.indexes.iter().find(|candidate| candidate.index.id == index) else {
+            return Ok(());
+        };
+        let table = &program.table;
+        let holders = transaction
+            .read_index_locked(table.id, index.index.id, true, value)
+            .await?;
+        match holders.len() {
+            0 | 1 => Ok(()),
+            _ => Err(self.unique_violation(table, &index.index, values)),
+        }
+    }
+
     fn write_entry(&mut self, table: u32, index: &Index, entry: &Entry, key: &Key, present: bool) -> SqlResult<()> {
-        if index.unique && !entry.is_distinct {
+        if index.unique && !index.deferrable && !entry.is_distinct {
             self.values
                 .insert((index.id, entry.value.clone()), present.then(|| key.clone()));
         }

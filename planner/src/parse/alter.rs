@@ -17,7 +17,7 @@ use sqlparser::ast::{
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Span, Token};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 use super::forms::{call, internal};
 use super::lexer::{internal_name, is_keyword};
@@ -63,6 +63,38 @@ pub(crate) fn type_owner(name: &ObjectName) -> Option<(Ident, ObjectName)> {
     Some((role.as_ident()?.clone(), ObjectName(name.to_vec())))
 }
 
+/// Where a list of changes to a table has RENAME, which PostgreSQL takes only alone.
+pub(super) fn misplaced(statement: &Statement, tokens: &[TokenWithSpan]) -> Option<Location> {
+    let Statement::AlterTable(alter) = statement else {
+        return None;
+    };
+    let renames = |operation: &AlterTableOperation| {
+        matches!(
+            operation,
+            AlterTableOperation::RenameColumn { .. }
+                | AlterTableOperation::RenameTable { .. }
+                | AlterTableOperation::RenameConstraint { .. }
+        )
+    };
+    if alter.operations.len() < 2 || !alter.operations.iter().any(renames) {
+        return None;
+    }
+    let is_first = alter.operations.first().is_some_and(renames);
+    let (mut depth, mut follows_comma) = (0, false);
+    for token in tokens {
+        match &token.token {
+            Token::Whitespace(_) => continue,
+            Token::LParen | Token::LBracket => depth += 1,
+            Token::RParen | Token::RBracket => depth -= 1,
+            Token::Comma if depth == 0 && is_first => return Some(token.span.start),
+            word if follows_comma && is_keyword(word, Keyword::RENAME) => return Some(token.span.start),
+            _ => {}
+        }
+        follows_comma = depth == 0 && token.token == Token::Comma;
+    }
+    None
+}
+
 fn marked<'a>(name: &'a ObjectName, mark: &str) -> Option<&'a [ObjectNamePart]> {
     let (first, rest) = name.0.split_first()?;
     (first.as_ident()?.value.strip_prefix('\u{1}') == Some(mark)).then_some(rest)
@@ -73,13 +105,14 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
     if parser.parse_keywords(&[Keyword::COMMENT, Keyword::ON, Keyword::CONSTRAINT]) {
         return comment_on_constraint(parser).map(Some);
     }
-    let form = {
+    let (form, is_view) = {
         let look = Look(parser);
         if !look.is(0, Keyword::ALTER) {
             return Ok(None);
         }
+        let is_view = look.is(1, Keyword::VIEW);
         match Form::of(&look) {
-            Some(form) => form,
+            Some(form) => (form, is_view),
             None => return Ok(None),
         }
     };
@@ -129,6 +162,12 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Parse<Option<Statement>> {
                     value: call(mark, span, vec![]),
                 },
             }]
+        }
+        // What these say of a table is only how it is stored.
+        Form::Options if is_view => {
+            let at = span.start;
+            let message = format!("\u{1}0A000 {} {} changing options of a view", at.line, at.column);
+            return Err(ParserError::ParserError(message));
         }
         Form::Options | Form::AlterTable | Form::TypeOwner => {
             skip_rest(parser);

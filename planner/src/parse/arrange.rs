@@ -4,6 +4,7 @@
 //!   CREATE SEQUENCE s START 5 INCREMENT 2        ─►  CREATE SEQUENCE s INCREMENT 2 START 5
 //!   AS IDENTITY (START 5 INCREMENT 2)            ─►  AS IDENTITY (INCREMENT 2 START 5)
 //!   … (SEQUENCE NAME table_column_seq START 5)   ─►  … (START 5): it gets that name anyway
+//!   CREATE VIEW v AS … WITH LOCAL CHECK OPTION   ─►  CREATE VIEW v WITH (check_option = local) AS …
 //! ```
 //! Tokens keep their places in the text, so errors still point at what the user wrote.
 
@@ -25,6 +26,9 @@ pub(super) fn arrange(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         sort_options(&mut tokens, 2, end);
         return tokens;
     }
+    if (1..6).any(|at| is(&tokens, at, Keyword::VIEW)) {
+        move_check_option(&mut tokens);
+    }
     let mut at = 0;
     while at < tokens.len() {
         if is(&tokens, at, Keyword::IDENTITY) && tokens.get(at + 1).is_some_and(|next| next.token == Token::LParen) {
@@ -35,6 +39,54 @@ pub(super) fn arrange(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         at += 1;
     }
     tokens
+}
+
+/// `… AS query WITH LOCAL CHECK OPTION` ─► `… WITH (check_option = local) AS query`
+fn move_check_option(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |at: Option<usize>, text: &str| {
+        let token = at.and_then(|at| tokens.get(at)).map(|token| &token.token);
+        matches!(token, Some(Token::Word(word)) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
+    };
+    let end = tokens
+        .iter()
+        .rposition(|token| !matches!(token.token, Token::EOF | Token::SemiColon));
+    let before = |count: usize| end.and_then(|end| end.checked_sub(count));
+    if !word(end, "option") || !word(before(1), "check") {
+        return;
+    }
+    let level = ["local", "cascaded"].into_iter().find(|level| word(before(2), level));
+    let Some(start) = before(if level.is_some() { 3 } else { 2 }).filter(|at| word(Some(*at), "with")) else {
+        return;
+    };
+    let (mut depth, mut query) = (0, None);
+    for (at, token) in tokens.iter().enumerate() {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            word if depth == 0 && is_keyword(word, Keyword::AS) => {
+                query = Some(at);
+                break;
+            }
+            _ => {}
+        }
+    }
+    let (Some(query), Some(end)) = (query, end) else { return };
+    let removed: Vec<TokenWithSpan> = tokens.drain(start..=end).collect();
+    let Some(first) = removed.first() else { return };
+    let token = |token: Token| TokenWithSpan {
+        token,
+        span: first.span,
+    };
+    let name = |text: &str| Token::make_word(text, None);
+    let list = [
+        Token::make_keyword("WITH"),
+        Token::LParen,
+        name("check_option"),
+        Token::Eq,
+        name(level.unwrap_or("cascaded")),
+        Token::RParen,
+    ];
+    tokens.splice(query..query, list.map(token));
 }
 
 /// Takes out the name of an identity column's sequence where it is the one the sequence gets by itself; pg_dump writes it

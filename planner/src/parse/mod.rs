@@ -34,6 +34,7 @@ mod unsupported;
 
 use std::sync::Arc;
 
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserOptions};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
@@ -126,6 +127,18 @@ pub(crate) fn parse_with_parameters(sql: &str, literals: &[(usize, usize)]) -> S
     })
 }
 
+/// Whether a word stands before a dot somewhere in a text.
+///
+/// # Errors
+/// What reading its tokens reports.
+pub fn qualifies(text: &str, word: &str) -> SqlResult<bool> {
+    let lexemes = lexer::tokenize(text)?;
+    let tokens: Vec<&Token> = lexemes.iter().map(|lexeme| &lexeme.token.token).collect();
+    Ok(tokens
+        .windows(2)
+        .any(|pair| matches!(pair, [Token::Word(name), Token::Period] if name.value == word)))
+}
+
 /// Parses one expression: a default, a check, an index key.
 pub fn parse_expression(text: &str) -> SqlResult<sqlparser::ast::Expr> {
     let lexemes = lexer::tokenize(text)?;
@@ -163,6 +176,10 @@ fn parse_statement(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparse
     )))));
     balance::check_depth(&tokens)?;
     let dialect = CambiumDialect::new();
+    let written = match tokens.first() {
+        Some(first) if lexer::is_keyword(&first.token, Keyword::ALTER) => tokens.clone(),
+        _ => Vec::new(),
+    };
     let mut parser = parser(&dialect, tokens);
     let statement = parser
         .parse_statement()
@@ -174,7 +191,10 @@ fn parse_statement(text: &str, tokens: Vec<TokenWithSpan>) -> SqlResult<sqlparse
             parser.peek_token_ref().span.start.max(dialect.furthest()),
         ));
     }
-    Ok(statement)
+    match alter::misplaced(&statement, &written) {
+        Some(at) => Err(errors::near(text, at)),
+        None => Ok(statement),
+    }
 }
 
 /// A token counted from the start of its statement.

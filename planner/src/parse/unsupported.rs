@@ -127,13 +127,7 @@ pub(super) fn named(text: &str) -> Option<&'static str> {
             .split(' ')
             .all(|word| written.next().is_some_and(|other| other == word))
     });
-    let ends_with_check = || {
-        let last: Vec<_> = lexemes.iter().rev().take(2).filter_map(word).collect();
-        last == ["OPTION", "CHECK"]
-    };
-    statement
-        .or_else(|| ends_with_check().then_some("WITH CHECK OPTION"))
-        .or_else(|| search_or_cycle(&lexemes.iter().map(word).collect::<Vec<_>>()))
+    statement.or_else(|| search_or_cycle(&lexemes.iter().map(word).collect::<Vec<_>>()))
 }
 
 /// The clause behind a recursive query that numbers its rows or finds its cycles.
@@ -161,10 +155,6 @@ mod tests {
             ),
             ("Alter System set work_mem = '1MB'", Some("ALTER SYSTEM")),
             ("reindex (verbose) table t", Some("REINDEX")),
-            (
-                "create view v as select 1 with local check option",
-                Some("WITH CHECK OPTION"),
-            ),
             (
                 "with recursive r as (select 1) cycle a set c using p select 1",
                 Some("CYCLE"),

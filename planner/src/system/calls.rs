@@ -10,7 +10,7 @@ use storage::Datum;
 
 use super::schema::part_oid;
 use super::{deparse, expression, partition};
-use crate::bind::Purpose;
+use crate::bind::{Binder, Purpose};
 use crate::catalog::{Catalog, Index, Relation, RelationKind, UserTypeKind};
 use crate::eval::SessionView;
 use crate::functions::{self, FunctionKind};
@@ -54,9 +54,7 @@ impl Calls<'_> {
                 .relation_at(args, 0)
                 .map_or(Datum::Null, |relation| Datum::Oid(relation.id))),
             "pg_relation_is_updatable" => Ok(self.updatable_events(args)),
-            "pg_column_is_updatable" => Ok(Datum::Bool(
-                self.relation_at(args, 0).is_some_and(|relation| is_table(relation)),
-            )),
+            "pg_column_is_updatable" => Ok(self.is_column_updatable(args)),
             "pg_relation_is_publishable" | "row_security_active" => Ok(Datum::Bool(false)),
             "pg_get_replica_identity_index" => Ok(self.primary_index(args)),
             "pg_index_has_property" | "pg_index_column_has_property" | "pg_indexam_has_property" => {
@@ -297,13 +295,20 @@ impl Calls<'_> {
 
     /// Bits as PostgreSQL counts them: 4 update, 8 insert, 16 delete.
     fn updatable_events(&self, args: &[Datum]) -> Datum {
-        Datum::Int4(
-            if self.relation_at(args, 0).is_some_and(|relation| is_table(relation)) {
-                28
-            } else {
-                0
-            },
-        )
+        let relation = self.relation_at(args, 0);
+        Datum::Int4(relation.map_or(0, |relation| updatable_events(self.catalog, self.session, relation)))
+    }
+
+    fn is_column_updatable(&self, args: &[Datum]) -> Datum {
+        let number = match args.get(1) {
+            Some(Datum::Int2(number)) => usize::try_from(*number).unwrap_or(0),
+            _ => 0,
+        };
+        let columns = self
+            .relation_at(args, 0)
+            .map(|relation| updatable_columns(self.catalog, self.session, relation));
+        let at = number.checked_sub(1);
+        Datum::Bool(columns.is_some_and(|columns| at.and_then(|at| columns.get(at)) == Some(&true)))
     }
 
     fn primary_index(&self, args: &[Datum]) -> Datum {
@@ -442,8 +447,32 @@ fn exists(exists: bool) -> Datum {
     if exists { Datum::Bool(true) } else { Datum::Null }
 }
 
-fn is_table(relation: &Relation) -> bool {
-    relation.kind == RelationKind::Table
+/// Which columns of a relation can be written, by attnum - 1.
+pub(super) fn updatable_columns(catalog: &Catalog, session: &dyn SessionView, relation: &Relation) -> Vec<bool> {
+    match relation.kind {
+        RelationKind::Table => vec![true; relation.columns.len()],
+        RelationKind::View => {
+            let view = catalog.relations.get(&relation.id);
+            match view.map(|view| Binder::new(catalog, session, &[]).updatability(view)) {
+                Some(Ok(Ok(columns))) => columns,
+                Some(Ok(Err(_)) | Err(_)) | None => Vec::new(),
+            }
+        }
+        RelationKind::Sequence | RelationKind::Composite | RelationKind::System => Vec::new(),
+    }
+}
+
+/// What can be done to the rows of a relation: bits as PostgreSQL counts them.
+pub(super) fn updatable_events(catalog: &Catalog, session: &dyn SessionView, relation: &Relation) -> i32 {
+    const UPDATE: i32 = 4;
+    const INSERT: i32 = 8;
+    const DELETE: i32 = 16;
+    let columns = updatable_columns(catalog, session, relation);
+    match (columns.is_empty(), columns.contains(&true)) {
+        (true, _) if relation.kind != RelationKind::Table => 0,
+        (false, false) => DELETE,
+        _ => UPDATE | INSERT | DELETE,
+    }
 }
 
 /// What every index here can do. Unknown properties are NULL.

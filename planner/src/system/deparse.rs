@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::expression;
 use crate::bind::Purpose;
-use crate::catalog::{Catalog, Column, Constraint, ConstraintKind, Index, IndexSource, ReferentialAction, Relation};
+use crate::catalog::{
+    Catalog, Column, Constraint, ConstraintKind, Deferral, Index, IndexSource, ReferentialAction, Relation,
+};
 use crate::eval::SessionView;
 
 /// An identifier, quoted if it must be.
@@ -173,7 +175,7 @@ pub fn constraint(
         }
         (text, index.is_some_and(|index| index.nulls_not_distinct))
     };
-    match &constraint.kind {
+    let text = match &constraint.kind {
         ConstraintKind::PrimaryKey { index } => format!("PRIMARY KEY {}", keys(*index).0),
         ConstraintKind::Unique { index } => {
             let (keys, nulls_not_distinct) = keys(*index);
@@ -216,7 +218,13 @@ pub fn constraint(
             }
             text
         }
-    }
+    };
+    let deferral = match constraint.deferral {
+        Deferral::Never => "",
+        Deferral::Immediate => " DEFERRABLE",
+        Deferral::Deferred => " DEFERRABLE INITIALLY DEFERRED",
+    };
+    text + deferral
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use super::builder::{Builder, maybe, text};
 use super::schema::{role_name, schema_name, visible};
 use super::{SystemContext, deparse};
 use crate::catalog::{
-    Column, ConstraintKind, Identity, IndexSource, ReferentialAction, Relation, RelationKind, Sequence,
+    Column, ConstraintKind, Deferral, Identity, IndexSource, ReferentialAction, Relation, RelationKind, Sequence,
+    ViewCheck,
 };
 use crate::types::{self, oid};
 
@@ -61,6 +62,14 @@ fn tables_of<'a>(context: &'a SystemContext<'_>) -> impl Iterator<Item = &'a Rel
     visible(context).filter(|relation| !matches!(relation.kind, RelationKind::Sequence | RelationKind::Composite))
 }
 
+/// Bits of `pg_relation_is_updatable`.
+const INSERT: i32 = 8;
+const CHANGE: i32 = 4 | 16;
+
+fn events(context: &SystemContext<'_>, relation: &Relation) -> i32 {
+    super::calls::updatable_events(context.catalog, context.session, relation)
+}
+
 fn tables(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in tables_of(context) {
         let is_view = relation.kind == RelationKind::View;
@@ -69,7 +78,7 @@ fn tables(rows: &mut Builder, context: &SystemContext<'_>) {
             ("table_schema", schema_name(context, relation.schema)),
             ("table_name", text(&relation.name)),
             ("table_type", text(if is_view { "VIEW" } else { "BASE TABLE" })),
-            ("is_insertable_into", yes_no(relation.kind == RelationKind::Table)),
+            ("is_insertable_into", yes_no(events(context, relation) & INSERT != 0)),
             ("is_typed", text("NO")),
         ]);
     }
@@ -123,6 +132,7 @@ fn measures(column: &Column) -> [Datum; 6] {
 fn columns(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in tables_of(context) {
         let mut ordinal = 0;
+        let updatable = super::calls::updatable_columns(context.catalog, context.session, relation);
         for (position, column) in relation.live_columns() {
             ordinal += 1;
             let data_type = match types::info(column.ty.oid) {
@@ -180,7 +190,10 @@ fn columns(rows: &mut Builder, context: &SystemContext<'_>) {
                     "generation_expression",
                     maybe(column.default.as_ref().filter(|_| column.generated)),
                 ),
-                ("is_updatable", yes_no(relation.kind == RelationKind::Table)),
+                (
+                    "is_updatable",
+                    yes_no(updatable.get(usize::from(position)) == Some(&true)),
+                ),
             ]);
         }
     }
@@ -195,6 +208,7 @@ fn identity_sequence<'a>(context: &'a SystemContext<'_>, table: u32, position: u
 
 fn views(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in visible(context).filter(|relation| relation.kind == RelationKind::View) {
+        let events = events(context, relation);
         rows.row([
             ("table_catalog", database(context)),
             ("table_schema", schema_name(context, relation.schema)),
@@ -203,9 +217,19 @@ fn views(rows: &mut Builder, context: &SystemContext<'_>) {
                 "view_definition",
                 maybe(relation.view.as_ref().map(|view| format!(" {view};"))),
             ),
-            ("check_option", text("NONE")),
-            ("is_updatable", text("NO")),
-            ("is_insertable_into", text("NO")),
+            (
+                "check_option",
+                text(match relation.check_option {
+                    None => "NONE",
+                    Some(ViewCheck::Local) => "LOCAL",
+                    Some(ViewCheck::Cascaded) => "CASCADED",
+                }),
+            ),
+            ("is_updatable", yes_no(events & CHANGE == CHANGE)),
+            ("is_insertable_into", yes_no(events & INSERT != 0)),
+            ("is_trigger_updatable", text("NO")),
+            ("is_trigger_deletable", text("NO")),
+            ("is_trigger_insertable_into", text("NO")),
         ]);
     }
 }
@@ -263,8 +287,8 @@ fn table_constraints(rows: &mut Builder, context: &SystemContext<'_>) {
                         ConstraintKind::Foreign { .. } => "FOREIGN KEY",
                     }),
                 ),
-                ("is_deferrable", text("NO")),
-                ("initially_deferred", text("NO")),
+                ("is_deferrable", yes_no(constraint.deferral != Deferral::Never)),
+                ("initially_deferred", yes_no(constraint.deferral == Deferral::Deferred)),
                 ("enforced", text("YES")),
             ]);
         }

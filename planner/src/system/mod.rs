@@ -148,6 +148,7 @@ fn define(line: &str) -> Option<Relation> {
         constraints: Vec::new(),
         indexes: Vec::new(),
         view: None,
+        check_option: None,
         sequence: None,
         comment: None,
         on_commit: crate::catalog::OnCommit::PreserveRows,

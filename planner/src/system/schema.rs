@@ -5,8 +5,8 @@ use storage::Datum;
 use super::builder::{Builder, id, maybe, text, vector};
 use super::{SystemContext, deparse, partition};
 use crate::catalog::{
-    Column, ConstraintKind, Identity, Index, IndexSource, ReferentialAction, Relation, RelationKind, Schema,
-    UserTypeKind,
+    Column, ConstraintKind, Deferral, Identity, Index, IndexSource, ReferentialAction, Relation, RelationKind, Schema,
+    UserTypeKind, ViewCheck,
 };
 use crate::{ddl, parse, types};
 
@@ -105,6 +105,16 @@ fn persistence(context: &SystemContext<'_>, relation: &Relation) -> &'static str
     }
 }
 
+/// Options of a view, as `pg_class.reloptions` has them.
+fn options(relation: &Relation) -> Datum {
+    let option = match relation.check_option {
+        None => return Datum::Null,
+        Some(ViewCheck::Local) => "check_option=local",
+        Some(ViewCheck::Cascaded) => "check_option=cascaded",
+    };
+    Datum::array(crate::types::oid::TEXT, vec![text(option)])
+}
+
 fn classes(rows: &mut Builder, context: &SystemContext<'_>) {
     for relation in visible(context) {
         let is_parent = context.catalog.referencing.contains_key(&relation.id);
@@ -136,6 +146,7 @@ fn classes(rows: &mut Builder, context: &SystemContext<'_>) {
             ("relispopulated", Datum::Bool(true)),
             ("relreplident", text("d")),
             ("relispartition", Datum::Bool(relation.is_partition())),
+            ("reloptions", options(relation)),
             (
                 "relhassubclass",
                 Datum::Bool(!context.catalog.children_of(relation.id).is_empty()),
@@ -340,8 +351,8 @@ fn indexes(rows: &mut Builder, context: &SystemContext<'_>) {
                 ("indnkeyatts", Datum::Int2(index.keys.len() as i16)),
                 ("indisunique", Datum::Bool(index.unique)),
                 ("indnullsnotdistinct", Datum::Bool(index.nulls_not_distinct)),
-                ("indisprimary", Datum::Bool(index.primary)),
-                ("indimmediate", Datum::Bool(true)),
+                ("indisprimary", Datum::Bool(relation.is_primary(index))),
+                ("indimmediate", Datum::Bool(!index.deferrable)),
                 ("indisvalid", Datum::Bool(true)),
                 ("indisready", Datum::Bool(true)),
                 ("indislive", Datum::Bool(true)),
@@ -440,6 +451,8 @@ fn constraints(rows: &mut Builder, context: &SystemContext<'_>) {
                 ("conname", text(&constraint.name)),
                 ("connamespace", id(relation.schema)),
                 ("contype", text(kind)),
+                ("condeferrable", Datum::Bool(constraint.deferral != Deferral::Never)),
+                ("condeferred", Datum::Bool(constraint.deferral == Deferral::Deferred)),
                 ("convalidated", Datum::Bool(true)),
                 ("conrelid", id(relation.id)),
                 ("conindid", id(index)),

@@ -85,10 +85,8 @@ def django_introspection():
     django.setup()
     from django.contrib.auth.models import Group, User
     from django.core.management import call_command
-    from django.db import connection, transaction
+    from django.db import IntegrityError, connection, transaction
 
-    # Deferrable constraints are not supported (docs/compatibility.md): foreign keys are checked at once.
-    connection.ops.deferrable_sql = lambda: ""
     call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
         look = connection.introspection
@@ -112,6 +110,21 @@ def django_introspection():
         locked.save()
     assert User.objects.filter(first_name__iexact="ada").exists()
     assert User.objects.values("is_active").order_by().distinct().count() == 1
+    # Django's foreign keys are deferred: a row may name another that is not there yet, until the transaction ends.
+    membership = User.groups.through
+    with transaction.atomic():
+        membership.objects.create(user_id=user.id, group_id=group.id + 1)
+        Group.objects.create(id=group.id + 1, name="late")
+    try:
+        with transaction.atomic():
+            membership.objects.create(user_id=user.id, group_id=group.id + 2)
+    except IntegrityError:
+        pass
+    else:
+        raise AssertionError("a group that is not there")
+    with transaction.atomic():
+        membership.objects.create(user_id=user.id + 1, group_id=group.id)
+        membership.objects.filter(user_id=user.id + 1).delete()
     user.delete()
     connection.close()
     return f"Django {django.__version__}"

@@ -72,8 +72,13 @@ pub enum Command {
     SetRole(Option<String>, Scope),
     /// SET SESSION AUTHORIZATION; `None` is DEFAULT.
     SetAuthorization(Option<String>, Scope),
-    /// SET CONSTRAINTS … DEFERRED (true) or IMMEDIATE.
-    SetConstraints(bool),
+    /// SET CONSTRAINTS
+    SetConstraints {
+        /// Schema and name of each; `None` is ALL.
+        names: Option<Vec<(Option<String>, String)>>,
+        /// DEFERRED
+        is_deferred: bool,
+    },
     /// SHOW; `None` is ALL.
     Show(Option<String>),
     /// RESET; `None` is ALL.

@@ -220,13 +220,27 @@ fn hours(text: &str) -> Option<String> {
 
 fn constraints(parser: &mut Parser<'_>) -> SqlResult<Command> {
     parser.advance();
-    while !parser.at_end() {
-        match parser.take_any(&["deferred", "immediate"]) {
-            Some(word) => return Ok(Command::SetConstraints(word == "deferred")),
-            None => parser.advance(),
+    let mut names = None;
+    if !parser.take("all") {
+        let names = names.get_or_insert_with(Vec::new);
+        loop {
+            let first = parser.name()?;
+            names.push(match parser.take_symbol('.') {
+                true => (Some(first), parser.name()?),
+                false => (None, first),
+            });
+            if !parser.take_symbol(',') {
+                break;
+            }
         }
     }
-    Err(parser.error())
+    match parser.take_any(&["deferred", "immediate"]) {
+        Some(word) => Ok(Command::SetConstraints {
+            names,
+            is_deferred: word == "deferred",
+        }),
+        None => Err(parser.error()),
+    }
 }
 
 fn role(parser: &mut Parser<'_>, absent: &str) -> SqlResult<Option<String>> {
@@ -325,7 +339,17 @@ mod tests {
         ));
         assert_eq!(
             parse("set constraints all deferred").unwrap(),
-            Some(Command::SetConstraints(true))
+            Some(Command::SetConstraints {
+                names: None,
+                is_deferred: true
+            })
+        );
+        assert_eq!(
+            parse("set constraints A, s.\"B\" immediate").unwrap(),
+            Some(Command::SetConstraints {
+                names: Some(vec![(None, "a".into()), (Some("s".into()), "B".into())]),
+                is_deferred: false
+            })
         );
     }
 }

@@ -2,12 +2,14 @@
 
 use sqlparser::ast as sql;
 use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
+use storage::Datum;
 
 use super::function::{CallArgs, FunctionChoice};
 use crate::bind::Binder;
 use crate::bound::{Expr, ExprKind, OutputColumn};
 use crate::functions::{self, FunctionKind};
 use crate::parse::forms;
+use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState, Type};
 
 /// A function's name with its position.
@@ -183,6 +185,21 @@ impl Binder<'_> {
         }
         self.reject_aggregate_clauses(name, function, position)?;
         let call = self.bind_call_args(function)?;
+        if let (
+            "pg_typeof",
+            [
+                Expr {
+                    kind: ExprKind::Literal(_),
+                    ty,
+                    ..
+                },
+            ],
+        ) = (name, call.args.as_slice())
+            && ty.oid == oid::UNKNOWN
+        {
+            // The one function that looks at a literal before it is given a type.
+            return Ok(crate::bind::coerce::literal(Datum::Oid(oid::UNKNOWN), Type::REGTYPE));
+        }
         match self.resolve_function(name, call, position, |_| true)? {
             FunctionChoice::Cast(ty) => {
                 let mut args = self.bind_call_args(function)?.args;

@@ -233,7 +233,7 @@ impl Binder<'_> {
         base: Option<Expr>,
         old: &[(u16, ColumnId)],
     ) -> SqlResult<Expr> {
-        let definition = &target.table.columns[usize::from(place.position)];
+        let definition = &target.defaults().columns[usize::from(place.position)];
         let is_default = matches!(value, Value::Default);
         let refuse = |detail: &str| {
             SqlError::new(
@@ -250,7 +250,7 @@ impl Binder<'_> {
         }
         let value = match value {
             Value::Default if place.steps.is_empty() => {
-                return self.default_value(&target.table, place.position, definition);
+                return self.default_value(target.defaults(), place.position, definition);
             }
             Value::Default => {
                 return Err(SqlError::new(

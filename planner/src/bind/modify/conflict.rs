@@ -7,7 +7,8 @@ use super::Target;
 use crate::bind::Binder;
 use crate::bind::context::Context;
 use crate::bind::same::same;
-use crate::bound::{ConflictUpdate, Expr, ExprKind, OnConflict};
+use crate::bind::scope::{Item, ItemColumn};
+use crate::bound::{ColumnId, ConflictUpdate, Expr, ExprKind, OnConflict};
 use crate::catalog::{ConstraintKind, Index, IndexSource};
 use crate::parse::forms;
 use crate::{SqlError, SqlResult, SqlState};
@@ -15,23 +16,25 @@ use crate::{SqlError, SqlResult, SqlState};
 impl Binder<'_> {
     /// Binds ON CONFLICT; the scope's items are replaced.
     pub(super) fn bind_conflict(&mut self, target: &Target, conflict: &sql::OnConflict) -> SqlResult<OnConflict> {
-        let (existing_item, existing, _) = self.row_item(target, &target.alias.clone());
+        let row = self.row_item(target, &target.alias.clone())?;
+        let (existing_item, existing) = (row.item, row.ids);
         let excluded_name = "excluded".into();
-        let (mut excluded_item, excluded, _) = self.row_item(target, &excluded_name);
+        let row = self.row_item(target, &excluded_name)?;
+        let (mut excluded_item, excluded) = (row.item, row.ids);
         excluded_item.schema = None;
         let mut hidden = excluded_item.clone();
         hidden.hide();
         self.scope().items = vec![existing_item.clone(), hidden];
         let arbiters = match &conflict.conflict_target {
             None => vec![],
-            Some(sql::ConflictTarget::OnConstraint(name)) => self.arbiters_named(target, name)?,
+            Some(sql::ConflictTarget::OnConstraint(name)) => self.arbiters_named(target, &existing, name)?,
             Some(sql::ConflictTarget::Columns(columns)) => {
                 let exprs = columns
                     .iter()
                     .map(|column| sql::Expr::Identifier(column.clone()))
                     .collect::<Vec<_>>();
                 let keys: Vec<&sql::Expr> = exprs.iter().collect();
-                self.infer_arbiters(target, &keys, None, None)?
+                self.infer_arbiters(target, &existing, &keys, None, None)?
             }
         };
         let update = match &conflict.action {
@@ -63,10 +66,16 @@ impl Binder<'_> {
     }
 
     /// A constraint by name, or the keys and predicate that the parser keeps in a name (see `parse::forms`).
-    fn arbiters_named(&mut self, target: &Target, name: &sql::ObjectName) -> SqlResult<Vec<u32>> {
+    fn arbiters_named(
+        &mut self,
+        target: &Target,
+        existing: &[(u16, ColumnId)],
+        name: &sql::ObjectName,
+    ) -> SqlResult<Vec<u32>> {
         if let Some(ObjectNamePart::Identifier(ident)) = name.0.first() {
+            // A view has none.
             let found = target
-                .table
+                .named
                 .constraints
                 .iter()
                 .find(|constraint| constraint.name == ident.value);
@@ -84,7 +93,7 @@ impl Binder<'_> {
                     SqlState::UNDEFINED_OBJECT,
                     format!(
                         "constraint \"{}\" for table \"{}\" does not exist",
-                        ident.value, target.table.name
+                        ident.value, target.named.name
                     ),
                 )),
             };
@@ -109,13 +118,14 @@ impl Binder<'_> {
                 _ => {}
             }
         }
-        self.infer_arbiters(target, &keys, predicate, place)
+        self.infer_arbiters(target, existing, &keys, predicate, place)
     }
 
     /// The unique indexes over exactly these keys.
     fn infer_arbiters(
         &mut self,
         target: &Target,
+        existing: &[(u16, ColumnId)],
         keys: &[&sql::Expr],
         predicate: Option<&sql::Expr>,
         place: Option<u32>,
@@ -145,7 +155,9 @@ impl Binder<'_> {
             .iter()
             .filter(|index| index.unique || index.primary);
         for index in candidates.cloned().collect::<Vec<Index>>() {
-            if self.index_has_keys(target, &index, &bound)? && self.predicate_fits(&index, predicate.as_ref())? {
+            if self.index_has_keys(target, existing, &index, &bound)?
+                && self.predicate_fits(target, existing, &index, predicate.as_ref())?
+            {
                 arbiters.push(index.id);
             }
         }
@@ -159,14 +171,20 @@ impl Binder<'_> {
     }
 
     fn target_column_of(&mut self, target: &Target, name: &sql::Ident, place: Option<u32>) -> SqlResult<()> {
-        if target.table.live_columns().any(|(_, column)| column.name == name.value) {
+        if target.shown.iter().any(|column| column.name == name.value) {
             return Ok(());
         }
         let position = place.or_else(|| self.at(name.span));
         Err(self.missing_column(None, &name.value, position))
     }
 
-    fn index_has_keys(&mut self, target: &Target, index: &Index, keys: &[Expr]) -> SqlResult<bool> {
+    fn index_has_keys(
+        &mut self,
+        target: &Target,
+        existing: &[(u16, ColumnId)],
+        index: &Index,
+        keys: &[Expr],
+    ) -> SqlResult<bool> {
         let mut index_keys: Vec<Expr> = Vec::with_capacity(index.keys.len());
         for key in &index.keys {
             let expr = match &key.source {
@@ -174,12 +192,16 @@ impl Binder<'_> {
                     let Some(column) = target.table.columns.get(usize::from(*position)) else {
                         return Ok(false);
                     };
-                    match self.find_column(&column.name, None)? {
-                        Some(expr) => expr,
+                    match existing.iter().find(|(known, _)| known == position) {
+                        Some((_, id)) => Expr {
+                            kind: ExprKind::Column(*id),
+                            ty: column.ty,
+                            position: None,
+                        },
                         None => return Ok(false),
                     }
                 }
-                IndexSource::Expression(text) => self.bind_stored(text)?,
+                IndexSource::Expression(text) => self.bind_stored(target, existing, text)?,
             };
             if !index_keys.iter().any(|known| same(known, &expr)) {
                 index_keys.push(expr);
@@ -189,21 +211,41 @@ impl Binder<'_> {
     }
 
     /// A partial index arbitrates only if the clause's predicate is its own, or has it among its conjuncts.
-    fn predicate_fits(&mut self, index: &Index, predicate: Option<&Expr>) -> SqlResult<bool> {
+    fn predicate_fits(
+        &mut self,
+        target: &Target,
+        existing: &[(u16, ColumnId)],
+        index: &Index,
+        predicate: Option<&Expr>,
+    ) -> SqlResult<bool> {
         let Some(text) = &index.predicate else { return Ok(true) };
         let Some(predicate) = predicate else { return Ok(false) };
-        let own = self.bind_stored(text)?;
+        let own = self.bind_stored(target, existing, text)?;
         let own = conjuncts(&own);
         let given = conjuncts(predicate);
         Ok(own.iter().all(|part| given.iter().any(|other| same(part, other))))
     }
 
-    /// A stored expression over the row in scope.
-    fn bind_stored(&mut self, text: &str) -> SqlResult<Expr> {
+    /// A stored expression over the table's existing row.
+    fn bind_stored(&mut self, target: &Target, existing: &[(u16, ColumnId)], text: &str) -> SqlResult<Expr> {
         let ast = crate::parse::parse_expression(text)?;
+        let columns = existing.iter().map(|(position, id)| {
+            let column = &target.table.columns[usize::from(*position)];
+            ItemColumn {
+                name: column.name.as_str().into(),
+                expr: Expr {
+                    kind: ExprKind::Column(*id),
+                    ty: column.ty,
+                    position: None,
+                },
+            }
+        });
+        let item = Item::new(Some(&target.table.name), columns.collect());
+        let items = std::mem::replace(&mut self.scope().items, vec![item]);
         let source = std::mem::replace(&mut self.source, crate::bind::position::Source::stored(text));
         let bound = self.bind_in(Context::IndexExpression, &ast);
         self.source = source;
+        self.scope().items = items;
         bound
     }
 }

@@ -23,10 +23,10 @@ impl Binder<'_> {
             ));
         }
         let (name, alias) = named_table(&table.relation)?;
-        let target = self.modify_target(name, alias.map(|alias| &alias.name), "DELETE")?;
-        let (scan, rel) = self.change_from(&target, delete.using.as_deref().unwrap_or_default())?;
-        let source = self.change_where(scan.0, rel, scan.1, delete.selection.as_ref())?;
-        let (row_columns, table_oid) = self.show_new_row(&target);
+        let mut target = self.modify_target(name, alias.map(|alias| &alias.name), "DELETE")?;
+        let (scan, rel) = self.change_from(&mut target, delete.using.as_deref().unwrap_or_default())?;
+        let source = self.change_where(&target, scan.0, rel, scan.1, delete.selection.as_ref())?;
+        let (row_columns, table_oid, _) = self.show_new_row(&target)?;
         let returning = self.bind_returning(delete.returning.as_ref())?;
         let kind = ModifyKind::Delete {
             source: source.rel,

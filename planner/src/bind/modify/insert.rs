@@ -3,6 +3,7 @@
 use sqlparser::ast as sql;
 
 use super::assign::Place;
+use super::through::NOT_A_COLUMN;
 use super::{Target, is_default, modify, null_of};
 use crate::bind::Binder;
 use crate::bind::context::Context;
@@ -51,8 +52,8 @@ impl Binder<'_> {
             },
         };
         let targets: Vec<u16> = columns.iter().map(|column| column.position).collect();
-        let defaults = self.missing_defaults(&target.table, &targets)?;
-        let (item, row_columns, table_oid) = self.row_item(&target, &target.alias.clone());
+        let defaults = self.missing_defaults(target.defaults(), &targets)?;
+        let row = self.row_item(&target, &target.alias.clone())?;
         let on_conflict = match &insert.on {
             None => None,
             Some(sql::OnInsert::OnConflict(conflict)) => Some(self.bind_conflict(&target, conflict)?),
@@ -67,17 +68,20 @@ impl Binder<'_> {
         let mut hidden = std::mem::take(&mut self.scope().items);
         hidden.iter_mut().for_each(crate::bind::scope::Item::hide);
         hidden.retain(|other| other.name.as_deref() == Some("excluded"));
-        hidden.insert(0, item);
+        hidden.insert(0, row.item);
         self.scope().items = hidden;
-        let returning = self.bind_returning(insert.returning.as_ref())?;
+        let mut returning = self.bind_returning(insert.returning.as_ref())?;
+        let (check_options, demanded) = self.check_options(&target, row.quals);
+        returning.extend(demanded);
         let kind = ModifyKind::Insert {
             source: query,
             targets,
             defaults,
             on_conflict,
         };
-        let mut modify = modify(&target, kind, row_columns, table_oid);
+        let mut modify = modify(&target, kind, row.ids, row.table_oid);
         modify.returning = returning;
+        modify.check_options = check_options;
         Ok(modify)
     }
 
@@ -88,14 +92,14 @@ impl Binder<'_> {
         names: &'a [sql::ObjectName],
     ) -> SqlResult<Vec<Place<'a>>> {
         if names.is_empty() {
-            let place = |(position, column): (u16, &crate::catalog::Column)| Place {
-                position,
+            let place = |column: &super::Shown| Place {
+                position: column.base.unwrap_or(NOT_A_COLUMN),
                 name: column.name.clone(),
                 ty: column.ty,
                 steps: vec![],
                 at: None,
             };
-            return Ok(target.table.live_columns().map(place).collect());
+            return Ok(target.shown.iter().map(place).collect());
         }
         let mut places: Vec<Place<'a>> = Vec::with_capacity(names.len());
         for name in names {
@@ -156,6 +160,7 @@ impl Binder<'_> {
             }
             let beyond = row.get(columns.len()).and_then(|expr| self.start(expr));
             self.check_width(width, columns, explicit, beyond)?;
+            self.check_places(target, &named_places(&columns[..width]))?;
             let mut bound = Vec::with_capacity(width);
             for (index, (expr, column)) in row.iter().zip(columns.iter()).enumerate() {
                 if is_default(expr) && !column.steps.is_empty() {
@@ -169,7 +174,9 @@ impl Binder<'_> {
                     let Some(definition) = target.table.columns.get(usize::from(column.position)) else {
                         continue;
                     };
-                    bound.push(self.default_value(&target.table, column.position, definition)?);
+                    let defaults = target.defaults();
+                    let definition = defaults.columns.get(usize::from(column.position)).unwrap_or(definition);
+                    bound.push(self.default_value(defaults, column.position, definition)?);
                     continue;
                 }
                 given[index] = true;
@@ -207,6 +214,7 @@ impl Binder<'_> {
         let mut bound = self.bind_query_with(query, true)?;
         self.check_width(bound.columns.len(), columns, explicit, None)?;
         columns.truncate(bound.columns.len());
+        self.check_places(target, &named_places(columns))?;
         for (output, column) in bound.columns.iter_mut().zip(columns.iter()) {
             if output.ty.oid == oid::UNKNOWN {
                 let ty = if column.steps.is_empty() { column.ty } else { Type::TEXT };
@@ -297,6 +305,12 @@ impl Binder<'_> {
         }
         Ok(dropped)
     }
+}
+
+/// Where values go as a whole, by position and name.
+fn named_places<'p>(columns: &'p [Place<'_>]) -> Vec<(u16, &'p str)> {
+    let whole = columns.iter().filter(|column| column.steps.is_empty());
+    whole.map(|column| (column.position, column.name.as_str())).collect()
 }
 
 /// Parts of one column become one entry for it.

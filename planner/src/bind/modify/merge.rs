@@ -86,7 +86,11 @@ impl Binder<'_> {
             on: Some(on.clone()),
             lateral: false,
         };
-        let (_, row_columns, table_oid) = self.row_item(&target, &target.alias.clone());
+        let super::RowItem {
+            ids: row_columns,
+            table_oid,
+            ..
+        } = self.row_item(&target, &target.alias.clone())?;
         let kind = ModifyKind::Merge {
             source,
             row_key,

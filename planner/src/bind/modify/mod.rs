@@ -5,6 +5,7 @@ mod conflict;
 mod delete;
 mod insert;
 mod merge;
+mod through;
 mod update;
 
 use std::sync::Arc;
@@ -14,12 +15,14 @@ use sqlparser::ast::Spanned;
 
 use crate::bind::Binder;
 use crate::bind::context::Context;
-use crate::bind::scope::{Item, ItemColumn};
+use crate::bind::scope::Item;
 use crate::bound::{ColumnId, Expr, ExprKind, Modify, OutputColumn, Query, Rel};
 use crate::catalog::{Column, Relation, RelationKind};
 use crate::functions::CastContext;
 use crate::types::oid;
 use crate::{SqlError, SqlResult, SqlState, Type};
+
+use through::{Layer, Quals, Shown};
 
 /// The table a statement changes.
 pub(super) struct Target {
@@ -30,6 +33,25 @@ pub(super) struct Target {
     pub aliased: bool,
     /// ONLY: not its descendants.
     pub is_only: bool,
+    /// Its columns as its name shows them.
+    pub shown: Vec<Shown>,
+    /// What is named: the table, or a view of it.
+    pub named: Arc<Relation>,
+    /// The views between the name and the table, the named one first.
+    pub layers: Vec<Layer>,
+    /// What the views demand of the rows that are looked for.
+    pub quals: Vec<Expr>,
+    /// INSERT, UPDATE, DELETE or MERGE.
+    pub verb: &'static str,
+    /// The table with the defaults of the views' columns, if they have any.
+    pub defaults_from: Option<Arc<Relation>>,
+}
+
+impl Target {
+    /// The table whose columns' defaults are meant.
+    fn defaults(&self) -> &Arc<Relation> {
+        self.defaults_from.as_ref().unwrap_or(&self.table)
+    }
 }
 
 impl Binder<'_> {
@@ -42,7 +64,7 @@ impl Binder<'_> {
             sql::Statement::Merge(merge) => binder.bind_merge(merge),
             other => Err(crate::bind::statement::unsupported(other)),
         })?;
-        let columns = modify.returning.iter().map(|(column, _)| column.clone()).collect();
+        let columns = modify.returned().iter().map(|(column, _)| column.clone()).collect();
         Ok(Query {
             rel: Rel::Modify(Box::new(modify)),
             columns,
@@ -50,7 +72,12 @@ impl Binder<'_> {
     }
 
     /// The table a data-modifying statement names.
-    fn modify_target(&mut self, name: &sql::ObjectName, alias: Option<&sql::Ident>, verb: &str) -> SqlResult<Target> {
+    fn modify_target(
+        &mut self,
+        name: &sql::ObjectName,
+        alias: Option<&sql::Ident>,
+        verb: &'static str,
+    ) -> SqlResult<Target> {
         let (is_only, name) = crate::parse::forms::only(name);
         let parts: Vec<&sql::Ident> = name.iter().filter_map(|part| part.as_ident()).collect();
         let position = parts.first().and_then(|part| self.at(part.span));
@@ -74,7 +101,13 @@ impl Binder<'_> {
         match table.kind {
             RelationKind::Table => {}
             RelationKind::View => {
-                return Err(SqlError::unsupported(format_args!("{verb} of a view")).at(position));
+                let mut target = self.with_scope(|binder| binder.view_target(&table, verb))?;
+                if let Some(alias) = alias {
+                    target.alias = alias.value.as_str().into();
+                    target.aliased = true;
+                }
+                target.is_only |= is_only;
+                return Ok(target);
             }
             RelationKind::Sequence => {
                 return Err(SqlError::new(
@@ -102,36 +135,44 @@ impl Binder<'_> {
             alias: shown.into(),
             aliased: alias.is_some(),
             is_only,
+            shown: table
+                .live_columns()
+                .map(|(position, column)| Shown {
+                    name: column.name.clone(),
+                    ty: column.ty,
+                    base: Some(position),
+                })
+                .collect(),
+            named: table.clone(),
+            layers: Vec::new(),
+            quals: Vec::new(),
+            verb,
+            defaults_from: None,
             table,
         })
     }
 
-    /// An item that shows a row of the target under fresh ids: (position, id) of each live column.
-    fn row_item(&mut self, target: &Target, name: &Arc<str>) -> (Item, Vec<(u16, ColumnId)>, ColumnId) {
-        let mut ids = Vec::new();
-        let mut columns = Vec::new();
-        for (position, column) in target.table.live_columns() {
-            let origin = (target.table.id, position as i16 + 1);
-            let output = self.new_column_of(Some(name), &column.name, column.ty, origin);
-            ids.push((position, output.id));
-            columns.push(ItemColumn {
-                name: column.name.as_str().into(),
-                expr: crate::bind::expr_column(&output),
-            });
-        }
+    /// An item that shows a row of the target under fresh ids: (position, id) of each live column; and what views demand of it.
+    fn row_item(&mut self, target: &Target, name: &Arc<str>) -> SqlResult<RowItem> {
+        let (mut item, ids) = self.base_item(&target.table, name);
         let table_oid = self.new_column_of(Some(name), "tableoid", Type::OID, (0, 0)).id;
-        let mut item = Item::new(Some(name), columns);
-        item.relation = Some(target.table.clone());
-        item.row_type = Type::new(target.table.id);
-        item.table_oid = Some(table_oid);
-        if !target.aliased {
-            item.schema = self
-                .catalog
-                .schemas
-                .get(&target.table.schema)
-                .map(|schema| schema.name.clone());
+        let mut quals = Quals::new();
+        if target.layers.is_empty() {
+            item.table_oid = Some(table_oid);
+            if !target.aliased {
+                let schema = self.catalog.schemas.get(&target.table.schema);
+                item.schema = schema.map(|schema| schema.name.clone());
+            }
+        } else {
+            (item, quals, _) = self.show_through(target, item, &ids)?;
+            item.name = Some(name.clone());
         }
-        (item, ids, table_oid)
+        Ok(RowItem {
+            item,
+            ids,
+            table_oid,
+            quals,
+        })
     }
 
     /// RETURNING, with the target's row under its own ids beside what else is in scope.
@@ -152,21 +193,20 @@ impl Binder<'_> {
     }
 
     /// Position and definition of a column of the target.
-    fn target_column<'t>(&self, target: &'t Target, name: &sql::Ident) -> SqlResult<(u16, &'t Column)> {
-        target
-            .table
-            .live_columns()
-            .find(|(_, column)| column.name == name.value)
-            .ok_or_else(|| {
-                SqlError::new(
-                    SqlState::UNDEFINED_COLUMN,
-                    format!(
-                        "column \"{}\" of relation \"{}\" does not exist",
-                        name.value, target.table.name
-                    ),
-                )
-                .at(self.at(name.span))
-            })
+    fn target_column<'t>(&self, target: &'t Target, name: &sql::Ident) -> SqlResult<(u16, &'t Shown)> {
+        let found = target.shown.iter().find(|column| column.name == name.value);
+        let column = found.ok_or_else(|| {
+            SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!(
+                    "column \"{}\" of relation \"{}\" does not exist",
+                    name.value, target.named.name
+                ),
+            )
+            .at(self.at(name.span))
+        })?;
+        let position = column.base.ok_or_else(|| through::not_a_column(target, &column.name))?;
+        Ok((position, column))
     }
 
     /// Converts a value to a column's type, as assignments do.
@@ -227,6 +267,14 @@ impl Binder<'_> {
     }
 }
 
+/// A row of the target, as its name shows it.
+struct RowItem {
+    item: Item,
+    ids: Vec<(u16, ColumnId)>,
+    table_oid: ColumnId,
+    quals: Quals,
+}
+
 /// Whether an expression is the keyword DEFAULT.
 fn is_default(expr: &sql::Expr) -> bool {
     matches!(expr, sql::Expr::Identifier(ident) if crate::bind::expr::is_default(ident))
@@ -244,11 +292,16 @@ fn modify(
     row_columns: Vec<(u16, ColumnId)>,
     table_oid: ColumnId,
 ) -> Modify {
+    let alias = match target.layers.is_empty() {
+        true => target.alias.to_string(),
+        false => target.table.name.clone(),
+    };
     Modify {
         table: target.table.clone(),
-        alias: target.alias.to_string(),
+        alias,
         kind,
         returning: vec![],
+        check_options: vec![],
         row_columns,
         table_oid: Some(table_oid),
         source_oid: None,

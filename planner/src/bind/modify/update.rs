@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use sqlparser::ast as sql;
 
+use super::through::Quals;
 use super::{Target, modify, named_table};
 use crate::bind::Binder;
 use crate::bind::context::Context;
 use crate::bind::scope::Item;
-use crate::bound::{ColumnId, Expr, JoinKind, Modify, ModifyKind, Rel};
-use crate::{SqlError, SqlResult, SqlState};
+use crate::bound::{ColumnId, Expr, ExprKind, JoinKind, Modify, ModifyKind, Rel};
+use crate::{SqlError, SqlResult, SqlState, Type};
 
 /// The source of UPDATE or DELETE.
 pub(super) struct ChangeSource {
@@ -32,7 +33,7 @@ impl Binder<'_> {
             ));
         }
         let (name, alias) = named_table(&update.table.relation)?;
-        let target = self.modify_target(name, alias.map(|alias| &alias.name), "UPDATE")?;
+        let mut target = self.modify_target(name, alias.map(|alias| &alias.name), "UPDATE")?;
         let from: &[sql::TableWithJoins] = match &update.from {
             None => &[],
             Some(sql::UpdateTableFromKind::AfterSet(from)) => from,
@@ -43,11 +44,13 @@ impl Binder<'_> {
                 ));
             }
         };
-        let (scan, rel) = self.change_from(&target, from)?;
+        let (scan, rel) = self.change_from(&mut target, from)?;
         let assignments = self.bind_assignments(&target, &update.assignments, &scan.1)?;
-        let source = self.change_where(scan.0, rel, scan.1, update.selection.as_ref())?;
-        let (row_columns, table_oid) = self.show_new_row(&target);
-        let returning = self.bind_returning(update.returning.as_ref())?;
+        let source = self.change_where(&target, scan.0, rel, scan.1, update.selection.as_ref())?;
+        let row = self.show_new_row(&target)?;
+        let mut returning = self.bind_returning(update.returning.as_ref())?;
+        let (check_options, demanded) = self.check_options(&target, row.2);
+        returning.extend(demanded);
         let kind = ModifyKind::Update {
             source: source.rel,
             row_key: source.row_key,
@@ -55,8 +58,9 @@ impl Binder<'_> {
             assignments,
             recheck: source.recheck,
         };
-        let mut modify = modify(&target, kind, row_columns, table_oid);
+        let mut modify = modify(&target, kind, row.0, row.1);
         modify.returning = returning;
+        modify.check_options = check_options;
         modify.source_oid = scan.2;
         Ok(modify)
     }
@@ -65,10 +69,13 @@ impl Binder<'_> {
     #[allow(clippy::type_complexity, reason = "a pair of what the caller stores apart")]
     pub(super) fn change_from(
         &mut self,
-        target: &Target,
+        target: &mut Target,
         from: &[sql::TableWithJoins],
     ) -> SqlResult<((ColumnId, Vec<(u16, ColumnId)>, Option<ColumnId>), Rel)> {
-        let (mut scan, mut item) = self.make_scan(&target.table, &target.alias, target.aliased);
+        let (mut scan, mut item) = match target.layers.is_empty() {
+            true => self.make_scan(&target.table, &target.alias, target.aliased),
+            false => self.make_scan(&target.table, &target.table.name.as_str().into(), false),
+        };
         scan.members = self.members_of(&target.table, target.is_only)?;
         let source_oid = scan.table_oid.filter(|_| scan.members.is_some());
         let row_key = scan.row_key.unwrap_or(ColumnId(0));
@@ -77,6 +84,12 @@ impl Binder<'_> {
             .iter()
             .map(|(column, position)| (*position, column.id))
             .collect();
+        if !target.layers.is_empty() {
+            let ids: Vec<(u16, ColumnId)> = scan.columns.iter().map(|(column, at)| (*at, column.id)).collect();
+            let quals;
+            (item, quals, _) = self.show_through(target, item, &ids)?;
+            target.quals = quals.into_iter().map(|(_, qual)| qual).collect();
+        }
         // FROM cannot refer to the target, not even with LATERAL.
         item.lateral_only = true;
         item.lateral_ok = false;
@@ -102,12 +115,26 @@ impl Binder<'_> {
     /// WHERE over the source.
     pub(super) fn change_where(
         &mut self,
+        target: &Target,
         row_key: ColumnId,
         rel: Rel,
         old_columns: Vec<(u16, ColumnId)>,
         selection: Option<&sql::Expr>,
     ) -> SqlResult<ChangeSource> {
-        let Some(condition) = selection else {
+        // What views demand comes first, as in PostgreSQL.
+        let mut parts = target.quals.clone();
+        if let Some(condition) = selection {
+            parts.push(self.bind_condition(Context::Where, condition, "WHERE")?);
+        }
+        let predicate = match parts.len() {
+            0 | 1 => parts.pop(),
+            _ => Some(Expr {
+                kind: ExprKind::And(parts),
+                ty: Type::BOOL,
+                position: None,
+            }),
+        };
+        let Some(predicate) = predicate else {
             return Ok(ChangeSource {
                 rel,
                 row_key,
@@ -115,7 +142,6 @@ impl Binder<'_> {
                 recheck: None,
             });
         };
-        let predicate = self.bind_condition(Context::Where, condition, "WHERE")?;
         let rel = Rel::Filter {
             input: Box::new(rel),
             predicate: predicate.clone(),
@@ -129,15 +155,17 @@ impl Binder<'_> {
     }
 
     /// From here on the target's name means the row as it will be (or was, for DELETE).
-    pub(super) fn show_new_row(&mut self, target: &Target) -> (Vec<(u16, ColumnId)>, ColumnId) {
+    #[allow(clippy::type_complexity, reason = "three facts of one row, taken apart at once")]
+    pub(super) fn show_new_row(&mut self, target: &Target) -> SqlResult<(Vec<(u16, ColumnId)>, ColumnId, Quals)> {
         let alias: Arc<str> = target.alias.clone();
-        let (item, row_columns, table_oid): (Item, _, _) = self.row_item(target, &alias);
+        let row = self.row_item(target, &alias)?;
+        let item: Item = row.item;
         let items = &mut self.scope().items;
         if let Some(first) = items.first_mut() {
             *first = item;
         } else {
             items.push(item);
         }
-        (row_columns, table_oid)
+        Ok((row.ids, row.table_oid, row.quals))
     }
 }

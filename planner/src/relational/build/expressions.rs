@@ -166,7 +166,7 @@ fn collect_types(rel: &Rel, types: &mut AHashMap<ColumnId, Type>) {
             groupings.iter().for_each(|(column, _)| add(column));
         }
         Rel::Window { calls, .. } => calls.iter().for_each(|(column, _)| add(column)),
-        Rel::Modify(modify) => modify.returning.iter().for_each(|(column, _)| add(column)),
+        Rel::Modify(modify) => modify.returned().iter().for_each(|(column, _)| add(column)),
         Rel::With { ctes, .. } => ctes.iter().flat_map(|cte| &cte.columns).for_each(add),
         Rel::OneRow
         | Rel::Filter { .. }

@@ -177,7 +177,7 @@ impl<'a> Builder<'a> {
             }
             Rel::LockRows { input, locks } => self.lock_rows(input, locks, needed, scope),
             Rel::Modify(modify) => {
-                let layout = Layout::new(modify.returning.iter().map(|(column, _)| column.id));
+                let layout = Layout::new(modify.returned().iter().map(|(column, _)| column.id));
                 Ok(Arc::new(ModifyPlan {
                     modify: Arc::new((**modify).clone()),
                     layout,

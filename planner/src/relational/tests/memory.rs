@@ -139,6 +139,7 @@ pub fn relation(id: u32, name: &str, columns: &[(&str, Type)]) -> Relation {
         name: format!("{name}_{position}"),
         unique: primary,
         primary,
+        deferrable: false,
         nulls_not_distinct: false,
         keys: vec![IndexKey {
             source: IndexSource::Column(position),
@@ -161,6 +162,7 @@ pub fn relation(id: u32, name: &str, columns: &[(&str, Type)]) -> Relation {
         constraints: Vec::new(),
         indexes: vec![index(id + 1, 0, true), index(id + 2, 1, false)],
         view: None,
+        check_option: None,
         sequence: None,
         comment: None,
         on_commit: Default::default(),
