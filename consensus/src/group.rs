@@ -321,7 +321,7 @@ impl Group {
         self.changed(self.raft.change_membership(voters, false).await)
     }
 
-    fn changed<T>(
+    pub(crate) fn changed<T>(
         &self,
         result: Result<T, RaftError<TypeConfig, ClientWriteError<TypeConfig>>>,
     ) -> Result<(), ConsensusError> {

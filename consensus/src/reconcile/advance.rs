@@ -110,15 +110,11 @@ fn is_begun_well(cluster: &Cluster, moved: &Move, group: &GroupView, target: &Ta
         .add
         .iter()
         .all(|node| group.voters.contains(node) || wanted.contains(node));
-    let is_still_member = |node: &NodeId| is_member(group, *node);
-    let is_wanted_again = |node: &NodeId| target.voters.contains(node) || target.learners.contains(node);
-    let removes_badly = moved
-        .remove
-        .iter()
-        .any(|node| is_still_member(node) && is_wanted_again(node));
-    // What is removed as a voter may stay as a learner; that is another move.
-    let removes_badly = removes_badly && !moved.remove.iter().all(|node| target.learners.contains(node));
-    adds_well && !removes_badly && !moved.add.iter().any(is_lost)
+    let is_wanted_again = |node: &NodeId| {
+        let is_learner_wanted = moved.is_learner && target.learners.contains(node);
+        is_member(group, *node) && (target.voters.contains(node) || is_learner_wanted)
+    };
+    adds_well && !moved.remove.iter().any(is_wanted_again) && !moved.add.iter().any(is_lost)
 }
 
 /// The change of voters, or what has to come before.
