@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use storage::shape::Changes;
 
 use crate::TxnError;
+use crate::cluster::records::ClusterChange;
 
 /// Number of a transaction, unique on its node across restarts, growing with its start.
 pub(crate) type TransactionId = u64;
@@ -88,6 +89,8 @@ pub(crate) enum Body {
     Bound { timestamp: Timestamp },
     /// Changes the known paths of a column (DESIGN C7).
     Paths { table: u32, column: u16, changes: Changes },
+    /// Changes the records of the cluster (DESIGN C9).
+    Cluster(ClusterChange),
 }
 
 /// A step of a commit over several shards, with what it carries.
@@ -118,7 +121,8 @@ impl Body {
             | Body::Horizon { .. }
             | Body::Collect { .. }
             | Body::Bound { .. }
-            | Body::Paths { .. } => None,
+            | Body::Paths { .. }
+            | Body::Cluster(_) => None,
         }
     }
 
@@ -126,7 +130,11 @@ impl Body {
     pub(crate) fn is_promised(&self) -> bool {
         match self {
             Body::Step(step) => !matches!(step.logged, Logged::Prepare(..)),
-            Body::Horizon { .. } | Body::Collect { .. } | Body::Bound { .. } | Body::Unstage { .. } => true,
+            Body::Horizon { .. }
+            | Body::Collect { .. }
+            | Body::Bound { .. }
+            | Body::Unstage { .. }
+            | Body::Cluster(_) => true,
             Body::OnePhase { .. }
             | Body::Stage { .. }
             | Body::Fold { .. }
@@ -222,7 +230,8 @@ impl Body {
             | Body::Collect { .. }
             | Body::Sequence { .. }
             | Body::Bound { .. }
-            | Body::Paths { .. } => return 128,
+            | Body::Paths { .. }
+            | Body::Cluster(_) => return 128,
         };
         let size = |write: &Write| write.key.len() + write.version.len() + 16;
         versions.iter().map(size).sum::<usize>() + 128

@@ -10,6 +10,7 @@
 
 mod additions;
 mod buffer;
+pub mod cluster;
 mod command;
 pub mod commit;
 mod detection;

@@ -127,6 +127,8 @@ pub(crate) struct NodeInner {
     pub(crate) live: Arc<Live>,
     /// What documents look like (DESIGN C7).
     pub(crate) paths: Paths,
+    /// What is known of the other nodes (DESIGN C9).
+    pub(crate) cluster: Arc<crate::cluster::ClusterState>,
     #[cfg(test)]
     pub(crate) crash_at: Mutex<Option<&'static str>>,
 }
@@ -197,6 +199,7 @@ impl Node {
             incarnation,
             live: Arc::new(Live::default()),
             paths: Paths::default(),
+            cluster: Arc::default(),
             #[cfg(test)]
             crash_at: Mutex::new(None),
         });
@@ -208,6 +211,7 @@ impl Node {
             return Err(error);
         }
         crate::housekeeping::start(&node.inner);
+        crate::cluster::start(&node.inner);
         crate::detection::start(&node.inner);
         Ok(node)
     }

@@ -32,6 +32,11 @@ impl Placement {
         Placement { shard_count }
     }
 
+    /// Shards of user tables.
+    pub(crate) fn shard_count(&self) -> u32 {
+        self.shard_count
+    }
+
     /// Shard of a row.
     pub(crate) fn row(&self, table: TableId, key: &[u8]) -> ShardId {
         if table < FIRST_USER_TABLE {

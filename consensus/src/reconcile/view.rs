@@ -9,6 +9,7 @@ use super::Move;
 
 /// What a node was told to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum NodeState {
     /// Registered; it gets a replica of the meta group and nothing else until that has caught up.
     Joining,

@@ -1,5 +1,6 @@
 //! Server: the listeners, what connections share, and how it all ends.
 
+pub mod admin;
 pub mod http;
 pub mod options;
 pub mod run;

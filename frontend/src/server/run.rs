@@ -107,9 +107,13 @@ impl Running {
             is_ready: is_ready.clone(),
             metrics: http::metrics()?,
             registry: registry.clone(),
+            node: Arc::default(),
         };
+        let served = pages.node.clone();
         let paging = tokio::spawn(http::serve(http, pages));
         let node = Node::open(config(start)).await.map_err(|error| anyhow!("{error}"))?;
+        // The pages do not keep the node alive.
+        let _ = served.set(Arc::downgrade(&node));
         let planner = Planner::open(node).await.map_err(|error| anyhow!("{error}"))?;
         let services = Arc::new(Services {
             planner,

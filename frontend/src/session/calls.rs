@@ -56,6 +56,7 @@ pub fn call(shared: &Shared, function: &str, args: &[Datum]) -> SqlResult<Datum>
             Ok(Datum::Int8(shared.transaction_id.load(Ordering::Relaxed) as i64))
         }
         "pg_xact_status" | "txid_status" => transaction_status(shared, args),
+        name if name.starts_with("cambium.") => super::cluster::call(shared, &*services(shared)?, name, args),
         "pg_stat_get_backend_pid" => Ok(args.first().cloned().unwrap_or(Datum::Null)),
         _ => {
             if function.contains("advisory") {

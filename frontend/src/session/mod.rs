@@ -17,6 +17,7 @@
 pub mod advisory;
 pub mod block;
 pub mod calls;
+mod cluster;
 pub mod command;
 pub mod cursor;
 pub mod lexer;

@@ -24,7 +24,7 @@ use crate::system::{lock_name, mode_name};
 use crate::{SqlError, SqlResult};
 
 /// Functions that reach beyond the transaction, whose effects a rehearsal could not undo.
-const EFFECTS: [&str; 8] = [
+const EFFECTS: [&str; 14] = [
     "setval",
     "set_config",
     "pg_notify",
@@ -33,6 +33,12 @@ const EFFECTS: [&str; 8] = [
     "pg_reload_conf",
     "pg_sleep",
     "pg_switch_wal",
+    "cambium.drain_node",
+    "cambium.activate_node",
+    "cambium.decommission_node",
+    "cambium.set_replicas",
+    "cambium.set_dead_after",
+    "cambium.set_moves_max",
 ];
 
 /// What a rehearsal found.

@@ -267,4 +267,10 @@ provider:text label:text\n\
 cambium.plan_cache 15100 hits:int8 misses:int8 entries:int8\n\
 cambium.json_paths 15101 table_schema:name table_name:name column_name:name path:text types:_text opaque:bool \
 closed:bool\n\
+cambium.nodes 15102 node_id:int8 state:text is_alive:bool down_ms:int8 node_address:text sql_address:text \
+http_address:text version:text domain:text weight:int4 replicas:int8 leaders:int8 bytes:int8\n\
+cambium.shards 15103 shard_id:int8 leader:int8 term:int8 voters:_int8 learners:_int8 wanted:_int8 \
+wanted_leader:int8 healthy:int8 health:text\n\
+cambium.replicas 15104 shard_id:int8 node_id:int8 role:text applied:int8 lag:int8 bytes:int8 is_healthy:bool\n\
+cambium.moves 15105 shard_id:int8 added:_int8 removed:_int8 phase:text lag:int8 began:timestamptz\n\
 ";

@@ -11,6 +11,7 @@
 mod activity;
 mod builder;
 pub mod calls;
+mod cluster;
 mod definitions;
 pub mod deparse;
 mod dependencies;
@@ -210,6 +211,10 @@ pub async fn rows(relation: &Relation, statement: &StatementContext) -> SqlResul
         }
         (INFORMATION_SCHEMA, name) => information_schema::fill(name, &mut builder, &context),
         (CAMBIUM_SCHEMA, "json_paths") => json_paths::fill(&mut builder, &context).await,
+        (CAMBIUM_SCHEMA, name @ ("nodes" | "shards" | "replicas" | "moves")) => {
+            // Boxed: few statements ask, and all would carry the room for it.
+            Box::pin(cluster::fill(name, &mut builder, &context)).await?;
+        }
         (_, name) => {
             activity::fill(name, &mut builder, &context);
         }

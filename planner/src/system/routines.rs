@@ -6,12 +6,21 @@ use super::SystemContext;
 use super::builder::{Builder, id, text};
 use crate::Type;
 use crate::catalog::user_type::{LABEL_BASE, LABEL_GAP};
-use crate::catalog::{BOOTSTRAP_ROLE, PG_CATALOG, RelationKind, UserTypeKind};
+use crate::catalog::{BOOTSTRAP_ROLE, CAMBIUM_SCHEMA, PG_CATALOG, RelationKind, UserTypeKind};
 use crate::functions::{self, FunctionKind, Volatility};
 use crate::types::{self, oid};
 
 /// OID of the language `internal`.
 const INTERNAL_LANGUAGE: u32 = 12;
+
+/// Schema of a function: our own have it in their name.
+fn namespace(function: &str) -> u32 {
+    if function.starts_with("cambium.") {
+        CAMBIUM_SCHEMA
+    } else {
+        PG_CATALOG
+    }
+}
 
 /// Fills one of these relations; `false` if it is not one of them.
 pub(super) fn fill(name: &str, rows: &mut Builder, context: &SystemContext<'_>) -> bool {
@@ -207,8 +216,11 @@ fn pg_proc(rows: &mut Builder) {
     for function in functions::all() {
         rows.row([
             ("oid", id(function.oid)),
-            ("proname", text(function.name)),
-            ("pronamespace", id(PG_CATALOG)),
+            (
+                "proname",
+                text(function.name.strip_prefix("cambium.").unwrap_or(function.name)),
+            ),
+            ("pronamespace", id(namespace(function.name))),
             ("proowner", id(BOOTSTRAP_ROLE)),
             ("prolang", id(INTERNAL_LANGUAGE)),
             ("procost", Datum::Float4(1.0)),

@@ -118,6 +118,14 @@ impl<'a> Apply<'a> {
             Body::Sequence { sequence, state } => self.batch.put(self.family, &records::sequence(sequence), &state),
             Body::Bound { timestamp } => self.put_number(Record::Bound, timestamp),
             Body::Paths { table, column, changes } => self.paths(table, column, &changes),
+            Body::Cluster(change) => {
+                for (key, value) in change.writes()? {
+                    match value {
+                        Some(value) => self.batch.put(self.family, &key, &value),
+                        None => self.batch.delete(self.family, &key),
+                    }
+                }
+            }
         }
         Ok(Outcome::Done)
     }

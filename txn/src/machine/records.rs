@@ -43,6 +43,14 @@ pub(crate) enum Record {
     Path = 13,
     /// A commit in one phase, by the start of the attempt and transaction; kept until the horizon.
     Committed = 14,
+    /// The cluster: its uuid and settings.
+    Cluster = 15,
+    /// A node, by its number.
+    Node = 16,
+    /// Where the replicas of a group should be, by group.
+    Wanted = 17,
+    /// A move of replicas in progress, by group.
+    Move = 18,
 }
 
 /// Key of a record that is there once.

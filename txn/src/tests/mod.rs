@@ -3,6 +3,7 @@
 mod basics;
 mod concurrency;
 mod garbage;
+mod growth;
 mod hand_over;
 mod isolation;
 mod lock_limits;

@@ -72,6 +72,11 @@ impl Binder<'_> {
                     position,
                 })
             }
+            // Functions of our own schema have it in their name, so that no unqualified name finds them.
+            [schema, name] if schema.value == "cambium" => {
+                let name = format!("cambium.{}", name.value);
+                Ok(CallName { name, position })
+            }
             [schema, _] => {
                 if self.catalog.schema_of(self.session, &schema.value).is_none() {
                     return Err(SqlError::new(
