@@ -67,11 +67,10 @@ impl Cluster {
         &self.nodes[0].0
     }
 
-    /// Another node joins, asking the newest one.
+    /// Another node joins, asking the first one.
     async fn join(&mut self) -> NodeId {
         let uuid = self.nodes.len() as u8 + 1;
-        let asked = &self.nodes.last().unwrap().0;
-        let registered = asked.register_node(description(uuid), None).await.unwrap();
+        let registered = self.first().register_node(description(uuid), None).await.unwrap();
         self.start(registered.node, Members::Unknown).await;
         registered.node
     }
