@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use consensus::reconcile::{Cluster, GroupView, Limits, NodeState, NodeView, Step, plan};
 use consensus::{GroupId, Membership, NodeId};
-use futures::FutureExt;
 use futures::future::join_all;
 use parking_lot::Mutex;
 
@@ -254,8 +253,8 @@ impl Heard {
 /// Asks a node, this one included.
 pub(super) async fn ask(node: &Arc<NodeInner>, target: NodeId, ask: Ask) -> Result<Answer, TxnError> {
     if target == node.groups.node() {
-        // Boxed, and its type with it: whoever waits for an answer need not know how deep Raft's futures nest.
-        return Ok(service::answer(node, ask).boxed().await);
+        // Boxed: what is answered may ask again.
+        return Ok(Box::pin(service::answer(node, ask)).await);
     }
     let answer = node.groups.transport().ask(target, SERVICE, encode(&ask)?).await;
     decode(&answer.map_err(|_| TxnError::Unavailable)?)
