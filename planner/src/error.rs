@@ -260,6 +260,8 @@ impl From<TxnError> for SqlError {
             TxnError::Deleted | TxnError::TableVersion(_) => SqlError::new(SqlState::SERIALIZATION_FAILURE, message),
             TxnError::OutcomeUnknown => SqlError::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message),
             TxnError::Unavailable => SqlError::new(SqlState::ADMIN_SHUTDOWN, message),
+            TxnError::NoLeader { .. } => SqlError::new(SqlState::CANNOT_CONNECT_NOW, message)
+                .hint("Too many nodes that hold replicas of the shard are down or cannot be reached."),
             TxnError::AddOutOfRange => SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message),
             TxnError::Limit(_) => SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message),
         }

@@ -106,11 +106,11 @@ pub(crate) struct Step {
 }
 
 impl Body {
-    /// The transaction a command votes for, if it does.
-    pub(crate) fn vote(&self) -> Option<crate::locks::TxnId> {
+    /// The transaction a command votes for, if it does, and the shard that decides.
+    pub(crate) fn vote(&self) -> Option<(crate::locks::TxnId, crate::placement::ShardId)> {
         match self {
             Body::Step(step) => match &step.logged {
-                Logged::Prepare(attempt, _) => Some(attempt.txn),
+                Logged::Prepare(attempt, parties) => Some((attempt.txn, parties.anchor)),
                 Logged::Decide(..) | Logged::Finish(..) | Logged::Forget(_) => None,
             },
             Body::OnePhase { .. }

@@ -4,7 +4,7 @@ use consensus::ConsensusError;
 use storage::{EngineError, StorageError};
 
 /// Why a transaction could not go on, and what its owner should do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum TxnError {
     /// Something this transaction read or wants to write changed since its snapshot, or its locks were lost. 40001: rerun.
     #[error("could not serialize access due to concurrent update")]
@@ -56,6 +56,12 @@ pub enum TxnError {
     /// The node is shutting down or has not started. 57P01.
     #[error("the database system is shutting down")]
     Unavailable,
+    /// No leader of a shard answers. 57P03: nothing was done; later it may be.
+    #[error("shard {shard} has no leader that can be reached")]
+    NoLeader {
+        /// The shard.
+        shard: u32,
+    },
     /// What was added to a number does not fit its type. 22003.
     #[error("value out of range")]
     AddOutOfRange,
@@ -82,6 +88,7 @@ impl TxnError {
             | TxnError::Corrupted(_)
             | TxnError::Io(_)
             | TxnError::Unavailable
+            | TxnError::NoLeader { .. }
             | TxnError::AddOutOfRange
             | TxnError::Limit(_) => false,
         }
@@ -104,6 +111,7 @@ impl TxnError {
             | TxnError::Io(_)
             | TxnError::SnapshotTooOld
             | TxnError::OutcomeUnknown
+            | TxnError::NoLeader { .. }
             | TxnError::Unavailable => false,
         }
     }

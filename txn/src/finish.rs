@@ -17,6 +17,9 @@ use crate::commit::{Answer, Attempt, Coordinator, Message, Parties, Plan, Task};
 use crate::node::NodeInner;
 use crate::paths::Paths;
 use crate::placement::{META, ShardId};
+use crate::live::Heard;
+use crate::remote::{RemoteShard, ShardRef};
+use crate::shard::Shard;
 use crate::shard::steps::Payload;
 use crate::staging::{self, Gathered, Guard, Parts};
 use crate::state::{Phase, ShardUse};
@@ -72,12 +75,13 @@ fn end(inner: &Inner) {
         state.phase = Phase::Ended;
         state.buffer = Default::default();
         state.chains = Default::default();
-        std::mem::take(&mut state.shards)
+        let shards = state.all_shards();
+        state.shards.clear();
+        state.asked.clear();
+        shards
     };
-    for used in shards {
-        if let Ok(shard) = inner.node.leader(used.shard) {
-            shard.release(inner.id);
-        }
+    for id in shards {
+        inner.node.leader(id).release(inner.id);
     }
     inner.node.live.remove(inner.id);
 }
@@ -106,41 +110,53 @@ fn take_writes(inner: &Inner) -> Result<Option<(Buffer, Chains)>, TxnError> {
 type Chains = HashMap<(TableId, Key), Chain>;
 
 async fn run(inner: &Arc<Inner>, gathered: Gathered) -> Result<Timestamp, TxnError> {
-    let Gathered { mut parts, mut guard } = gathered;
+    let Gathered { mut parts, guard } = gathered;
     let shards = inner.state.lock().shards.clone();
     if parts.is_empty() {
         // What it read under locks stood until now, or the transaction is not serializable.
         if inner.options.isolation == Isolation::Serializable {
-            check_epochs(&inner.node, &shards)?;
+            for used in &shards {
+                inner.node.leader(used.shard).confirm(inner.id, used.epoch).await?;
+            }
         }
         reading::settle(inner).await?;
         return Ok(0);
     }
-    if parts.len() == 1 {
+    if let [(id, _)] = parts.as_slice()
+        && let Some(way) = one_phase(inner, *id, &shards, guard.is_some())
+    {
         let (id, writes) = parts.pop().expect("there is one");
-        reading::settle_queued(inner).await?;
-        let shard = inner.node.shard(id)?;
-        let others = || check_epochs(&inner.node, shards.iter().filter(|used| used.shard != id));
-        let proposed = shard.commit_one_phase(inner.id, epoch_of(&shards, id), writes, others)?;
-        match &mut guard {
-            // Its locks go when what it staged can be read.
-            Some(guard) => guard.take_over(),
-            None => inner.state.lock().shards.retain(|used| used.shard != id),
-        }
-        for used in std::mem::take(&mut inner.state.lock().shards) {
-            if used.shard != id {
-                inner.node.leader(used.shard)?.release(inner.id);
+        reading::settle_queued(inner, matches!(way, ShardRef::Remote(_))).await?;
+        let committed = match way {
+            ShardRef::Local(shard) => commit_here(inner, &shard, writes, &shards, guard).await,
+            ShardRef::Remote(shard) => {
+                let epoch = epoch_of(&shards, id).ok_or_else(TxnError::locks_lost)?;
+                let committed = Box::pin(shard.commit_one_phase(inner.id, epoch, writes)).await;
+                if committed.is_ok() {
+                    // The leader gave its locks back by itself, and remembers that the transaction is over.
+                    inner.state.lock().forget_shard(id);
+                }
+                committed
             }
-        }
-        proposed.awaited.applied().await?;
-        return Ok(proposed.timestamp);
+        };
+        return match committed {
+            // Leadership was lost with the commit on its way: whoever leads now knows.
+            Err(TxnError::OutcomeUnknown) if !inner.node.peers().is_empty() => {
+                let node = inner.node.clone();
+                Box::pin(RemoteShard { node, id }.resolve(inner.id)).await
+            }
+            committed => committed,
+        };
     }
     // A decision must not outlive what it depends on.
-    reading::settle_queued(inner).await?;
+    let is_elsewhere = |(shard, _): &(ShardId, Writes)| !inner.node.leader(*shard).is_local();
+    reading::settle_queued(inner, parts.iter().any(is_elsewhere)).await?;
     // From here on the written shards give back their locks by themselves: whoever voted keeps them until it is decided.
-    let is_written = |used: &mut ShardUse| parts.iter().any(|(shard, _)| *shard == used.shard);
-    inner.state.lock().shards.retain(|used| !is_written(used));
-    let confirm = inner.options.isolation == Isolation::Serializable;
+    for (shard, _) in &parts {
+        inner.state.lock().forget_shard(*shard);
+    }
+    // What stands only while its locks do (what was read under S, a parent that a foreign key names) is on shards without writes.
+    let confirm = true;
     // A task of its own: once the first Prepare is proposed the protocol runs to its end, whether or not the session waits.
     let coordinator = two_phases(inner.node.clone(), inner.id, (parts, guard), shards, confirm);
 
@@ -150,14 +166,52 @@ async fn run(inner: &Arc<Inner>, gathered: Gathered) -> Result<Timestamp, TxnErr
     }
 }
 
+/// The shard on which everything can be committed by one command. On another node that is one that holds all of the
+/// transaction's locks: whether those elsewhere stand is asked after the timestamp is drawn, and only here that takes no time.
+fn one_phase(inner: &Inner, id: ShardId, shards: &[ShardUse], is_staged: bool) -> Option<ShardRef> {
+    let mut others = shards.iter().filter(|used| used.shard != id);
+    let shard = inner.node.leader(id);
+    let is_possible = match &shard {
+        ShardRef::Local(_) => others.all(|used| inner.node.local_leader(used.shard).is_some()),
+        ShardRef::Remote(_) => others.next().is_none() && !is_staged && epoch_of(shards, id).is_some(),
+    };
+    is_possible.then_some(shard)
+}
+
+/// Commits on a shard this node leads, where everything was written.
+async fn commit_here(
+    inner: &Inner,
+    shard: &Arc<Shard>,
+    writes: Writes,
+    shards: &[ShardUse],
+    mut guard: Option<Guard>,
+) -> Result<Timestamp, TxnError> {
+    let others = || check_epochs(&inner.node, shards.iter().filter(|used| used.shard != shard.id));
+    let proposed = shard.commit_one_phase(inner.id, epoch_of(shards, shard.id), writes, others)?;
+    match &mut guard {
+        // Its locks go when what it staged can be read.
+        Some(guard) => guard.take_over(),
+        None => inner.state.lock().forget_shard(shard.id),
+    }
+    for used in std::mem::take(&mut inner.state.lock().shards) {
+        if used.shard != shard.id {
+            inner.node.leader(used.shard).release(inner.id);
+        }
+    }
+    proposed.awaited.applied().await?;
+    Ok(proposed.timestamp)
+}
+
 fn epoch_of(shards: &[ShardUse], id: ShardId) -> Option<Epoch> {
     shards.iter().find(|used| used.shard == id).map(|used| used.epoch)
 }
 
+/// Whether locks on shards that this node leads stand.
 fn check_epochs<'a>(node: &NodeInner, shards: impl IntoIterator<Item = &'a ShardUse>) -> Result<(), TxnError> {
-    shards
-        .into_iter()
-        .try_for_each(|used| node.shard(used.shard)?.check_epoch(used.epoch))
+    shards.into_iter().try_for_each(|used| match node.local_leader(used.shard) {
+        Some(shard) => shard.check_epoch(used.epoch),
+        None => Err(TxnError::locks_lost()),
+    })
 }
 
 /// Commit over several shards: does what [`Coordinator`] says, and tells it what is answered.
@@ -195,13 +249,20 @@ async fn two_phases(
     let answer = loop {
         let Some(task) = tasks.pop_front() else {
             match tokio::time::timeout(REMIND, replies.recv()).await {
-                Ok(Some(reply)) => tasks.extend(coordinator.on_reply(reply)),
+                Ok(Some(Heard::Reply(reply))) => tasks.extend(coordinator.on_reply(reply)),
+                Ok(Some(Heard::Refused(error))) => refused = Some(error),
                 Ok(None) => break Answer::Unknown,
+                // Between nodes messages are lost, and leaders change.
+                Err(_) if parties_are_elsewhere(&node, &shards, &written) => tasks.extend(coordinator.on_timeout()),
                 // Within a node nothing is lost, only slow. The anchor is told that somebody still comes to decide.
                 Err(_) => {
                     let (anchor, participants) = (written[0], written[1..].to_vec());
                     let mark = Message::Mark(attempt, Parties { anchor, participants });
-                    node.leader(anchor)?.deliver(mark, Payload::default())?;
+                    let reminded = node.leader(anchor).deliver(mark, Payload::default());
+                    if let Err(error) = reminded {
+                        // A new leader has no mark: it is asked for a decision, and says that there is none.
+                        tracing::debug!(anchor, %error, "an anchor is not reminded");
+                    }
                 }
             }
             continue;
@@ -218,7 +279,7 @@ async fn two_phases(
                     writes: writes.unwrap_or_default(),
                     epoch: epoch_of(&shards, shard),
                 };
-                if let Err(error) = node.leader(shard)?.deliver(message, payload) {
+                if let Err(error) = node.leader(shard).deliver(message, payload) {
                     refused = Some(error);
                 }
             }
@@ -229,7 +290,7 @@ async fn two_phases(
                     continue;
                 };
                 for shard in &written[1..] {
-                    node.leader(*shard)?.date(id, timestamp);
+                    node.leader(*shard).date(id, timestamp);
                 }
                 tasks.extend(coordinator.on_drawn(timestamp));
             }
@@ -250,6 +311,12 @@ async fn two_phases(
     }
 }
 
+/// Whether any shard of a commit is led by another node by now.
+fn parties_are_elsewhere(node: &NodeInner, shards: &[ShardUse], written: &[ShardId]) -> bool {
+    let mut all = shards.iter().map(|used| used.shard).chain(written.iter().copied());
+    all.any(|shard| node.local_leader(shard).is_none())
+}
+
 /// Where tests let a coordinator die.
 async fn crash_at(node: &NodeInner, message: &Message) {
     match message {
@@ -262,8 +329,8 @@ async fn crash_at(node: &NodeInner, message: &Message) {
 /// The part whose shard decides. The meta group if it takes part, so that a registry change is applied, and its version
 /// announced, when the client hears of the commit. Otherwise where most wait: there the locks pass on when the decision is
 /// proposed, elsewhere when it is known. Otherwise the largest: its writes travel with the decision and are logged once.
-fn anchor_of(node: &NodeInner, parts: &Parts) -> usize {
-    let waiters = |id| node.leader(id).map_or(0, |shard| shard.waiter_count());
+fn anchor_of(node: &Arc<NodeInner>, parts: &Parts) -> usize {
+    let waiters = |id| node.leader(id).waiter_count();
     let is_better = |index: &usize| {
         let (id, writes) = &parts[*index];
         (*id == META, waiters(*id), size(writes))

@@ -13,15 +13,24 @@ use crate::leaders::Leaders;
 use crate::locks::TxnId;
 use crate::oracle::COUNTER_BITS;
 use crate::placement::ShardId;
+use crate::remote::Remote;
 use crate::shard::Shard;
 use crate::transaction::Inner;
-use crate::{LockName, RowPart};
+use crate::{LockName, RowPart, TxnError};
 
 /// Number of maps, so that sessions do not meet at one mutex.
 const MAP_COUNT: usize = 16;
 
 /// Makes text of a lock's name; only the planner knows what ids are called.
 pub type NameLocks = Box<dyn Fn(&LockName) -> String + Send + Sync>;
+
+/// What a coordinator hears of shards.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Reply(Reply),
+    /// Why something was refused; a reply says that it was.
+    Refused(TxnError),
+}
 
 /// The running transactions of a node.
 #[derive(Default)]
@@ -35,7 +44,9 @@ pub(crate) struct Live {
     pub(crate) detect: Notify,
     name_locks: OnceLock<NameLocks>,
     /// Coordinators of commits over several shards, by transaction: when each began, and where it hears answers.
-    coordinators: Mutex<HashMap<TxnId, (u64, mpsc::UnboundedSender<Reply>)>>,
+    coordinators: Mutex<HashMap<TxnId, (u64, mpsc::UnboundedSender<Heard>)>>,
+    /// Other nodes.
+    pub(crate) remote: Arc<Remote>,
     /// The groups this node leads.
     leaders: OnceLock<Weak<Leaders>>,
 }
@@ -71,7 +82,7 @@ impl Live {
     }
 
     /// A coordinator begins; it hears what shards answer.
-    pub(crate) fn coordinate(&self, attempt: Attempt) -> mpsc::UnboundedReceiver<Reply> {
+    pub(crate) fn coordinate(&self, attempt: Attempt) -> mpsc::UnboundedReceiver<Heard> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.coordinators
             .lock()
@@ -98,12 +109,31 @@ impl Live {
         self.coordinators.lock().contains_key(&txn)
     }
 
-    /// Hands a shard's answer to a coordinator.
+    /// Hands a shard's answer to a coordinator, wherever it is.
     pub(crate) fn reply(&self, txn: TxnId, reply: Reply) {
-        if let Some((_, coordinator)) = self.coordinators.lock().get(&txn) {
-            // A coordinator that has its answer needs no more.
-            let _ = coordinator.send(reply);
+        if !self.hear(txn, Heard::Reply(reply)) && self.remote.is_elsewhere(txn.0) {
+            self.remote.reply(txn, reply);
         }
+    }
+
+    /// Tells a coordinator of this node why a shard on another one did not do what it was asked.
+    pub(crate) fn refused(&self, txn: TxnId, error: TxnError) {
+        self.hear(txn, Heard::Refused(error));
+    }
+
+    fn hear(&self, txn: TxnId, heard: Heard) -> bool {
+        match self.coordinators.lock().get(&txn) {
+            // A coordinator that has its answer needs no more.
+            Some((_, coordinator)) => coordinator.send(heard).is_ok(),
+            None => false,
+        }
+    }
+
+    /// The oldest snapshot in use on this node.
+    pub(crate) fn oldest_snapshot(&self) -> Option<u64> {
+        let all = self.all();
+        let snapshots = all.iter().map(|inner| inner.oldest_snapshot.load(Ordering::SeqCst));
+        snapshots.filter(|at| *at > 0).min()
     }
 
     /// Sets where the groups are found that this node leads.

@@ -4,13 +4,14 @@
 //! shard; so a weak one is taken on one shard, where the statement locks rows if it does. That keeps a statement on one
 //! row on one shard.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
 use crate::command::Epoch;
 use crate::placement::ShardId;
-use crate::remote::ShardRef;
+use crate::remote::{RemoteShard, ShardRef};
+use crate::shard::Shard;
 use crate::shard::lock::Batch;
 use crate::state::{Phase, ShardUse};
 use crate::transaction::Inner;
@@ -18,6 +19,9 @@ use crate::{Key, LockName, LockRequest, LockWait, Mode, SavepointMark, TableId, 
 
 /// The requests of one shard.
 type Group = (ShardId, Vec<LockRequest>);
+
+/// How long a lock request that failed waits for other nodes to take back its parts.
+const ROLL_BACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Takes locks; see [`crate::Transaction::lock`].
 pub(crate) async fn lock(inner: &Inner, requests: Vec<LockRequest>, wait: LockWait) -> Result<bool, TxnError> {
@@ -40,7 +44,6 @@ pub(crate) async fn lock(inner: &Inner, requests: Vec<LockRequest>, wait: LockWa
     let mut asked: SmallVec<[ShardId; 2]> = SmallVec::new();
     for (id, requests) in groups {
         asked.push(id);
-        let shard = inner.node.leader(id)?;
         let batch = Batch {
             requests: &requests,
             step,
@@ -48,17 +51,16 @@ pub(crate) async fn lock(inner: &Inner, requests: Vec<LockRequest>, wait: LockWa
             deadline,
             has_written: &has_written,
         };
-        let granted = match use_shard(inner, id, &shard) {
-            Ok(epoch) => {
-                let (granted, seen) = shard.lock(inner.asker(), epoch, batch).await;
-                inner.state.lock().note_dependency(id, epoch, seen);
-                granted
-            }
-            Err(error) => Err(error),
+        let granted = match inner.node.leader(id) {
+            ShardRef::Local(shard) => lock_here(inner, &shard, batch).await,
+            ShardRef::Remote(shard) => Box::pin(lock_elsewhere(inner, &shard, batch)).await,
         };
         if !matches!(granted, Ok(true)) {
             for id in asked {
-                inner.node.leader(id)?.roll_back_locks(inner.id, step - 1).await;
+                let shard = inner.node.leader(id);
+                // A leader that does not answer keeps them longer; nobody waits for that here.
+                let rolled_back = shard.roll_back_locks(inner.id, step, step - 1);
+                let _ = tokio::time::timeout(ROLL_BACK_TIMEOUT, rolled_back).await;
             }
             return granted;
         }
@@ -67,9 +69,48 @@ pub(crate) async fn lock(inner: &Inner, requests: Vec<LockRequest>, wait: LockWa
     Ok(true)
 }
 
+/// Takes a batch of locks of a shard this node leads.
+async fn lock_here(inner: &Inner, shard: &Shard, batch: Batch<'_>) -> Result<bool, TxnError> {
+    let epoch = use_shard(inner, shard)?;
+    let (granted, seen) = shard.lock(inner.asker(), epoch, batch).await;
+    inner.state.lock().note_dependency(shard.id, epoch, seen);
+    granted
+}
+
+/// Takes a batch of locks of a shard another node leads.
+async fn lock_elsewhere(inner: &Inner, shard: &RemoteShard, batch: Batch<'_>) -> Result<bool, TxnError> {
+    let id = shard.id;
+    let epoch = {
+        let mut state = inner.usable()?;
+        let epoch = state.shard_use(id).map(|used| used.epoch);
+        // Whatever becomes of the answer, the locks are given back in the end.
+        if epoch.is_none() && !state.asked.contains(&id) {
+            state.asked.push(id);
+        }
+        epoch
+    };
+    let (granted_in, granted, seen) = shard.lock(inner.asker(), epoch, batch).await?;
+    let mut state = inner.usable()?;
+    if epoch.is_none() && granted == Ok(true) {
+        match state.shard_use(id) {
+            // What it has seen there was of an earlier leadership.
+            Some(used) if used.epoch != granted_in => return Err(TxnError::locks_lost()),
+            Some(_) => {}
+            None => state.shards.push(ShardUse {
+                shard: id,
+                epoch: granted_in,
+                dependency: 0,
+            }),
+        }
+    }
+    state.note_dependency(id, granted_in, seen);
+    granted
+}
+
 /// Notes that locks are held on a shard, of its current epoch; those of an older one are lost (DESIGN L9).
-fn use_shard(inner: &Inner, id: ShardId, shard: &ShardRef) -> Result<Epoch, TxnError> {
-    let epoch = shard.epoch();
+fn use_shard(inner: &Inner, shard: &Shard) -> Result<Epoch, TxnError> {
+    let id = shard.id;
+    let epoch = shard.core().epoch;
     let mut state = inner.usable()?;
     match state.shard_use(id) {
         Some(used) if used.epoch != epoch => {
@@ -151,16 +192,18 @@ fn weak_shard(inner: &Inner, groups: &[Group], table: TableId) -> ShardId {
 
 /// Undoes writes and restores the locks of a mark (DESIGN L7).
 pub(crate) async fn roll_back_to(inner: &Inner, mark: SavepointMark) -> Result<(), TxnError> {
-    let shards = {
+    let (shards, order) = {
         let mut state = inner.state.lock();
         if state.phase != Phase::Active {
             return Err(TxnError::serialization("the transaction has ended"));
         }
         state.roll_back_to(mark)?;
-        state.shards.clone()
+        state.clock += 1;
+        (state.all_shards(), state.clock)
     };
-    for used in shards {
-        inner.node.leader(used.shard)?.roll_back_locks(inner.id, mark.0).await;
+    for id in shards {
+        let shard = inner.node.leader(id);
+        shard.roll_back_locks(inner.id, order, mark.0).await;
     }
     Ok(())
 }

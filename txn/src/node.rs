@@ -17,7 +17,7 @@ use storage::path::Parts;
 use storage::{Engine, Row};
 use tokio::sync::watch;
 
-use crate::command::{Body, Timestamp, TransactionId};
+use crate::command::{Timestamp, TransactionId};
 use crate::interrupt::Interrupt;
 use crate::leaders::Leaders;
 use crate::live::Live;
@@ -27,6 +27,7 @@ use crate::oracle::{Oracle, clock};
 use crate::paths::Paths;
 use crate::placement::{META, Placement, ShardId};
 use crate::replica::{Replica, Replicas};
+use crate::remote::Remote;
 use crate::shard::Shard;
 use crate::state::State;
 use crate::transaction::Inner;
@@ -112,6 +113,8 @@ pub(crate) struct NodeInner {
     pub(crate) oracle: Arc<Oracle>,
     pub(crate) placement: Placement,
     pub(crate) groups: Arc<Groups>,
+    /// Other nodes.
+    pub(crate) remote: Arc<Remote>,
     pub(crate) replicas: Replicas,
     /// The groups this node leads.
     pub(crate) leaders: Arc<Leaders>,
@@ -184,6 +187,7 @@ impl Node {
             },
         )?;
         (cluster.connect)(&groups);
+        let live = Arc::new(Live::default());
         let inner = Arc::new(NodeInner {
             placement: Placement::new(shard_count),
             config,
@@ -197,13 +201,15 @@ impl Node {
             is_stopping: AtomicBool::new(false),
             newest_id: AtomicU64::new(incarnation.start),
             incarnation,
-            live: Arc::new(Live::default()),
+            remote: live.remote.clone(),
+            live,
             paths: Paths::default(),
             cluster: Arc::default(),
             #[cfg(test)]
             crash_at: Mutex::new(None),
         });
         inner.live.set_leaders(&inner.leaders);
+        crate::remote::start(&inner);
         let node = Arc::new(Node { inner });
         if let Err(error) = node.inner.open_replicas(cluster.members, shard_count).await {
             // Nothing of it may run on: the caller may open the directory again.
@@ -357,37 +363,7 @@ impl Node {
         if self.inner.is_disk_full() {
             return Err(TxnError::DiskFull);
         }
-        let shard = self.inner.shard(META)?;
-        let (state, receiver) = {
-            let mut sequences = shard.sequences.lock();
-            let current = match sequences.get(&sequence) {
-                Some(state) => Some(state.clone()),
-                None => shard
-                    .group
-                    .family()
-                    .newest()
-                    .get(&records::sequence(sequence))?
-                    .map(|state| state.to_vec()),
-            };
-            let state = advance(current)?;
-            let receiver = shard.keep_house(Body::Sequence {
-                sequence,
-                state: state.clone().into(),
-            })?;
-            sequences.insert(sequence, state.clone());
-            (state, receiver)
-        };
-        match receiver.applied().await {
-            Ok(()) => Ok(state),
-            Err(_) => {
-                let mut sequences = shard.sequences.lock();
-                // Whoever moved on from a state that was not lost keeps his place.
-                if sequences.get(&sequence) == Some(&state) {
-                    sequences.remove(&sequence);
-                }
-                Err(TxnError::Unavailable)
-            }
-        }
+        self.inner.move_sequence(sequence, advance).await
     }
 
     /// What [`Self::registry_version`] is now.

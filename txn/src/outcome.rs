@@ -61,7 +61,7 @@ impl Node {
 
 impl Shard {
     /// What this shard remembers of a transaction.
-    fn outcome(&self, id: TransactionId) -> Result<Option<TransactionOutcome>, TxnError> {
+    pub(crate) fn outcome(&self, id: TransactionId) -> Result<Option<TransactionOutcome>, TxnError> {
         if self.core().pending.contains(id) {
             return Ok(Some(TransactionOutcome::InProgress));
         }

@@ -31,6 +31,9 @@ use crate::command::Body;
 use crate::machine::records::{self, Record};
 use crate::node::NodeInner;
 use crate::placement::{FIRST_USER_TABLE, META};
+use crate::remote::message::NewsWire;
+use crate::remote::{RemoteShard, ShardRef};
+use crate::shard::Shard;
 use crate::transaction::Inner;
 use crate::{LockName, LockRequest, Mode, Node, RowPart, TableId, Transaction, TxnError};
 
@@ -113,7 +116,7 @@ impl Paths {
         drained.await.unwrap_or(Err(TxnError::Unavailable))
     }
 
-    async fn drain_batch(&self, node: &NodeInner) -> Result<(), TxnError> {
+    async fn drain_batch(&self, node: &Arc<NodeInner>) -> Result<(), TxnError> {
         let _one_at_a_time = self.draining.lock().await;
         let news = std::mem::take(&mut *self.pending.lock());
         if news.is_empty() {
@@ -129,7 +132,11 @@ impl Paths {
                 }
             }
         }
-        if let Err(error) = write_changes(node, &before, &shapes).await {
+        let written = match node.leader(META) {
+            ShardRef::Local(meta) => write_changes(node, &meta, &before, &shapes).await,
+            ShardRef::Remote(meta) => tell_leader(&meta, &news).await,
+        };
+        if let Err(error) = written {
             // What had been told before stays in front.
             self.pending.lock().splice(0..0, news);
             return Err(error);
@@ -156,7 +163,7 @@ impl Paths {
 }
 
 /// Proposes what changed, and waits until it is applied.
-async fn write_changes(node: &NodeInner, before: &Shapes, shapes: &Shapes) -> Result<(), TxnError> {
+async fn write_changes(node: &NodeInner, meta: &Arc<Shard>, before: &Shapes, shapes: &Shapes) -> Result<(), TxnError> {
     let none = Shape::default();
     let gone = before.keys().filter(|column| !shapes.contains_key(column));
     let mut waiting = Vec::new();
@@ -172,13 +179,42 @@ async fn write_changes(node: &NodeInner, before: &Shapes, shapes: &Shapes) -> Re
         for changes in parts(changes) {
             let (table, column) = *column;
             let body = Body::Paths { table, column, changes };
-            waiting.push(node.shard(META)?.keep_house(body)?);
+            waiting.push(meta.keep_house(body)?);
         }
     }
     for awaited in waiting {
         awaited.applied().await?;
     }
     Ok(())
+}
+
+/// Has the meta group's leader make known what is new. What it keeps of that (an object may have become a map) is known here
+/// when it is applied; until then this node takes it as it was told.
+async fn tell_leader(meta: &RemoteShard, news: &[News]) -> Result<(), TxnError> {
+    let wire = |one: &News| match one {
+        News::Learned(column, shape) => NewsWire::Learned(*column, shape.changes_from(&Shape::default()).put),
+        News::Forgotten(table, column) => NewsWire::Forgotten(*table, *column),
+    };
+    meta.learn(news.iter().map(wire).collect()).await
+}
+
+impl Paths {
+    /// Makes known what another node has seen; the place of the newest entry of the meta group by then.
+    pub(crate) async fn learn_here(node: &Arc<NodeInner>, news: Vec<NewsWire>) -> Result<u64, TxnError> {
+        let mut told = Vec::with_capacity(news.len());
+        for one in news {
+            told.push(match one {
+                NewsWire::Learned(column, records) => {
+                    let records = records.iter().map(|(path, value)| (path.as_slice(), *value));
+                    News::Learned(column, Shape::restore(records)?)
+                }
+                NewsWire::Forgotten(table, column) => News::Forgotten(table, column),
+            });
+        }
+        node.paths.pending.lock().extend(told);
+        Paths::drain(node).await?;
+        Ok(node.shard(META)?.group.applied_index())
+    }
 }
 
 /// Changes in commands of a bounded size; what goes goes first.

@@ -35,7 +35,7 @@ pub(crate) async fn get(
     // Nothing below waits while the row lies in memory: other tasks of this thread must have their turn.
     tokio::task::consume_budget().await;
     let id = inner.node.placement.row(table, key);
-    let shard = inner.node.leader(id)?;
+    let shard = inner.node.leader(id);
     let own = overlay.map(Overlay::into_operations);
     let wanted = Wanted {
         parts,
@@ -56,7 +56,7 @@ pub(crate) async fn get(
         epoch: None,
         since: None,
     };
-    let newest = shard.newest(question).await?;
+    let newest = shard.newest(inner.asker(), question).await?;
     note(inner, id, &newest)?;
     Ok(newest.state.row)
 }
@@ -99,7 +99,7 @@ pub(crate) async fn read_locked(
             ..LockedRow::default()
         });
     }
-    let shard = inner.node.leader(id)?;
+    let shard = inner.node.leader(id);
     let own = overlay.map(Overlay::into_operations).unwrap_or_default();
     let look = match (paths, added) {
         ([], []) => Look::Whole,
@@ -113,7 +113,7 @@ pub(crate) async fn read_locked(
         epoch,
         since: snapshot.filter(|_| !is_read_committed),
     };
-    let newest = shard.newest(question).await?;
+    let newest = shard.newest(inner.asker(), question).await?;
     // Before anything else: that something changed is an answer as well.
     note(inner, id, &newest)?;
     let changed = snapshot.is_some_and(|snapshot| newest.state.newest > snapshot);
@@ -188,7 +188,7 @@ pub(crate) async fn look_newest(
         epoch: None,
         since: None,
     };
-    let newest = inner.node.leader(id)?.newest(question).await?;
+    let newest = inner.node.leader(id).newest(inner.asker(), question).await?;
     let seen = Seen((newest.dependency > 0).then_some((id, newest.epoch, newest.dependency)));
     Ok((newest.state.row, seen))
 }
@@ -213,9 +213,11 @@ pub(crate) async fn read_index_locked(
             false => inner.node.placement.table(table),
         };
         for id in shards {
-            let shard = inner.node.leader(id)?;
+            let shard = inner.node.leader(id);
             let held = inner.usable()?.shard_use(id).map(|used| used.epoch);
-            let (found, (epoch, dependency)) = shard.newest_entries(held, (table, index), value).await?;
+            let (found, (epoch, dependency)) = shard
+                .newest_entries(inner.asker(), held, (table, index), value)
+                .await?;
             rows.extend(found);
             inner.usable()?.note_dependency(id, epoch, dependency);
         }
@@ -231,8 +233,12 @@ pub(crate) async fn read_index_locked(
 }
 
 /// Waits until every proposal this transaction has seen the effects of cannot be lost without what it logs from now on. It
-/// may commit then; an answer that is not that of a logged command still has to [`settle`].
-pub(crate) async fn settle_queued(inner: &Inner) -> Result<(), TxnError> {
+/// may commit then; an answer that is not that of a logged command still has to [`settle`]. If another node logs the commit
+/// (`commits_elsewhere`), only what is applied cannot be lost without it.
+pub(crate) async fn settle_queued(inner: &Inner, commits_elsewhere: bool) -> Result<(), TxnError> {
+    if commits_elsewhere {
+        return settle(inner).await;
+    }
     let seen: SmallVec<[ShardUse; 2]> = {
         let state = inner.state.lock();
         state
@@ -243,11 +249,8 @@ pub(crate) async fn settle_queued(inner: &Inner) -> Result<(), TxnError> {
             .collect()
     };
     for used in seen {
-        inner
-            .node
-            .leader(used.shard)?
-            .wait_queued(used.epoch, used.dependency)
-            .await?;
+        let shard = inner.node.leader(used.shard);
+        shard.wait_queued(used.epoch, used.dependency).await?;
     }
     Ok(())
 }
@@ -263,7 +266,7 @@ pub(crate) async fn settle(inner: &Inner) -> Result<(), TxnError> {
         let Some((shard, epoch, sequence)) = dependency else {
             return Ok(());
         };
-        inner.node.leader(shard)?.wait_applied(epoch, sequence).await?;
+        inner.node.leader(shard).wait_applied(epoch, sequence).await?;
         // Only now: who gives up waiting (a cancelled statement) waits at the next answer.
         let mut state = inner.state.lock();
         if let Some(used) = state.shard_use(shard)

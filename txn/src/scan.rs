@@ -18,7 +18,11 @@ use storage::{Datum, Row};
 
 use crate::buffer::{CommandNumber, Overlay};
 use crate::command::Timestamp;
+use crate::remote::client::page;
+use crate::remote::message::PageAsk;
+use crate::remote::{RemoteShard, ShardRef};
 use crate::shard::Shard;
+use crate::shard::asker::Asker;
 use crate::transaction::{EntryStream, Inner, RowStream};
 use crate::{IndexId, Key, KeyRange, TableId, TxnError};
 
@@ -59,6 +63,12 @@ trait Item: Sized + Send + 'static {
         at: Timestamp,
         count_max: usize,
     ) -> Result<Chunk<Self>, TxnError>;
+    /// As [`Self::chunk`], of a shard another node leads.
+    fn page(
+        shard: RemoteShard,
+        asker: Asker<'_>,
+        page: PageAsk,
+    ) -> impl Future<Output = Result<Chunk<Self>, TxnError>> + Send;
     fn patch(self, patch: Patch<Self>) -> Result<Option<Self>, TxnError>;
     /// What a patch amounts to where the shards have nothing.
     fn made(order: Self::Order, patch: Patch<Self>) -> Result<Option<Self>, TxnError>;
@@ -142,6 +152,10 @@ impl Item for (Key, Row) {
         shard.scan_rows(source.table, range, source.direction, snapshot, count_max)
     }
 
+    async fn page(shard: RemoteShard, asker: Asker<'_>, page: PageAsk) -> Result<Chunk<Self>, TxnError> {
+        shard.scan_rows(asker, page).await
+    }
+
     fn patch(self, patch: Patch<Self>) -> Result<Option<Self>, TxnError> {
         match patch {
             Patch::Row(overlay) => Ok(overlay.over(Some(self.1))?.map(|row| (self.0, row))),
@@ -220,6 +234,10 @@ impl Item for (Key, Key) {
         )
     }
 
+    async fn page(shard: RemoteShard, asker: Asker<'_>, page: PageAsk) -> Result<Chunk<Self>, TxnError> {
+        shard.scan_entries(asker, page).await
+    }
+
     fn patch(self, patch: Patch<Self>) -> Result<Option<Self>, TxnError> {
         Self::made((Key::new(), Key::new()), patch)
     }
@@ -242,12 +260,25 @@ enum Drawn {
 
 /// One shard's part of a scan.
 struct Part<T> {
-    shard: Arc<Shard>,
+    /// A leader of this node is read on from when it leads no more: what is below the timestamp stays as it is.
+    shard: ShardRef,
     /// What is left of the range.
     from: Bytes,
     to: Bytes,
     found: VecDeque<T>,
     is_done: bool,
+}
+
+impl<T> Part<T> {
+    /// Takes what was read, and where to read on.
+    fn take(&mut self, chunk: Chunk<T>, direction: Direction) {
+        self.found = chunk.items.into();
+        match (chunk.next, direction) {
+            (Some(next), Direction::Forward) => self.from = next,
+            (Some(next), Direction::Reverse) => self.to = next,
+            (None, _) => self.is_done = true,
+        }
+    }
 }
 
 /// A scan on its way.
@@ -257,6 +288,8 @@ struct Scan<T: Item> {
     /// The snapshot of the statement that made the scan; a cursor is read on by later ones.
     at: Drawn,
     is_started: bool,
+    /// Version of the table that the statement was planned for.
+    planned: Option<u64>,
     command: CommandNumber,
     parts: Vec<Part<T>>,
     own: VecDeque<(T::Order, Patch<T>)>,
@@ -285,6 +318,7 @@ impl<T: Item> Scan<T> {
             source,
             at,
             is_started: false,
+            planned: None,
             command,
             parts,
             own,
@@ -323,20 +357,17 @@ impl<T: Item> Scan<T> {
         self.own_is_done = !wrote_anything;
         if !hides_base {
             for id in self.inner.node.placement.table(self.source.table) {
-                let shard = self.inner.node.shard(id)?;
                 let (from, to) = (&self.source.from, &self.source.to);
-                shard
-                    .wait_to_scan(
-                        self.inner.asker(),
-                        (self.source.table, planned),
-                        self.source.index,
-                        (from, to),
-                        at,
-                    )
-                    .await?;
+                let shard = self.inner.node.leader(id);
+                if let ShardRef::Local(shard) = &shard {
+                    let table = (self.source.table, planned);
+                    shard
+                        .wait_to_scan(self.inner.asker(), table, self.source.index, (from, to), at)
+                        .await?;
+                }
                 let (from, to) = (Bytes::copy_from_slice(from), Bytes::copy_from_slice(to));
                 self.parts.push(Part {
-                    shard: shard.clone(),
+                    shard,
                     from,
                     to,
                     found: VecDeque::new(),
@@ -344,6 +375,7 @@ impl<T: Item> Scan<T> {
                 });
             }
         }
+        self.planned = planned;
         self.is_started = true;
         Ok(())
     }
@@ -365,7 +397,7 @@ impl<T: Item> Scan<T> {
             if bytes >= BATCH_BYTES_MAX {
                 break;
             }
-            self.refill(at)?;
+            self.refill(at).await?;
             let Some(part) = self.first_part() else {
                 match self.own.pop_front() {
                     Some((order, patch)) => batch.extend(self.take_own(order, patch)?),
@@ -407,17 +439,20 @@ impl<T: Item> Scan<T> {
     }
 
     /// Reads on where a part or the own writes ran dry.
-    fn refill(&mut self, at: Timestamp) -> Result<(), TxnError> {
+    async fn refill(&mut self, at: Timestamp) -> Result<(), TxnError> {
+        let mut is_elsewhere = false;
         for part in &mut self.parts {
             while part.found.is_empty() && !part.is_done {
-                let chunk = T::chunk(&self.source, &part.shard, (&part.from, &part.to), at, self.batch_count)?;
-                part.found = chunk.items.into();
-                match (chunk.next, self.source.direction) {
-                    (Some(next), Direction::Forward) => part.from = next,
-                    (Some(next), Direction::Reverse) => part.to = next,
-                    (None, _) => part.is_done = true,
-                }
+                let ShardRef::Local(shard) = &part.shard else {
+                    is_elsewhere = true;
+                    break;
+                };
+                let chunk = T::chunk(&self.source, shard, (&part.from, &part.to), at, self.batch_count)?;
+                part.take(chunk, self.source.direction);
             }
+        }
+        if is_elsewhere {
+            Box::pin(self.refill_elsewhere(at)).await?;
         }
         if self.own.is_empty() && !self.own_is_done {
             let after = self.own_after.as_ref();
@@ -427,6 +462,35 @@ impl<T: Item> Scan<T> {
             self.own = page.into();
         }
         Ok(())
+    }
+
+    /// As [`Self::refill`], of shards on other nodes: all that ran dry at once.
+    async fn refill_elsewhere(&mut self, at: Timestamp) -> Result<(), TxnError> {
+        let source = &self.source;
+        let mut ask = page(self.inner.owner, (source.table, self.planned), source.index);
+        ask.is_reverse = source.direction == Direction::Reverse;
+        ask.at = at;
+        ask.columns = source.columns.as_deref().map(<[u16]>::to_vec);
+        ask.count_max = self.batch_count as u32;
+        loop {
+            let is_dry = |part: &&mut Part<T>| part.found.is_empty() && !part.is_done;
+            let asked = self.parts.iter_mut().filter(is_dry).filter_map(|part| {
+                let ShardRef::Remote(shard) = part.shard.clone() else {
+                    return None;
+                };
+                let mut ask = ask.clone();
+                (ask.from, ask.to) = (part.from.clone(), part.to.clone());
+                let asker = self.inner.asker();
+                Some(async move { (T::page(shard, asker, ask).await, part) })
+            });
+            let answered = futures::future::join_all(asked).await;
+            if answered.is_empty() {
+                return Ok(());
+            }
+            for (chunk, part) in answered {
+                part.take(chunk?, source.direction);
+            }
+        }
     }
 
     /// The part whose head comes first.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use ahash::HashMap;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use smallvec::SmallVec;
 use storage::mvcc;
 use storage::version::{Chain, Consolidation, consolidation};
@@ -26,7 +27,6 @@ use crate::machine::staged::size_of;
 use crate::node::NodeInner;
 use crate::oracle::clock_ms;
 use crate::placement::ShardId;
-use crate::shard::Awaited;
 use crate::state::ShardUse;
 use crate::transaction::Inner;
 use crate::{Key, TableId, TxnError};
@@ -87,8 +87,8 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.node.live.coordinated(self.attempt.txn);
         if !self.is_taken_over {
-            for shard in self.shards.iter().filter_map(|id| self.node.leader(*id).ok()) {
-                shard.unstage(self.attempt.txn.0);
+            for id in &self.shards {
+                self.node.leader(*id).unstage(self.attempt.txn.0);
             }
         }
     }
@@ -110,7 +110,7 @@ impl Attempt {
 struct Part {
     writes: Writes,
     bytes: usize,
-    in_flight: VecDeque<Awaited>,
+    in_flight: VecDeque<BoxFuture<'static, Result<(), TxnError>>>,
 }
 
 struct Gathering<'a> {
@@ -246,7 +246,7 @@ impl Gathering<'_> {
             .iter()
             .find(|used| used.shard == shard)
             .map(|used| used.epoch);
-        let leader = self.inner.node.shard(shard)?;
+        let leader = self.inner.node.leader(shard);
         let part = self.parts.entry(shard).or_default();
         let versions = std::mem::take(&mut part.writes.versions);
         part.bytes = 0;
@@ -265,7 +265,7 @@ impl Gathering<'_> {
             chunk.iter_mut().for_each(|write| write.fold = false);
             while part.in_flight.len() >= STAGES_IN_FLIGHT {
                 if let Some(awaited) = part.in_flight.pop_front() {
-                    awaited.applied().await?;
+                    awaited.await?;
                 }
             }
             let awaited = leader.stage((id, started_ms, staged.parts), epoch, chunk)?;
@@ -279,7 +279,7 @@ impl Gathering<'_> {
     async fn finish(mut self, expects: TableVersions) -> Result<Gathered, TxnError> {
         for part in self.parts.values_mut() {
             for awaited in part.in_flight.drain(..) {
-                awaited.applied().await?;
+                awaited.await?;
             }
         }
         if self.guard.is_some() {

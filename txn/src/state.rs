@@ -51,6 +51,8 @@ pub(crate) struct State {
     /// Streams that still read at an older snapshot.
     pub(crate) open_scans: u32,
     pub(crate) shards: SmallVec<[ShardUse; 2]>,
+    /// Shards on other nodes that were asked for locks; those whose answers were lost are in no other list.
+    pub(crate) asked: SmallVec<[ShardId; 1]>,
     /// How the rows read under locks are kept, for the decision to consolidate them at commit.
     pub(crate) chains: HashMap<(TableId, Key), Chain>,
     /// Versions of the tables written to, as the planner knew them, and of those changed (DESIGN C8).
@@ -78,6 +80,7 @@ impl State {
             grant_count: 0,
             open_scans: 0,
             shards: SmallVec::new(),
+            asked: SmallVec::new(),
             chains: HashMap::default(),
             expects: TableVersions::new(),
             changes: TableVersions::new(),
@@ -115,6 +118,20 @@ impl State {
                 dependency: sequence,
             }),
         }
+    }
+
+    /// A shard gives back the transaction's locks by itself.
+    pub(crate) fn forget_shard(&mut self, shard: ShardId) {
+        self.shards.retain(|used| used.shard != shard);
+        self.asked.retain(|asked| *asked != shard);
+    }
+
+    /// All shards where it may hold locks.
+    pub(crate) fn all_shards(&self) -> SmallVec<[ShardId; 2]> {
+        let mut shards: SmallVec<[ShardId; 2]> = self.shards.iter().map(|used| used.shard).collect();
+        let unanswered = |id: &&ShardId| !self.shards.iter().any(|used| used.shard == **id);
+        shards.extend(self.asked.iter().filter(unanswered).copied());
+        shards
     }
 
     pub(crate) fn shard_use(&mut self, shard: ShardId) -> Option<&mut ShardUse> {

@@ -18,13 +18,13 @@ use crate::jsonb::compare_keys;
 use crate::{Row, StorageResult};
 
 /// Parts of a row. Columns that are not documents are always read; a document without a wanted path keeps its type alone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Parts {
     columns: Vec<(u16, Part)>,
 }
 
 /// What is wanted of one value.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Part {
     pub(crate) is_whole: bool,
     /// If the value turns out to be an array it is wanted whole.

@@ -133,6 +133,22 @@ pub enum Message {
     Release(Attempt),
 }
 
+impl Message {
+    /// Whose commit it is about.
+    pub fn attempt(&self) -> Attempt {
+        match self {
+            Message::Prepare(attempt, _)
+            | Message::Mark(attempt, _)
+            | Message::Confirm(attempt)
+            | Message::Decide(attempt, ..)
+            | Message::Finish(attempt, ..)
+            | Message::Ask(attempt, ..)
+            | Message::Acknowledge(attempt, _)
+            | Message::Release(attempt) => *attempt,
+        }
+    }
+}
+
 /// An answer to the coordinator. Every one may be lost, repeated or late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Reply {

@@ -60,7 +60,7 @@ impl Owner {
 }
 
 /// Number of a lock wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Ticket(pub u64);
 
 /// Position of an owner in its slab.

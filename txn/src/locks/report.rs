@@ -26,7 +26,7 @@ pub struct Entry {
 }
 
 /// An edge of the waits-for graph: a waiter and one thing that stands against it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Wait {
     /// The wait.
     pub ticket: Ticket,

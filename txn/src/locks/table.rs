@@ -378,6 +378,11 @@ impl LockTable {
         })
     }
 
+    /// Releases the unprepared locks of some transactions, whose coordinators are gone; tells whose.
+    pub fn drop_transactions(&mut self, is_gone: impl Fn(TxnId) -> bool, values: &dyn Values) -> Vec<TxnId> {
+        self.drop_where(values, |owner| is_gone(owner.txn))
+    }
+
     /// Ends the epoch: all unprepared locks fall; tells whose. Waits end with [`AbortReason::Lost`].
     pub fn clear(&mut self, next: Epoch, values: &dyn Values) -> Vec<TxnId> {
         assert!(next > self.epoch, "epochs only grow");

@@ -33,6 +33,9 @@ impl Shard {
     ) -> Result<Proposed, TxnError> {
         let mut core = self.core();
         core.check_epoch(epoch)?;
+        if core.locks.ended.contains(transaction) {
+            return Err(TxnError::locks_lost());
+        }
         let started_ms = clock_ms().max(began_ms(transaction));
         core.newest_step_ms = core.newest_step_ms.max(started_ms);
         if self.is_outdated(&core, &writes) {

@@ -12,6 +12,7 @@ use storage::{Datum, Numeric, Path, Step};
 use tokio::sync::oneshot;
 
 use super::asker::Asker;
+use super::ended::Ended;
 use super::pending::Pending;
 use super::{Core, Shard};
 use crate::command::{Epoch, TransactionId, decode, encode};
@@ -31,6 +32,8 @@ pub(crate) struct Locks {
     sleepers: HashMap<Ticket, oneshot::Sender<Answer>>,
     /// Who asked for ACCESS EXCLUSIVE: only then lock-free reads look at the table at all.
     exclusive_tables: Vec<(TransactionId, TableId)>,
+    /// Transactions of other nodes that are over here.
+    pub(crate) ended: Ended,
 }
 
 /// What is to be done once the mutex is released.
@@ -51,6 +54,9 @@ impl Wakeups {
         for (id, reason) in self.dooms {
             if let Some(inner) = live.get(id) {
                 inner.interrupt.doom(error_of(live, inner.owner.serializable, reason));
+            } else if live.remote.is_elsewhere(id) {
+                // Nobody who was not asleep is told of a deadlock, so the isolation does not matter.
+                live.remote.doom(id, error_of(live, false, reason));
             }
         }
     }
@@ -141,6 +147,7 @@ impl Locks {
             table: LockTable::new(config, epoch),
             sleepers: HashMap::default(),
             exclusive_tables: Vec::new(),
+            ended: Ended::default(),
         }
     }
 
@@ -189,6 +196,18 @@ impl Locks {
         self.exclusive_tables.clear();
     }
 
+    /// All transactions that hold something or wait.
+    pub(crate) fn transactions(&self) -> Vec<TransactionId> {
+        self.table.transactions().into_iter().map(|txn| txn.0).collect()
+    }
+
+    /// Requests for ACCESS EXCLUSIVE of some transactions are counted no more.
+    pub(super) fn forget_exclusive(&mut self, live: &Live, is_gone: impl Fn(TransactionId) -> bool) {
+        let before = self.exclusive_tables.len();
+        self.exclusive_tables.retain(|(holder, _)| !is_gone(*holder));
+        live.note_exclusive_tables(before, self.exclusive_tables.len());
+    }
+
     /// How many wait.
     pub(crate) fn waiter_count(&self) -> usize {
         self.sleepers.len()
@@ -221,6 +240,10 @@ impl Locks {
 
     /// Protects a transaction's locks from policies and epochs, and gives what its Prepare record keeps of them.
     pub(crate) fn seal(&mut self, id: TransactionId) -> Result<Bytes, TxnError> {
+        if self.ended.contains(id) {
+            // A message that comes late, or of a coordinator that counted as dead.
+            return Err(TxnError::locks_lost());
+        }
         let locks = self.table.locks_of(TxnId(id));
         let names: Vec<(&LockName, Mode)> = locks
             .iter()
@@ -374,6 +397,9 @@ impl Shard {
             let mut core = self.core();
             core.check_epoch(epoch)?;
             let Core { locks, pending, .. } = &mut *core;
+            if locks.ended.contains(asker.id()) {
+                return Err(TxnError::locks_lost());
+            }
             if request.wait != WaitMode::Instant {
                 let before = locks.exclusive_tables.len();
                 for lock in request.locks {

@@ -20,6 +20,7 @@
 
 pub(crate) mod asker;
 pub(crate) mod commit;
+pub(crate) mod ended;
 pub(crate) mod garbage;
 pub(crate) mod lock;
 pub(crate) mod outbox;

@@ -202,7 +202,10 @@ impl Shard {
         let bodies = outbox.waiting.iter().map(|item| &item.body);
         let command = Command::encode(core.epoch, sequence, bodies)?;
         let on_queued = self.group.is_alone().then(|| {
-            let votes = outbox.waiting.iter().filter_map(|item| item.body.vote()).collect();
+            // Where another node decides, the vote has to be durable before.
+            let is_decided_here = |anchor| self.live.shard(anchor).is_some_and(|anchor| anchor.group.is_alone());
+            let votes = outbox.waiting.iter().filter_map(|item| item.body.vote());
+            let votes = votes.filter(|(_, anchor)| is_decided_here(*anchor)).map(|(txn, _)| txn).collect();
             self.on_queued(core.epoch, sequence, votes)
         });
         // Under the mutex, so that the log has the order of the sequence.

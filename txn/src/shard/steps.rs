@@ -50,9 +50,10 @@ impl Effects {
             shard.live.reply(txn, reply);
         }
         for (to, message) in self.messages {
-            if let Some(other) = shard.live.shard(to) {
+            match shard.live.shard(to) {
                 // Between shards nothing is refused for want of space: these messages finish what was decided.
-                let _ = other.deliver(message, Payload::default());
+                Some(other) => drop(other.deliver(message, Payload::default())),
+                None => shard.live.remote.send(to, message),
             }
         }
     }
@@ -82,7 +83,9 @@ impl Shard {
         if is_outdated {
             effects.refused = Some(super::commit::table_changed());
         }
-        let stands = core.check_epoch(payload.epoch).is_ok() && !is_outdated;
+        let is_elsewhere = self.live.remote.is_elsewhere(message.attempt().txn.0);
+        let has_ended = core.locks.ended.contains(message.attempt().txn.0);
+        let stands = core.check_epoch(payload.epoch).is_ok() && !is_outdated && !has_ended;
         match message {
             Message::Prepare(attempt, parties) => {
                 let mut sealed = Bytes::new();
@@ -126,6 +129,9 @@ impl Shard {
                 self.perform(core, actions, payload.writes, Bytes::new(), effects);
             }
             Message::Finish(attempt, decision, anchor) => {
+                if is_elsewhere {
+                    core.locks.ended.insert(attempt.txn.0);
+                }
                 let actions = core.participant.on_finish(attempt, decision, anchor);
                 self.perform(core, actions, Writes::default(), Bytes::new(), effects);
             }
@@ -138,6 +144,9 @@ impl Shard {
                 self.perform(core, actions, Writes::default(), Bytes::new(), effects);
             }
             Message::Release(attempt) => {
+                if is_elsewhere {
+                    core.locks.ended.insert(attempt.txn.0);
+                }
                 if core.pending.contains(attempt.txn.0) {
                     let actions = core.anchor.on_release(attempt);
                     self.perform(core, actions, Writes::default(), Bytes::new(), effects);
@@ -286,8 +295,9 @@ impl Shard {
                 return;
             }
             let now_ms = clock_ms();
-            let mut actions = core.anchor.on_tick(now_ms, |txn| self.live.is_coordinating(txn));
-            if core.participant.undecided().any(|txn| !self.live.is_coordinating(txn)) {
+            let is_coming = |txn| self.live.is_coordinating(txn) || self.live.remote.is_coming(txn);
+            let mut actions = core.anchor.on_tick(now_ms, is_coming);
+            if core.participant.undecided().any(|txn| !is_coming(txn)) {
                 actions.extend(core.participant.on_tick(now_ms));
             }
             self.perform(&mut core, actions, Writes::default(), Bytes::new(), &mut effects);
