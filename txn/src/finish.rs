@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ahash::HashMap;
+use futures::FutureExt;
 use smallvec::SmallVec;
 use storage::version::Chain;
 
@@ -131,7 +132,7 @@ async fn run(inner: &Arc<Inner>, gathered: Gathered) -> Result<Timestamp, TxnErr
             ShardRef::Local(shard) => commit_here(inner, &shard, writes, &shards, guard).await,
             ShardRef::Remote(shard) => {
                 let epoch = epoch_of(&shards, id).ok_or_else(TxnError::locks_lost)?;
-                let committed = Box::pin(shard.commit_one_phase(inner.id, epoch, writes)).await;
+                let committed = shard.commit_one_phase(inner.id, epoch, writes).boxed().await;
                 if committed.is_ok() {
                     // The leader gave its locks back by itself, and remembers that the transaction is over.
                     inner.state.lock().forget_shard(id);
@@ -143,7 +144,7 @@ async fn run(inner: &Arc<Inner>, gathered: Gathered) -> Result<Timestamp, TxnErr
             // Leadership was lost with the commit on its way: whoever leads now knows.
             Err(TxnError::OutcomeUnknown) if !inner.node.peers().is_empty() => {
                 let node = inner.node.clone();
-                Box::pin(RemoteShard { node, id }.resolve(inner.id)).await
+                RemoteShard { node, id }.resolve(inner.id).boxed().await
             }
             committed => committed,
         };

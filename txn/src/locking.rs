@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use smallvec::SmallVec;
 
 use crate::command::Epoch;
@@ -53,7 +54,7 @@ pub(crate) async fn lock(inner: &Inner, requests: Vec<LockRequest>, wait: LockWa
         };
         let granted = match inner.node.leader(id) {
             ShardRef::Local(shard) => lock_here(inner, &shard, batch).await,
-            ShardRef::Remote(shard) => Box::pin(lock_elsewhere(inner, &shard, batch)).await,
+            ShardRef::Remote(shard) => lock_elsewhere(inner, &shard, batch).boxed().await,
         };
         if !matches!(granted, Ok(true)) {
             for id in asked {

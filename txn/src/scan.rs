@@ -11,7 +11,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use futures::stream::try_unfold;
 use storage::mvcc::{self, Chunk, Direction};
 use storage::{Datum, Row};
@@ -452,7 +452,7 @@ impl<T: Item> Scan<T> {
             }
         }
         if is_elsewhere {
-            Box::pin(self.refill_elsewhere(at)).await?;
+            self.refill_elsewhere(at).boxed().await?;
         }
         if self.own.is_empty() && !self.own_is_done {
             let after = self.own_after.as_ref();

@@ -1,7 +1,7 @@
 //! ShardRef: a shard's leader, to be asked without knowing where it is.
 //!
 //! Where this node leads, a call is a call: nothing is allocated, no other task is woken. What goes to another node is boxed,
-//! so that it does not make the future of a local call larger.
+//! so that it makes the future of a local call neither larger nor its type deeper.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl ShardRef {
     pub(crate) async fn roll_back_locks(&self, id: TransactionId, order: u64, step: u64) {
         match self {
             ShardRef::Local(shard) => shard.roll_back_locks(id, step),
-            ShardRef::Remote(shard) => Box::pin(shard.roll_back_locks(id, order, step)).await,
+            ShardRef::Remote(shard) => shard.roll_back_locks(id, order, step).boxed().await,
         }
     }
 
@@ -72,7 +72,7 @@ impl ShardRef {
     ) -> Result<Option<Row>, TxnError> {
         match self {
             ShardRef::Local(shard) => shard.read_row(asker, row, at, wanted).await,
-            ShardRef::Remote(shard) => Box::pin(shard.read_row(asker, row, at, wanted)).await,
+            ShardRef::Remote(shard) => shard.read_row(asker, row, at, wanted).boxed().await,
         }
     }
 
@@ -80,7 +80,7 @@ impl ShardRef {
     pub(crate) async fn newest(&self, asker: Asker<'_>, question: Question<'_>) -> Result<Newest, TxnError> {
         match self {
             ShardRef::Local(shard) => shard.newest(question),
-            ShardRef::Remote(shard) => Box::pin(shard.newest(asker, question)).await,
+            ShardRef::Remote(shard) => shard.newest(asker, question).boxed().await,
         }
     }
 
@@ -94,7 +94,7 @@ impl ShardRef {
     ) -> Result<(Vec<Key>, (Epoch, u64)), TxnError> {
         match self {
             ShardRef::Local(shard) => shard.newest_entries(held, index, value),
-            ShardRef::Remote(shard) => Box::pin(shard.newest_entries(asker, held, index, value)).await,
+            ShardRef::Remote(shard) => shard.newest_entries(asker, held, index, value).boxed().await,
         }
     }
 
@@ -102,7 +102,7 @@ impl ShardRef {
     pub(crate) async fn wait_applied(&self, epoch: Epoch, sequence: u64) -> Result<(), TxnError> {
         match self {
             ShardRef::Local(shard) => shard.wait_applied(epoch, sequence).await,
-            ShardRef::Remote(shard) => Box::pin(shard.wait_applied(epoch, sequence)).await,
+            ShardRef::Remote(shard) => shard.wait_applied(epoch, sequence).boxed().await,
         }
     }
 
@@ -110,7 +110,7 @@ impl ShardRef {
     pub(crate) async fn wait_queued(&self, epoch: Epoch, sequence: u64) -> Result<(), TxnError> {
         match self {
             ShardRef::Local(shard) => shard.wait_queued(epoch, sequence).await,
-            ShardRef::Remote(shard) => Box::pin(shard.wait_applied(epoch, sequence)).await,
+            ShardRef::Remote(shard) => shard.wait_applied(epoch, sequence).boxed().await,
         }
     }
 
@@ -118,7 +118,7 @@ impl ShardRef {
     pub(crate) async fn confirm(&self, id: TransactionId, epoch: Epoch) -> Result<(), TxnError> {
         match self {
             ShardRef::Local(shard) => shard.check_epoch(epoch),
-            ShardRef::Remote(shard) => Box::pin(shard.confirm(id, epoch)).await,
+            ShardRef::Remote(shard) => shard.confirm(id, epoch).boxed().await,
         }
     }
 

@@ -9,6 +9,7 @@ mod isolation;
 mod lock_limits;
 mod paths;
 mod recovery;
+mod remote;
 mod staging;
 mod tables;
 
