@@ -136,7 +136,10 @@ async fn a_shard_refuses_locks_of_an_older_epoch_by_itself() {
             ..Payload::default()
         };
         shard.deliver(message, payload).unwrap();
-        replies.try_recv().unwrap()
+        match replies.try_recv().unwrap() {
+            crate::live::Heard::Reply(reply) => reply,
+            crate::live::Heard::Refused(error) => panic!("{error}"),
+        }
     };
     let marked = ask(Message::Mark(attempt, parties(shard.id, shard.id + 1)));
     assert_eq!(marked, Reply::Marked(shard.id, false), "the anchor's mark");
