@@ -60,7 +60,9 @@ pub(crate) fn round(node: &NodeInner) {
     for decision in decide(edges_here(node)) {
         match decision {
             Decision::Overtake { shard, waiter, passed } => {
-                let Some(shard) = node.local_leader(shard) else { continue };
+                let Some(shard) = node.local_leader(shard) else {
+                    continue;
+                };
                 let mut core = shard.core();
                 let (_, wakeups) = shard.with_table(&mut core, |table, values| table.overtake(waiter, passed, values));
                 drop(core);
@@ -85,7 +87,11 @@ pub(crate) fn edges_here(node: &NodeInner) -> Vec<Edge> {
     let mut edges = Vec::new();
     for shard in node.local_leaders() {
         let waits = shard.core().locks.edges();
-        edges.extend(waits.into_iter().map(|wait| (shard.id, priority(node, wait.waiter), wait)));
+        edges.extend(
+            waits
+                .into_iter()
+                .map(|wait| (shard.id, priority(node, wait.waiter), wait)),
+        );
     }
     edges
 }
@@ -117,7 +123,10 @@ async fn across_nodes(node: Weak<NodeInner>, timeout: Duration) {
             waited.clear();
             continue;
         }
-        let waits: HashSet<_> = edges_here(&node).iter().map(|(shard, _, wait)| (*shard, wait.ticket)).collect();
+        let waits: HashSet<_> = edges_here(&node)
+            .iter()
+            .map(|(shard, _, wait)| (*shard, wait.ticket))
+            .collect();
         let is_long = waits.intersection(&waited).next().is_some();
         waited = waits;
         let peers = node.peers();

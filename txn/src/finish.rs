@@ -15,10 +15,10 @@ use storage::version::Chain;
 use crate::buffer::Buffer;
 use crate::command::{Epoch, Timestamp, TransactionId, Writes};
 use crate::commit::{Answer, Attempt, Coordinator, Message, Parties, Plan, Task};
+use crate::live::Heard;
 use crate::node::NodeInner;
 use crate::paths::Paths;
 use crate::placement::{META, ShardId};
-use crate::live::Heard;
 use crate::remote::{RemoteShard, ShardRef};
 use crate::shard::Shard;
 use crate::shard::steps::Payload;
@@ -209,10 +209,12 @@ fn epoch_of(shards: &[ShardUse], id: ShardId) -> Option<Epoch> {
 
 /// Whether locks on shards that this node leads stand.
 fn check_epochs<'a>(node: &NodeInner, shards: impl IntoIterator<Item = &'a ShardUse>) -> Result<(), TxnError> {
-    shards.into_iter().try_for_each(|used| match node.local_leader(used.shard) {
-        Some(shard) => shard.check_epoch(used.epoch),
-        None => Err(TxnError::locks_lost()),
-    })
+    shards
+        .into_iter()
+        .try_for_each(|used| match node.local_leader(used.shard) {
+            Some(shard) => shard.check_epoch(used.epoch),
+            None => Err(TxnError::locks_lost()),
+        })
 }
 
 /// Commit over several shards: does what [`Coordinator`] says, and tells it what is answered.

@@ -215,9 +215,7 @@ pub(crate) async fn read_index_locked(
         for id in shards {
             let shard = inner.node.leader(id);
             let held = inner.usable()?.shard_use(id).map(|used| used.epoch);
-            let (found, (epoch, dependency)) = shard
-                .newest_entries(inner.asker(), held, (table, index), value)
-                .await?;
+            let (found, (epoch, dependency)) = shard.newest_entries(inner.asker(), held, (table, index), value).await?;
             rows.extend(found);
             inner.usable()?.note_dependency(id, epoch, dependency);
         }

@@ -11,8 +11,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
 use futures::stream::try_unfold;
+use futures::{FutureExt, StreamExt};
 use storage::mvcc::{self, Chunk, Direction};
 use storage::{Datum, Row};
 

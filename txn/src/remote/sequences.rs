@@ -23,7 +23,11 @@ pub(crate) type Advance<'a> = &'a (dyn Fn(Option<Vec<u8>>) -> Result<Vec<u8>, Tx
 
 impl NodeInner {
     /// Moves a sequence on; see [`crate::Node::advance_sequence`].
-    pub(crate) async fn move_sequence(self: &Arc<Self>, sequence: u32, advance: Advance<'_>) -> Result<Vec<u8>, TxnError> {
+    pub(crate) async fn move_sequence(
+        self: &Arc<Self>,
+        sequence: u32,
+        advance: Advance<'_>,
+    ) -> Result<Vec<u8>, TxnError> {
         match self.leader(META) {
             ShardRef::Local(meta) => self.move_sequence_here(&meta, sequence, advance).await,
             ShardRef::Remote(meta) => move_elsewhere(&meta, sequence, advance).await,

@@ -222,14 +222,19 @@ async fn lock(node: &Arc<NodeInner>, shard: &Arc<Shard>, attempt: u32, ask: Lock
     let (wait, deadline) = match wait {
         WaitWire::Wait(timeout_ms) => {
             let timeout = timeout_ms.map(Duration::from_millis);
-            (LockWait::Wait(timeout), timeout.and_then(|timeout| received.checked_add(timeout)))
+            (
+                LockWait::Wait(timeout),
+                timeout.and_then(|timeout| received.checked_add(timeout)),
+            )
         }
         WaitWire::NoWait => (LockWait::NoWait, None),
         WaitWire::Skip => (LockWait::Skip, None),
     };
     let has_written = |table: TableId, key: &Key| {
         let names = |at: &u32| match requests.get(*at as usize).map(|request| &request.name) {
-            Some(crate::LockName::Row { table: of, key: row, .. }) => *of == table && row == key,
+            Some(crate::LockName::Row {
+                table: of, key: row, ..
+            }) => *of == table && row == key,
             Some(_) | None => false,
         };
         Ok(written.iter().any(names))

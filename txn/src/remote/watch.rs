@@ -67,7 +67,11 @@ pub(crate) async fn round(node: &Arc<NodeInner>, silent: &mut HashMap<NodeId, In
             Ok(_) | Err(_) => {
                 let since = *silent.entry(coordinator).or_insert_with(Instant::now);
                 if since.elapsed() >= LOST_AFTER {
-                    tracing::warn!(coordinator, count = ids.len(), "a coordinator does not answer: its locks are freed");
+                    tracing::warn!(
+                        coordinator,
+                        count = ids.len(),
+                        "a coordinator does not answer: its locks are freed"
+                    );
                     end(node, &ids);
                 }
             }

@@ -71,7 +71,11 @@ impl Shard {
         }
         match self.group.is_lease_open() {
             true => Ok(()),
-            false => self.group.ensure_linearizable().await.map_err(|_| TxnError::locks_lost()),
+            false => self
+                .group
+                .ensure_linearizable()
+                .await
+                .map_err(|_| TxnError::locks_lost()),
         }
     }
 
@@ -94,7 +98,11 @@ impl Shard {
         }
         if !fallen.is_empty() {
             core.locks.forget_exclusive(&self.live, |id| gone.contains(&id));
-            tracing::info!(shard = self.id, count = fallen.len(), "locks of dead coordinators are freed");
+            tracing::info!(
+                shard = self.id,
+                count = fallen.len(),
+                "locks of dead coordinators are freed"
+            );
         }
         drop(core);
         wakeups.wake(&self.live);

@@ -205,7 +205,10 @@ impl Shard {
             // Where another node decides, the vote has to be durable before.
             let is_decided_here = |anchor| self.live.shard(anchor).is_some_and(|anchor| anchor.group.is_alone());
             let votes = outbox.waiting.iter().filter_map(|item| item.body.vote());
-            let votes = votes.filter(|(_, anchor)| is_decided_here(*anchor)).map(|(txn, _)| txn).collect();
+            let votes = votes
+                .filter(|(_, anchor)| is_decided_here(*anchor))
+                .map(|(txn, _)| txn)
+                .collect();
             self.on_queued(core.epoch, sequence, votes)
         });
         // Under the mutex, so that the log has the order of the sequence.

@@ -58,10 +58,17 @@ impl Cluster {
         // Timestamps are leased when the node has drawn some.
         crate::housekeeping::extend_bound(&coordinator.inner).await.unwrap();
         let me = coordinator.groups().node();
-        let other = self.nodes.iter().map(|node| node.groups().node()).find(|node| *node != me);
+        let other = self
+            .nodes
+            .iter()
+            .map(|node| node.groups().node())
+            .find(|node| *node != me);
         for shard in 1..=3 {
             while self.leader(shard).await.groups().node() == me {
-                let group = coordinator.groups().group(consensus::GroupId(u64::from(shard))).unwrap();
+                let group = coordinator
+                    .groups()
+                    .group(consensus::GroupId(u64::from(shard)))
+                    .unwrap();
                 let _ = group.transfer_leader(other.unwrap(), Duration::from_secs(5)).await;
             }
         }
@@ -74,7 +81,9 @@ async fn put(node: &Arc<Node>, rows: &[(&str, i64)]) {
     transaction.begin_statement(true).await.unwrap();
     for (name, value) in rows {
         lock_row(&transaction, name, Mode::Exclusive).await.unwrap();
-        transaction.write(TABLE, &key(name), RowWrite::Put(row(name, *value))).unwrap();
+        transaction
+            .write(TABLE, &key(name), RowWrite::Put(row(name, *value)))
+            .unwrap();
     }
     transaction.commit().await.unwrap();
 }
@@ -144,7 +153,12 @@ async fn locks_of_a_coordinator_that_is_gone_are_freed() {
     };
     let shard = node.inner.placement.row(TABLE, &key("a"));
     let leader = cluster.leader(shard).await;
-    let holds = || leader.inner.local_leader(shard).is_some_and(|shard| shard.transactions().contains(&id));
+    let holds = || {
+        leader
+            .inner
+            .local_leader(shard)
+            .is_some_and(|shard| shard.transactions().contains(&id))
+    };
     for _ in 0..100 {
         if !holds() {
             break;
