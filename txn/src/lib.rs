@@ -27,6 +27,7 @@ pub mod name;
 pub mod node;
 mod oracle;
 pub mod outcome;
+
 mod paths;
 mod placement;
 mod reading;
@@ -36,6 +37,7 @@ mod remote;
 mod replica;
 mod scan;
 mod shard;
+mod shard_rows;
 mod staging;
 mod state;
 pub mod transaction;
@@ -48,6 +50,7 @@ pub use live::NameLocks;
 pub use name::{AddIncrement, IndexId, Key, LockName, LockRequest, Mode, RowPart, TableId};
 pub use node::{Node, NodeConfig};
 pub use outcome::TransactionOutcome;
+pub use shard_rows::ShardRows;
 pub use reading::Seen;
 pub use rehearsal::{CommitPlan, RehearsedLock};
 pub use transaction::{

@@ -32,7 +32,7 @@ use crate::reading::Seen;
 use crate::shard::asker::Asker;
 use crate::shard::read::Look;
 use crate::state::{self, Phase, State};
-use crate::{IndexId, Key, LockRequest, TableId, TxnError, finish, locking, reading, scan};
+use crate::{IndexId, Key, LockRequest, TableId, TxnError, ShardRows, finish, locking, reading, scan, shard_rows};
 
 /// Isolation levels; READ UNCOMMITTED is READ COMMITTED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -224,6 +224,12 @@ impl Transaction {
             reverse,
             scan::At::Snapshot,
         )
+    }
+
+    /// Ranges of a table shard by shard at the statement's snapshot, in no common order; `None` if the rows would have to be
+    /// merged with this transaction's own writes, or locked.
+    pub async fn parts(&self, table: TableId, ranges: &[KeyRange]) -> Result<Option<Vec<ShardRows>>, TxnError> {
+        shard_rows::parts(&self.inner, table, ranges).await
     }
 
     /// Scans index entries in value order at the snapshot with own writes on top; entries may be stale by one check: the

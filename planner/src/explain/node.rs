@@ -162,6 +162,13 @@ impl Measure {
         (of(&self.startup), of(&self.total))
     }
 
+    /// Forgets what was counted so far: the step begins again.
+    pub fn restart(&self) {
+        for counter in [&self.loops, &self.rows, &self.startup, &self.total, &self.removed] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Adds a run that somebody else timed.
     pub fn add_run(&self, rows: u64, nanoseconds: u64) {
         self.loops.fetch_add(1, Ordering::Relaxed);

@@ -160,6 +160,11 @@ impl GroupState {
 }
 
 impl AggregateProgram {
+    /// Whether the order in which rows come makes a difference to the result.
+    pub(crate) fn depends_on_order(&self) -> bool {
+        self.keeps_rows() && !self.is_buffered()
+    }
+
     fn keeps_rows(&self) -> bool {
         self.function.name.ends_with("agg")
     }

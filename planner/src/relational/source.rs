@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use storage::{Path, Row};
 use txn::transaction::{EntryStream, RowStream};
-use txn::{IndexId, Isolation, Key, KeyRange, LockRequest, LockWait, LockedRow, TableId};
+use txn::{IndexId, Isolation, Key, KeyRange, LockRequest, LockWait, LockedRow, ShardRows, TableId};
 
 use crate::SqlResult;
 use crate::catalog::{Relation, SystemRows};
@@ -14,6 +14,10 @@ use crate::statement::StatementContext;
 pub trait RowSource: Send + Sync {
     /// Rows of a table in key order, as the statement's snapshot and the transaction's own earlier writes have them.
     fn scan(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream;
+    /// Ranges of a table shard by shard, in no common order; `None` if only [`scan`](Self::scan) can give them.
+    async fn parts(&self, _: TableId, _: &[KeyRange]) -> SqlResult<Option<Vec<ShardRows>>> {
+        Ok(None)
+    }
     /// Entries of an index in value order; they may be stale, so the row they name is checked again.
     fn scan_index(&self, table: TableId, index: IndexId, global: bool, range: KeyRange, reverse: bool) -> EntryStream;
     /// One row.
@@ -58,6 +62,10 @@ impl TransactionSource {
 impl RowSource for TransactionSource {
     fn scan(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream {
         self.context.transaction.scan(table, range, reverse)
+    }
+
+    async fn parts(&self, table: TableId, ranges: &[KeyRange]) -> SqlResult<Option<Vec<ShardRows>>> {
+        Ok(self.context.transaction.parts(table, ranges).await?)
     }
 
     fn scan_index(&self, table: TableId, index: IndexId, global: bool, range: KeyRange, reverse: bool) -> EntryStream {

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use crate::path::StepRef;
-use crate::version::{StoredVersion, Version, read_varint, write_varint};
+use crate::version::{RowSlice, StoredVersion, Version, read_varint, write_varint};
 use crate::{Datum, PathOp, Row, StorageError, StorageResult};
 
 /// What a version means for the versions below it.
@@ -48,15 +48,23 @@ pub(crate) fn encode_consolidated(row: &Row, delta: &[u8]) -> Vec<u8> {
 
 /// The delta and the whole row of a consolidated version, both encoded.
 fn split_consolidated(version: &Bytes) -> StorageResult<(Bytes, Bytes)> {
+    let (delta, full) = split_slice(version)?;
+    Ok((version.slice_ref(delta), version.slice_ref(full)))
+}
+
+fn split_slice(version: &[u8]) -> StorageResult<(&[u8], &[u8])> {
     let damaged = || StorageError::corrupted("row version: consolidated");
     let (size, rest) = read_varint(version.get(1..).unwrap_or_default()).ok_or_else(damaged)?;
     let size = usize::try_from(size).map_err(|_| damaged())?;
-    let start = version.len() - rest.len();
-    let end = start
-        .checked_add(size)
-        .filter(|end| *end <= version.len())
-        .ok_or_else(damaged)?;
-    Ok((version.slice(start..end), version.slice(end..)))
+    rest.split_at_checked(size).ok_or_else(damaged)
+}
+
+/// The whole row of a base where it lies; `None` for a tombstone.
+pub(crate) fn open_base(version: &[u8]) -> StorageResult<Option<RowSlice<'_>>> {
+    match kind(version)? {
+        Kind::Consolidated => StoredVersion::open_slice(split_slice(version)?.1),
+        Kind::Full | Kind::Tombstone | Kind::Delta => StoredVersion::open_slice(version),
+    }
 }
 
 /// The whole row of a base; `None` for a tombstone.

@@ -26,6 +26,7 @@ mod entry;
 mod layout;
 mod row;
 mod scan;
+mod visit;
 
 #[cfg(test)]
 mod parts_law;
@@ -39,6 +40,7 @@ pub use entry::{decode_entry, encode_entry, newest_entries, scan_entries};
 pub use layout::{HEADER_SIZE, entry_key, entry_range, id_of, row_key, row_range, value_range};
 pub use row::{Asked, Changes, RowState, Wanted, changes_of, changes_since, newest_row, row_at};
 pub use scan::{Chunk, Direction, Snapshot, scan_rows};
+pub use visit::{RowRef, visit_rows};
 
 /// Bytes of the inverted timestamp at the end of a key.
 pub const TIMESTAMP_SIZE: usize = 8;

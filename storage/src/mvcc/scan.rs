@@ -30,14 +30,14 @@ pub struct Chunk<T> {
 }
 
 /// Versions skipped one by one before the cursor seeks instead.
-const SKIP_COUNT_MAX: usize = 8;
+pub(super) const SKIP_COUNT_MAX: usize = 8;
 
 /// Keys and versions of a chunk are copied out of RocksDB into blocks of this size, not one by one. A value that is kept
 /// keeps its block.
 const BLOCK_BYTES: usize = 32 << 10;
 
 /// Bytes of versions after which a chunk ends, however few its rows: a thousand documents may be a gigabyte.
-const CHUNK_BYTES_MAX: u64 = 4 << 20;
+pub(super) const CHUNK_BYTES_MAX: u64 = 4 << 20;
 
 /// What a scan reads of each row.
 #[derive(Clone, Copy, Debug)]
@@ -122,14 +122,14 @@ pub(super) fn copy(block: &mut BytesMut, bytes: &[u8]) -> Bytes {
 }
 
 /// The smallest key above all versions of `key`.
-fn after_versions(key: &[u8]) -> Vec<u8> {
+pub(super) fn after_versions(key: &[u8]) -> Vec<u8> {
     let mut after = version_key(key, 0);
     after.push(0);
     after
 }
 
 /// The chain of the key the cursor stands at the start of, and moves behind it; `None` at the end of the range.
-fn next_chain(
+pub(super) fn next_chain(
     cursor: &mut Cursor,
     key: &mut Vec<u8>,
     block: &mut BytesMut,
@@ -197,7 +197,7 @@ fn previous_chain(
     Ok(Some(chain))
 }
 
-fn split(versioned: &[u8]) -> Result<(&[u8], u64), StorageError> {
+pub(super) fn split(versioned: &[u8]) -> Result<(&[u8], u64), StorageError> {
     split_version_key(versioned).ok_or_else(|| {
         StorageError::Corrupted(format!(
             "a key of {} bytes is shorter than its timestamp ({TIMESTAMP_SIZE})",

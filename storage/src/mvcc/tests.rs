@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::{Batch, Durability, Family};
-use crate::version::Version;
-use crate::{Datum, Engine, EngineOptions, Path, PathOp, Row};
+use crate::version::{ValueRef, Version};
+use crate::{Datum, Engine, EngineOptions, Path, PathOp, Row, StorageError, StorageResult};
 
 const TABLE: u32 = 7;
 
@@ -362,6 +362,23 @@ proptest! {
                     }
                     prop_assert_eq!(&found, &expected);
                 }
+                let (from, to) = row_range(TABLE, None, None);
+                let (mut from, mut visited) = (Bytes::from(from), Vec::new());
+                loop {
+                    let next = visit_rows(&store.family.newest(), (&from, &to), (at as u64, 0), chunk, &mut |key, row| {
+                        let columns = (0..).map_while(|index| row.column(index).transpose());
+                        let columns = columns.map(|value| Ok(format!("{:?}", value?)));
+                        visited.push((Bytes::copy_from_slice(key), columns.collect::<StorageResult<Vec<_>>>()?));
+                        Ok::<(), StorageError>(())
+                    });
+                    match next.unwrap() {
+                        Some(next) => from = next,
+                        None => break,
+                    }
+                }
+                let columns = |row: &Row| row.iter().map(|value| format!("{:?}", ValueRef::from(value))).collect();
+                let expected: Vec<_> = expected.iter().map(|(key, row)| (key.clone(), columns(row))).collect();
+                prop_assert_eq!(visited, expected);
             }
             Ok(())
         };

@@ -11,6 +11,7 @@
 //!  V2  Folding is a pure function of the versions' bytes: every replica and every reader gets the same row.
 //!  V3  One column of a row is read without decoding the others.
 
+mod borrowed;
 mod fold;
 mod row;
 mod serial;
@@ -18,6 +19,7 @@ mod value;
 
 use bytes::Bytes;
 
+pub use borrowed::{RowSlice, ValueRef};
 pub use fold::{CHAIN_DELTAS_MIN, Chain, Consolidation, FOLD_BY_COMMAND_BYTES, consolidation, fold};
 pub use row::{RowView, decode_row, encode_row};
 pub use value::{decode_datum, encode_datum};
@@ -127,6 +129,18 @@ impl StoredVersion {
     pub(crate) fn open_row(bytes: &Bytes) -> StorageResult<Option<RowView>> {
         match split(bytes, false)? {
             (Some(KIND_FULL), payload) => RowView::open(bytes.slice_ref(payload)).map(Some),
+            (Some(KIND_TOMBSTONE), _) => Ok(None),
+            _ => Err(StorageError::corrupted("row version: a delta where a row was expected")),
+        }
+    }
+
+    /// As [`Self::open`] for a version that holds a row or its deletion (`None`), which is left where it lies.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupted`]
+    pub(crate) fn open_slice(bytes: &[u8]) -> StorageResult<Option<RowSlice<'_>>> {
+        match split(bytes, true)? {
+            (Some(KIND_FULL), payload) => RowSlice::open(payload).map(Some),
             (Some(KIND_TOMBSTONE), _) => Ok(None),
             _ => Err(StorageError::corrupted("row version: a delta where a row was expected")),
         }

@@ -1,5 +1,7 @@
 //! Rows with an offset table: one column is read without decoding the rest.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::value::{JSONB, read_value, write_value};
@@ -38,10 +40,9 @@ pub fn decode_row(bytes: &Bytes) -> StorageResult<Row> {
     RowView::open(bytes.clone())?.to_row()
 }
 
-/// An encoded row. Cloning shares the bytes.
-#[derive(Clone, Debug)]
-pub struct RowView {
-    bytes: Bytes,
+/// Where the parts of an encoded row are in its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
     count: usize,
     width: usize,
     /// Where the tags begin.
@@ -50,39 +51,75 @@ pub struct RowView {
     values: usize,
 }
 
+impl Layout {
+    /// Reads the header of an encoded row.
+    pub(super) fn parse(bytes: &[u8]) -> StorageResult<Layout> {
+        let parse = || {
+            let (count, rest) = read_varint(bytes)?;
+            let (&width, rest) = rest.split_first()?;
+            let count = usize::try_from(count).ok()?;
+            let width = usize::from(width);
+            let tags = bytes.len() - rest.len();
+            let values = tags.checked_add(count.checked_mul(width + 1)?)?;
+            (matches!(width, 1 | 2 | 4 | 8) && values <= bytes.len()).then_some(Layout {
+                count,
+                width,
+                tags,
+                values,
+            })
+        };
+        parse().ok_or_else(|| StorageError::corrupted("row header"))
+    }
+
+    /// A column's tag and where its value is; `None` if the row is shorter.
+    pub(super) fn value(&self, bytes: &[u8], index: usize) -> StorageResult<Option<(u8, Range<usize>)>> {
+        if index >= self.count {
+            return Ok(None);
+        }
+        let start = if index == 0 { 0 } else { self.end(bytes, index - 1) };
+        let range = self
+            .values
+            .checked_add(start)
+            .zip(self.values.checked_add(self.end(bytes, index)));
+        match range {
+            Some((start, end)) if start <= end && end <= bytes.len() => Ok(Some((bytes[self.tags + index], start..end))),
+            _ => Err(StorageError::corrupted("row offsets")),
+        }
+    }
+
+    fn end(&self, bytes: &[u8], index: usize) -> usize {
+        let at = self.tags + self.count + index * self.width;
+        let mut wide = [0; 8];
+        wide[..self.width].copy_from_slice(&bytes[at..at + self.width]);
+        u64::from_le_bytes(wide) as usize
+    }
+}
+
+/// An encoded row. Cloning shares the bytes.
+#[derive(Clone, Debug)]
+pub struct RowView {
+    bytes: Bytes,
+    layout: Layout,
+}
+
 impl RowView {
     /// Reads the header of an encoded row.
     ///
     /// # Errors
     /// [`StorageError::Corrupted`]
     pub fn open(bytes: Bytes) -> StorageResult<RowView> {
-        Self::parse(bytes).ok_or_else(|| StorageError::corrupted("row header"))
-    }
-
-    fn parse(bytes: Bytes) -> Option<RowView> {
-        let (count, rest) = read_varint(&bytes)?;
-        let (&width, rest) = rest.split_first()?;
-        let count = usize::try_from(count).ok()?;
-        let width = usize::from(width);
-        let tags = bytes.len() - rest.len();
-        let values = tags.checked_add(count.checked_mul(width + 1)?)?;
-        (matches!(width, 1 | 2 | 4 | 8) && values <= bytes.len()).then_some(RowView {
-            bytes,
-            count,
-            width,
-            tags,
-            values,
-        })
+        let layout = Layout::parse(&bytes)?;
+        Ok(RowView { bytes, layout })
     }
 
     /// Number of columns stored.
     pub fn len(&self) -> usize {
-        self.count
+        self.layout.count
     }
 
     /// Whether no column is stored.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.len() == 0
     }
 
     /// Bytes of the encoded row.
@@ -107,8 +144,8 @@ impl RowView {
     }
 
     pub(super) fn to_row_at(&self, depth: usize) -> StorageResult<Row> {
-        let mut row = Vec::with_capacity(self.count);
-        for index in 0..self.count {
+        let mut row = Vec::with_capacity(self.len());
+        for index in 0..self.len() {
             row.extend(self.column_at(index, depth)?);
         }
         Ok(row)
@@ -116,13 +153,15 @@ impl RowView {
 
     /// As [`Self::to_row`], but only documents share the row's bytes: nothing else of the row keeps them alive.
     pub(crate) fn to_row_of_documents(&self) -> StorageResult<Row> {
-        let mut row = Vec::with_capacity(self.count);
-        for index in 0..self.count {
-            let (tag, bytes) = (self.bytes[self.tags + index], self.value(index)?);
+        let mut row = Vec::with_capacity(self.len());
+        for index in 0..self.len() {
+            let Some((tag, range)) = self.layout.value(&self.bytes, index)? else {
+                break;
+            };
             let bytes = if tag == JSONB {
-                bytes
+                self.bytes.slice(range)
             } else {
-                Bytes::copy_from_slice(&bytes)
+                Bytes::copy_from_slice(&self.bytes[range])
             };
             row.push(read_value(tag, bytes, 0)?);
         }
@@ -130,29 +169,9 @@ impl RowView {
     }
 
     fn column_at(&self, index: usize, depth: usize) -> StorageResult<Option<Datum>> {
-        if index >= self.count {
+        let Some((tag, range)) = self.layout.value(&self.bytes, index)? else {
             return Ok(None);
-        }
-        read_value(self.bytes[self.tags + index], self.value(index)?, depth).map(Some)
-    }
-
-    /// Bytes of a column's value.
-    fn value(&self, index: usize) -> StorageResult<Bytes> {
-        let start = if index == 0 { 0 } else { self.end(index - 1) };
-        let range = self
-            .values
-            .checked_add(start)
-            .zip(self.values.checked_add(self.end(index)));
-        match range {
-            Some((start, end)) if start <= end && end <= self.bytes.len() => Ok(self.bytes.slice(start..end)),
-            _ => Err(StorageError::corrupted("row offsets")),
-        }
-    }
-
-    fn end(&self, index: usize) -> usize {
-        let at = self.tags + self.count + index * self.width;
-        let mut wide = [0; 8];
-        wide[..self.width].copy_from_slice(&self.bytes[at..at + self.width]);
-        u64::from_le_bytes(wide) as usize
+        };
+        read_value(tag, self.bytes.slice(range), depth).map(Some)
     }
 }

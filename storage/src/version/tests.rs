@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{
-    Chain, Consolidation, RowView, StoredVersion, Version, consolidation, decode_row, encode_row, fold, moved_to,
+    Chain, Consolidation, RowSlice, RowView, StoredVersion, ValueRef, Version, consolidation, decode_row, encode_row, fold, moved_to,
 };
 use crate::{Array, Datum, Interval, Jsonb, Numeric, Path, PathOp, Row, Step, StorageError};
 
@@ -45,6 +45,18 @@ fn row() -> Row {
         }),
         Datum::record(vec![Datum::Int4(1), Datum::record(vec![Datum::from("x")])]),
     ]
+}
+
+#[test]
+fn a_value_is_the_same_where_it_lies() {
+    let mut bytes = Vec::new();
+    encode_row(&mut bytes, &row());
+    let slice = RowSlice::open(&bytes).unwrap();
+    for (index, value) in row().iter().enumerate() {
+        let found = slice.column(index).unwrap();
+        assert_eq!(format!("{found:?}"), format!("{:?}", Some(ValueRef::from(value))));
+    }
+    assert!(slice.column(row().len()).unwrap().is_none());
 }
 
 #[test]
@@ -143,6 +155,9 @@ fn chains_end_at_half_the_document_or_by_number() {
 proptest! {
     #[test]
     fn any_bytes_decode_or_fail(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        if let Ok(slice) = RowSlice::open(&bytes) {
+            let _ = (0..4).map(|index| slice.column(index)).collect::<Vec<_>>();
+        }
         let bytes = Bytes::from(bytes);
         let _ = RowView::open(bytes.clone()).map(|view| view.to_row());
         let _ = super::decode_datum(&bytes);

@@ -7,29 +7,29 @@ use bytes::Bytes;
 use super::row::{RowView, encode_row};
 use crate::{Array, Datum, Interval, Jsonb, Numeric, StorageError, StorageResult};
 
-const NULL: u8 = 0;
-const FALSE: u8 = 1;
-const TRUE: u8 = 2;
-const INT2: u8 = 3;
-const INT4: u8 = 4;
-const INT8: u8 = 5;
-const FLOAT4: u8 = 6;
-const FLOAT8: u8 = 7;
-const NUMERIC: u8 = 8;
-const TEXT: u8 = 9;
-const BYTEA: u8 = 10;
-const DATE: u8 = 11;
-const TIME: u8 = 12;
-const TIMETZ: u8 = 13;
-const TIMESTAMP: u8 = 14;
-const TIMESTAMPTZ: u8 = 15;
-const INTERVAL: u8 = 16;
-const UUID: u8 = 17;
-const JSON: u8 = 18;
+pub(super) const NULL: u8 = 0;
+pub(super) const FALSE: u8 = 1;
+pub(super) const TRUE: u8 = 2;
+pub(super) const INT2: u8 = 3;
+pub(super) const INT4: u8 = 4;
+pub(super) const INT8: u8 = 5;
+pub(super) const FLOAT4: u8 = 6;
+pub(super) const FLOAT8: u8 = 7;
+pub(super) const NUMERIC: u8 = 8;
+pub(super) const TEXT: u8 = 9;
+pub(super) const BYTEA: u8 = 10;
+pub(super) const DATE: u8 = 11;
+pub(super) const TIME: u8 = 12;
+pub(super) const TIMETZ: u8 = 13;
+pub(super) const TIMESTAMP: u8 = 14;
+pub(super) const TIMESTAMPTZ: u8 = 15;
+pub(super) const INTERVAL: u8 = 16;
+pub(super) const UUID: u8 = 17;
+pub(super) const JSON: u8 = 18;
 pub(super) const JSONB: u8 = 19;
-const OID: u8 = 20;
-const ARRAY: u8 = 21;
-const RECORD: u8 = 22;
+pub(super) const OID: u8 = 20;
+pub(super) const ARRAY: u8 = 21;
+pub(super) const RECORD: u8 = 22;
 
 /// Arrays and records may nest this deep.
 const DEPTH_MAX: usize = 64;
@@ -189,7 +189,7 @@ fn empty(bytes: &[u8], value: Datum) -> Option<Datum> {
     bytes.is_empty().then_some(value)
 }
 
-fn exact<const SIZE: usize>(bytes: &[u8]) -> Option<[u8; SIZE]> {
+pub(super) fn exact<const SIZE: usize>(bytes: &[u8]) -> Option<[u8; SIZE]> {
     bytes.try_into().ok()
 }
 
@@ -197,24 +197,33 @@ fn text(bytes: &[u8]) -> Option<Arc<str>> {
     std::str::from_utf8(bytes).ok().map(Arc::from)
 }
 
+/// Mantissa and scale of a finite number whose mantissa fits.
+pub(super) fn small_numeric(bytes: &[u8]) -> Option<(i128, u32)> {
+    let (scale, mantissa) = bytes.split_first_chunk::<2>()?;
+    if mantissa.len() > 16 {
+        return None;
+    }
+    let fill = if mantissa.last().is_some_and(|top| top & 0x80 != 0) {
+        0xFF
+    } else {
+        0
+    };
+    let mut wide = [fill; 16];
+    wide[..mantissa.len()].copy_from_slice(mantissa);
+    Some((i128::from_le_bytes(wide), u32::from(u16::from_le_bytes(*scale))))
+}
+
 fn read_numeric(bytes: &[u8]) -> Option<Numeric> {
+    if let Some((mantissa, scale)) = small_numeric(bytes) {
+        return Numeric::from_parts(mantissa, scale);
+    }
     match bytes {
         [0] => Some(Numeric::INFINITY),
         [1] => Some(Numeric::NEGATIVE_INFINITY),
         [2] => Some(Numeric::NAN),
         [low, high, mantissa @ ..] => {
             let scale = u32::from(u16::from_le_bytes([*low, *high]));
-            if mantissa.len() > 16 {
-                return Numeric::from_big_parts(num_bigint::BigInt::from_signed_bytes_le(mantissa), scale).ok();
-            }
-            let fill = if mantissa.last().is_some_and(|top| top & 0x80 != 0) {
-                0xFF
-            } else {
-                0
-            };
-            let mut wide = [fill; 16];
-            wide[..mantissa.len()].copy_from_slice(mantissa);
-            Numeric::from_parts(i128::from_le_bytes(wide), scale)
+            Numeric::from_big_parts(num_bigint::BigInt::from_signed_bytes_le(mantissa), scale).ok()
         }
         _ => None,
     }

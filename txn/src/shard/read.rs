@@ -229,7 +229,7 @@ impl Shard {
     }
 
     /// Whether garbage collection has not overtaken the snapshot. Checked again after reading.
-    fn check_snapshot(&self, at: Timestamp) -> Result<(), TxnError> {
+    pub(crate) fn check_snapshot(&self, at: Timestamp) -> Result<(), TxnError> {
         if at < self.safe_point() {
             Err(TxnError::SnapshotTooOld)
         } else {

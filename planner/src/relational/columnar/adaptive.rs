@@ -10,17 +10,21 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use parking_lot::Mutex;
+use txn::ShardRows;
 
 use crate::eval::Layout;
 use crate::explain::node::Measure;
 use crate::relational::batch::{BATCH_ROWS, Batch};
 use crate::relational::columnar::expression::RunContext;
 use crate::relational::columnar::form::Form;
-use crate::relational::columnar::lower::{ColumnTypes, Lowering, inward, is_columnar, row_plan};
+use crate::relational::columnar::lower::{ColumnTypes, Leaf, Lowering, inward, is_columnar, row_plan};
 use crate::relational::columnar::rows::{ARROW_ROWS, to_rows};
+use crate::relational::columnar::scan::parts;
+use crate::relational::operators::aggregate::AggregatePlan;
 use crate::relational::operators::append::AppendPlan;
 use crate::relational::operators::hash_join::HashJoinPlan;
 use crate::relational::operators::scan::ScanPlan;
+use crate::relational::operators::sort::SortPlan;
 use crate::relational::plan::{Operator, Plan};
 use crate::relational::runtime::{Frame, Runtime};
 use crate::{SqlError, SqlResult, SqlState};
@@ -92,6 +96,23 @@ impl Plan for AdaptivePlan {
     fn as_any(&self) -> &dyn std::any::Any {
         self
     }
+}
+
+/// The scans below the part of a plan that DataFusion would compute whose order makes no difference to the result.
+fn collect_unordered(plan: &Arc<dyn Plan>, mut is_unordered: bool, scans: &mut Vec<Arc<dyn Plan>>) {
+    let plan = row_plan(plan);
+    if !is_columnar(&*plan) {
+        if is_unordered && plan.as_any().is::<ScanPlan>() {
+            scans.push(plan);
+        }
+        return;
+    }
+    if let Some(aggregate) = plan.as_any().downcast_ref::<AggregatePlan>() {
+        is_unordered = aggregate.aggregates.iter().all(|call| !call.depends_on_order());
+    } else if plan.as_any().is::<SortPlan>() {
+        is_unordered = true;
+    }
+    plan.inputs().iter().for_each(|input| collect_unordered(input, is_unordered, scans));
 }
 
 /// The scans below the part of a plan that DataFusion would compute, leftmost first.
@@ -192,7 +213,7 @@ async fn decide(plan: &AdaptivePlan, runtime: &Arc<Runtime>, frame: &Frame) -> S
             if let Some(measure) = &plan.measure {
                 measure.set_columnar();
             }
-            return columns(plan, runtime, frame, begun);
+            return columns(plan, runtime, frame, begun).await;
         }
         // If few rows come from the first scan, the others are not read but looked up.
         if may_look_up && begun.len() == 1 && count <= LOOKUP_ROWS_MAX {
@@ -204,7 +225,7 @@ async fn decide(plan: &AdaptivePlan, runtime: &Arc<Runtime>, frame: &Frame) -> S
     Ok(Engine::Rows(plan.rows.clone().open(runtime, &frame)?))
 }
 
-fn columns(
+async fn columns(
     plan: &AdaptivePlan,
     runtime: &Arc<Runtime>,
     frame: &Frame,
@@ -214,10 +235,24 @@ fn columns(
         runtime: runtime.clone(),
         frame: frame.clone(),
     });
-    let mut leaf = |plan: &Arc<dyn Plan>| -> SqlResult<Box<dyn Operator>> {
+    let mut unordered = Vec::new();
+    collect_unordered(&plan.rows, false, &mut unordered);
+    let mut parted: Vec<(Arc<dyn Plan>, Vec<ShardRows>)> = Vec::new();
+    for scan in unordered {
+        let is_read = |(known, begun): &(Arc<dyn Plan>, Begun)| Arc::ptr_eq(known, &scan) && begun.rest.is_none();
+        if !begun.iter().any(is_read)
+            && let Some(parts) = parts(&scan, runtime, frame).await?
+        {
+            parted.push((scan, parts));
+        }
+    }
+    let mut leaf = |plan: &Arc<dyn Plan>| -> SqlResult<Leaf> {
+        if let Some(position) = parted.iter().position(|(scan, _)| Arc::ptr_eq(scan, plan)) {
+            return Ok(Leaf::Parts(parted.swap_remove(position).1));
+        }
         match begun.iter().position(|(scan, _)| Arc::ptr_eq(scan, plan)) {
-            Some(position) => Ok(Box::new(begun.swap_remove(position).1)),
-            None => plan.clone().open(runtime, frame),
+            Some(position) => Ok(Leaf::Rows(Box::new(begun.swap_remove(position).1))),
+            None => Ok(Leaf::Rows(plan.clone().open(runtime, frame)?)),
         }
     };
     let (exec, forms) = Lowering {

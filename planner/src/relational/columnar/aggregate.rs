@@ -16,7 +16,8 @@ use storage::{Datum, Numeric};
 
 use crate::relational::accumulate::{AggregateProgram, GroupState};
 use crate::relational::columnar::expression::RunContext;
-use crate::relational::columnar::form::{ArrayBuilder, Form, Reader, read_numeric};
+use crate::relational::columnar::decimal::Sum;
+use crate::relational::columnar::form::{ArrayBuilder, Form, Reader};
 use crate::relational::columnar::vector::outward;
 use crate::{SqlError, SqlState};
 
@@ -70,7 +71,14 @@ impl AggregateCall {
                 sums: Vec::new(),
                 is_average: true,
             },
-            ("sum", [Form::Numeric]) => States::SumNumeric(Vec::new()),
+            ("sum", [Form::Numeric]) => States::SumNumeric {
+                sums: Vec::new(),
+                is_average: false,
+            },
+            ("avg", [Form::Numeric]) => States::SumNumeric {
+                sums: Vec::new(),
+                is_average: true,
+            },
             ("sum", [Form::Float8]) => States::SumFloat(Vec::new()),
             _ => States::Rows(Vec::new()),
         }
@@ -157,7 +165,10 @@ enum States {
         is_average: bool,
     },
     SumFloat(Vec<Option<f64>>),
-    SumNumeric(Vec<Option<Numeric>>),
+    SumNumeric {
+        sums: Vec<Sum>,
+        is_average: bool,
+    },
     First(Vec<Option<Datum>>),
     /// Any other aggregate.
     Rows(Vec<GroupState>),
@@ -254,22 +265,12 @@ impl GroupsAccumulator for Groups {
                     Ok(())
                 })
             }
-            States::SumNumeric(sums) => {
-                sums.resize(total_num_groups, None);
+            States::SumNumeric { sums, .. } => {
+                sums.resize(total_num_groups, Sum::default());
                 let array = values[0].as_binary::<i32>();
-                for_each_row(group_indices, opt_filter, |row, group| {
-                    if array.is_valid(row)
-                        && let Some(value) = read_numeric(array.value(row))
-                    {
-                        let sum = match sums[group].take() {
-                            Some(sum) => sum.add(&value).map_err(|error| {
-                                outward(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, error.to_string()))
-                            })?,
-                            None => value,
-                        };
-                        sums[group] = Some(sum);
-                    }
-                    Ok(())
+                for_each_row(group_indices, opt_filter, |row, group| match array.is_valid(row) {
+                    true => sums[group].add(array.value(row)).map_err(|error| outward(error.into())),
+                    false => Ok(()),
                 })
             }
             States::First(firsts) => {
@@ -325,7 +326,13 @@ impl GroupsAccumulator for Groups {
                     .map_err(|error| outward(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, error.to_string())))?
             }
             States::SumFloat(sums) => emit_to.take_needed(sums).into_iter().map(Datum::from).collect(),
-            States::SumNumeric(sums) => emit_to.take_needed(sums).into_iter().map(Datum::from).collect(),
+            States::SumNumeric { sums, is_average } => {
+                let sums = emit_to.take_needed(sums);
+                let values = sums.iter().map(|sum| sum.finish(*is_average).map(Datum::from));
+                values
+                    .collect::<std::result::Result<_, _>>()
+                    .map_err(|error| outward(error.into()))?
+            }
             States::First(firsts) => emit_to
                 .take_needed(firsts)
                 .into_iter()
@@ -368,7 +375,7 @@ impl GroupsAccumulator for Groups {
             States::SumInt(states) => states.len() * 16,
             States::SumBig { sums, .. } => sums.len() * 32,
             States::SumFloat(states) => states.len() * 16,
-            States::SumNumeric(states) => states.len() * 40,
+            States::SumNumeric { sums, .. } => size_of_val(sums.as_slice()),
             States::First(states) => states.len() * 64,
             States::Rows(states) => states.len() * 128,
         };

@@ -22,7 +22,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, UInt32Type};
 use bytes::Bytes;
 use storage::key::{KeyOrder, encode_column};
-use storage::version::{decode_datum, encode_datum};
+use storage::version::{ValueRef, decode_datum, encode_datum};
 use storage::{Datum, Jsonb, Numeric};
 
 use crate::types::oid;
@@ -160,28 +160,41 @@ impl ArrayBuilder {
     /// # Errors
     /// XX000 if it is not of the form's type: the binder put the casts in.
     pub fn push(&mut self, value: &Datum) -> SqlResult<()> {
+        self.push_value(ValueRef::from(value))
+    }
+
+    /// As [`push`](Self::push), for a value where it lies.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push_value(&mut self, value: ValueRef<'_>) -> SqlResult<()> {
         match (self, value) {
-            (Self::Bool(builder), Datum::Bool(value)) => builder.append_value(*value),
-            (Self::Int2(builder), Datum::Int2(value)) => builder.append_value(*value),
-            (Self::Int4(builder), Datum::Int4(value) | Datum::Date(value)) => builder.append_value(*value),
+            (Self::Bool(builder), ValueRef::Bool(value)) => builder.append_value(value),
+            (Self::Int2(builder), ValueRef::Int2(value)) => builder.append_value(value),
+            (Self::Int4(builder), ValueRef::Int4(value) | ValueRef::Date(value)) => builder.append_value(value),
             (
                 Self::Int8(builder),
-                Datum::Int8(value) | Datum::Time(value) | Datum::Timestamp(value) | Datum::TimestampTz(value),
-            ) => builder.append_value(*value),
-            (Self::Float4(builder), Datum::Float4(value)) => builder.append_value(*value),
-            (Self::Float8(builder), Datum::Float8(value)) => builder.append_value(*value),
-            (Self::Oid(builder), Datum::Oid(value)) => builder.append_value(*value),
-            (Self::Text(builder), Datum::Text(value) | Datum::Json(value)) => builder.append_value(value),
-            (Self::Binary(builder, Form::Bytea), Datum::Bytea(value)) => builder.append_value(value),
-            (Self::Binary(builder, Form::Uuid), Datum::Uuid(value)) => builder.append_value(value),
-            (Self::Binary(builder, Form::Jsonb), Datum::Jsonb(value)) => builder.append_value(value.as_bytes()),
-            (Self::Binary(builder, Form::Numeric), Datum::Numeric(value)) => write_numeric(builder, value),
-            (Self::Binary(builder, Form::Stored), value) if !value.is_null() => {
+                ValueRef::Int8(value) | ValueRef::Time(value) | ValueRef::Timestamp(value) | ValueRef::TimestampTz(value),
+            ) => builder.append_value(value),
+            (Self::Float4(builder), ValueRef::Float4(value)) => builder.append_value(value),
+            (Self::Float8(builder), ValueRef::Float8(value)) => builder.append_value(value),
+            (Self::Oid(builder), ValueRef::Oid(value)) => builder.append_value(value),
+            (Self::Text(builder), ValueRef::Text(value) | ValueRef::Json(value)) => builder.append_value(value),
+            (Self::Binary(builder, Form::Bytea), ValueRef::Bytea(value))
+            | (Self::Binary(builder, Form::Uuid), ValueRef::Uuid(value))
+            | (Self::Binary(builder, Form::Jsonb), ValueRef::Jsonb(value)) => builder.append_value(value),
+            (Self::Binary(builder, Form::Numeric), ValueRef::Numeric(mantissa, scale)) => {
+                builder.append_value(small_numeric(mantissa, scale));
+            }
+            (Self::Binary(builder, Form::Numeric), ValueRef::Other(Datum::Numeric(value))) => {
+                write_numeric(builder, &value);
+            }
+            (builder, ValueRef::Null) => builder.push_null(),
+            (Self::Binary(builder, Form::Stored), value) => {
                 let mut bytes = Vec::new();
-                encode_datum(&mut bytes, value);
+                encode_datum(&mut bytes, &value.to_datum());
                 builder.append_value(bytes);
             }
-            (builder, Datum::Null) => builder.push_null(),
             (_, value) => {
                 return Err(SqlError::new(
                     SqlState::INTERNAL_ERROR,
@@ -227,15 +240,29 @@ impl ArrayBuilder {
 const SMALL: u8 = 1;
 const LARGE: u8 = 0;
 
-fn write_numeric(builder: &mut BinaryBuilder, value: &Numeric) {
+/// A numeric as scale and mantissa.
+pub(crate) fn small_numeric(mantissa: i128, scale: u32) -> [u8; 19] {
+    let mut bytes = [0u8; 19];
+    bytes[0] = SMALL;
+    bytes[1..3].copy_from_slice(&(scale as u16).to_le_bytes());
+    bytes[3..].copy_from_slice(&mantissa.to_le_bytes());
+    bytes
+}
+
+/// Mantissa and scale of a numeric of an array, if it stands as those.
+pub(crate) fn read_small_numeric(bytes: &[u8]) -> Option<(i128, u32)> {
+    let bytes: &[u8; 19] = bytes.try_into().ok()?;
+    if bytes[0] != SMALL {
+        return None;
+    }
+    let scale = u16::from_le_bytes([bytes[1], bytes[2]]);
+    let mantissa = i128::from_le_bytes(*bytes.last_chunk()?);
+    Some((mantissa, u32::from(scale)))
+}
+
+pub(crate) fn write_numeric(builder: &mut BinaryBuilder, value: &Numeric) {
     match value.small_parts() {
-        Some((mantissa, scale)) => {
-            let mut bytes = [0u8; 19];
-            bytes[0] = SMALL;
-            bytes[1..3].copy_from_slice(&(scale as u16).to_le_bytes());
-            bytes[3..].copy_from_slice(&mantissa.to_le_bytes());
-            builder.append_value(bytes);
-        }
+        Some((mantissa, scale)) => builder.append_value(small_numeric(mantissa, scale)),
         None => {
             let mut bytes = vec![LARGE];
             encode_datum(&mut bytes, &Datum::Numeric(value.clone()));
@@ -246,16 +273,12 @@ fn write_numeric(builder: &mut BinaryBuilder, value: &Numeric) {
 
 /// Reads a numeric of an array.
 pub fn read_numeric(bytes: &[u8]) -> Option<Numeric> {
-    match bytes.split_first()? {
-        (&SMALL, rest) => {
-            let scale = u16::from_le_bytes(rest.get(..2)?.try_into().ok()?);
-            let mantissa = i128::from_le_bytes(rest.get(2..18)?.try_into().ok()?);
-            Numeric::from_parts(mantissa, u32::from(scale))
-        }
-        (_, rest) => match decode_datum(&Bytes::copy_from_slice(rest)).ok()? {
-            Datum::Numeric(value) => Some(value),
-            _ => None,
-        },
+    if let Some((mantissa, scale)) = read_small_numeric(bytes) {
+        return Numeric::from_parts(mantissa, scale);
+    }
+    match decode_datum(&Bytes::copy_from_slice(bytes.get(1..)?)).ok()? {
+        Datum::Numeric(value) => Some(value),
+        _ => None,
     }
 }
 

@@ -15,6 +15,7 @@ use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use txn::ShardRows;
 
 use crate::bound::{ColumnId, JoinKind};
 use crate::eval::{Layout, Program};
@@ -23,6 +24,7 @@ use crate::relational::columnar::aggregate::AggregateCall;
 use crate::relational::columnar::expression::{ProgramExpr, RunContext, Yield};
 use crate::relational::columnar::form::Form;
 use crate::relational::columnar::rows::{RowsExec, schema_of};
+use crate::relational::columnar::scan::ScanExec;
 use crate::relational::operators::aggregate::AggregatePlan;
 use crate::relational::operators::filter::FilterPlan;
 use crate::relational::operators::hash_join::HashJoinPlan;
@@ -84,7 +86,15 @@ pub(crate) struct Lowering<'a> {
     pub(crate) types: &'a ColumnTypes,
     pub(crate) context: Arc<RunContext>,
     /// Opens a leaf, from its beginning.
-    pub(crate) leaf: &'a mut dyn FnMut(&Arc<dyn Plan>) -> SqlResult<Box<dyn Operator>>,
+    pub(crate) leaf: &'a mut dyn FnMut(&Arc<dyn Plan>) -> SqlResult<Leaf>,
+}
+
+/// Where the rows of a leaf come from.
+pub(crate) enum Leaf {
+    /// A row operator.
+    Rows(Box<dyn Operator>),
+    /// The shards of a scan.
+    Parts(Vec<ShardRows>),
 }
 
 type Lowered = SqlResult<(Arc<dyn ExecutionPlan>, Arc<[Form]>)>;
@@ -95,8 +105,11 @@ impl Lowering<'_> {
         let plan = row_plan(plan);
         if !is_columnar(&*plan) {
             let forms: Arc<[Form]> = self.forms(plan.layout());
-            let operator = (self.leaf)(&plan)?;
-            return Ok((Arc::new(RowsExec::new(operator, forms.clone())), forms));
+            let exec: Arc<dyn ExecutionPlan> = match (self.leaf)(&plan)? {
+                Leaf::Rows(operator) => Arc::new(RowsExec::new(operator, forms.clone())),
+                Leaf::Parts(parts) => Arc::new(ScanExec::new(&plan, parts, forms.clone(), &self.context)),
+            };
+            return Ok((exec, forms));
         }
         let any = plan.as_any();
         if let Some(plan) = any.downcast_ref::<AggregatePlan>() {

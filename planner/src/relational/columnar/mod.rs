@@ -4,8 +4,8 @@
 //!   Plan (rows)                       ExecutionPlan (Arrow)
 //!   Aggregate ─┐                      AggregateExec     keys as Arrow values or key bytes; our accumulators
 //!    HashJoin  │ adaptive: once the   HashJoinExec      key arrays, residual conditions as a join filter
-//!     Scan a   │ scans gave more  ──► RowsExec a        batches of rows turned into arrays
-//!     Scan b  ─┘ rows than a batch    RowsExec b
+//!     Scan a   │ scans gave more  ──► ScanExec a        arrays straight from the shards, which are read in parallel
+//!     Scan b  ─┘ rows than a batch    RowsExec b         where that cannot be: batches of rows turned into arrays
 //! ```
 //! The row operators define what a query means; this engine computes the same for inputs that are worth it. Nobody guesses
 //! sizes: [`adaptive`] reads the first rows of every scan and only then decides, and what was read is used by whichever
@@ -16,8 +16,10 @@
 
 pub mod adaptive;
 pub mod aggregate;
+mod decimal;
 pub mod expression;
 pub mod form;
 pub mod lower;
 pub mod rows;
+pub mod scan;
 pub mod vector;

@@ -19,6 +19,7 @@ use crate::eval::order::compare;
 use crate::eval::program::{Arithmetic, Call, Node};
 use crate::eval::{EvalContext, EvalState, Program};
 use crate::functions::{CallContext, CallTypes};
+use crate::relational::columnar::decimal::{self, Operand, Operation};
 use crate::relational::columnar::form::{ArrayBuilder, Form, Reader};
 use crate::{SqlError, SqlState};
 
@@ -153,6 +154,9 @@ impl Vectors<'_> {
 
     /// Compares by Arrow's kernels if both sides have the same ordered form.
     fn compare_arrays(&self, comparison: Comparison, left: &Column, right: &Column) -> Result<Option<BooleanArray>> {
+        if let (Some(left), Some(right)) = (Operand::of(left), Operand::of(right)) {
+            return Ok(Some(decimal::compare(comparison, &left, &right, self.rows)));
+        }
         let single = |value: &Datum, form: Form| -> Option<ArrayRef> {
             let mut builder = ArrayBuilder::new(form, 1);
             builder.push(value).ok()?;
@@ -285,6 +289,19 @@ impl Vectors<'_> {
 
     /// Common functions over arrays.
     fn shortcut(&self, call: &Call, args: &[Column]) -> Result<Option<Column>> {
+        let operation = match call.function.name {
+            "numeric_add" => Some(Operation::Add),
+            "numeric_sub" => Some(Operation::Subtract),
+            "numeric_mul" => Some(Operation::Multiply),
+            _ => None,
+        };
+        if let (Some(operation), [left, right]) = (operation, args)
+            && let (Some(left), Some(right)) = (Operand::of(left), Operand::of(right))
+        {
+            let array = operation.apply(&left, &right, self.rows);
+            let array = array.map_err(|error| outward(error.into()))?;
+            return Ok(Some(Column::Array(array, Form::Numeric)));
+        }
         match (call.function.name, args) {
             ("float8pl", [Column::Array(left, Form::Float8), Column::Array(right, Form::Float8)]) => {
                 self.floats(left, right, |left, right| left + right)
