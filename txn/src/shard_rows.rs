@@ -43,6 +43,14 @@ impl<E> From<StorageError> for Stop<E> {
 }
 
 impl ShardRows {
+    /// Whether there are more than so many rows; a part that cannot be read has none.
+    pub fn has_more_than(&self, count: usize) -> bool {
+        let range = (&*self.from, &*self.to);
+        let mut nothing = |_: &[u8], _: RowRef<'_>| Ok::<(), StorageError>(());
+        let next = self.shard.visit_rows(self.table, range, self.at, count, &mut nothing);
+        matches!(next, Ok(Some(_)))
+    }
+
     /// Calls `visit` with the key and the row of the next rows, `count_max` at most; says whether there may be more.
     ///
     /// # Errors
@@ -73,21 +81,24 @@ pub(crate) async fn parts(
     table: TableId,
     ranges: &[KeyRange],
 ) -> Result<Option<Vec<ShardRows>>, TxnError> {
-    let (at, scan) = {
+    if inner.reads_under_locks() || !inner.usable()?.buffer.is_empty() {
+        return Ok(None);
+    }
+    let at = inner.snapshot().await?;
+    let planned = {
         let mut state = inner.usable()?;
-        if !state.buffer.is_empty() || inner.reads_under_locks() {
-            return Ok(None);
-        }
-        let at = inner.snapshot(&mut state)?;
         state.open_scans += 1;
-        (at, Arc::new(OpenScan(inner.clone())))
+        state.planned_for(table)
     };
+    let scan = Arc::new(OpenScan(inner.clone()));
     let mut parts = Vec::new();
     for range in ranges {
         let (from, to) = mvcc::row_range(table, range.from.as_deref(), range.to.as_deref());
         for id in inner.node.placement.table(table) {
             let shard = inner.node.shard(id)?.clone();
-            shard.wait_to_scan(inner, table, None, (&from, &to), at).await?;
+            shard
+                .wait_to_scan(inner.asker(), (table, planned), None, (&from, &to), at)
+                .await?;
             parts.push(ShardRows {
                 shard,
                 scan: scan.clone(),

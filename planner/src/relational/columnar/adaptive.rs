@@ -201,19 +201,29 @@ impl Operator for Begun {
 
 /// Reads the first rows of the scans, then opens the engine that suits them.
 async fn decide(plan: &AdaptivePlan, runtime: &Arc<Runtime>, frame: &Frame) -> SqlResult<Engine> {
-    let mut scans = Vec::new();
+    let (mut scans, mut unordered) = (Vec::new(), Vec::new());
     collect_scans(&plan.rows, &mut scans);
+    collect_unordered(&plan.rows, false, &mut unordered);
     let may_look_up = has_lookup(&plan.rows);
     let mut begun: Vec<(Arc<dyn Plan>, Begun)> = Vec::with_capacity(scans.len());
     for scan in scans {
-        let first = begin(&scan, runtime, frame).await?;
-        let (count, is_large) = (first.rows.len(), first.rest.is_some());
-        begun.push((scan, first));
+        // By how many rows there are, not by how many pass the conditions.
+        let is_seen_large = unordered.iter().any(|other| Arc::ptr_eq(other, &scan))
+            && parts(&scan, runtime, frame).await?.is_some_and(|parts| has_many(&parts));
+        let (count, is_large) = match is_seen_large {
+            true => (0, true),
+            false => {
+                let first = begin(&scan, runtime, frame).await?;
+                let seen = (first.rows.len(), first.rest.is_some());
+                begun.push((scan, first));
+                seen
+            }
+        };
         if is_large {
             if let Some(measure) = &plan.measure {
                 measure.set_columnar();
             }
-            return columns(plan, runtime, frame, begun).await;
+            return columns(plan, runtime, frame, begun, unordered).await;
         }
         // If few rows come from the first scan, the others are not read but looked up.
         if may_look_up && begun.len() == 1 && count <= LOOKUP_ROWS_MAX {
@@ -230,13 +240,12 @@ async fn columns(
     runtime: &Arc<Runtime>,
     frame: &Frame,
     mut begun: Vec<(Arc<dyn Plan>, Begun)>,
+    unordered: Vec<Arc<dyn Plan>>,
 ) -> SqlResult<Engine> {
     let context = Arc::new(RunContext {
         runtime: runtime.clone(),
         frame: frame.clone(),
     });
-    let mut unordered = Vec::new();
-    collect_unordered(&plan.rows, false, &mut unordered);
     let mut parted: Vec<(Arc<dyn Plan>, Vec<ShardRows>)> = Vec::new();
     for scan in unordered {
         let is_read = |(known, begun): &(Arc<dyn Plan>, Begun)| Arc::ptr_eq(known, &scan) && begun.rest.is_none();
@@ -263,6 +272,13 @@ async fn columns(
     .lower(&plan.rows)?;
     let stream = exec.execute(0, task_context()).map_err(inward)?;
     Ok(Engine::Columns(stream, forms, Batch::default()))
+}
+
+/// Whether parts of a scan have so many rows that columns are worth it, to judge by the first: keys are spread evenly.
+fn has_many(parts: &[ShardRows]) -> bool {
+    parts
+        .first()
+        .is_some_and(|first| first.has_more_than(COLUMNAR_ROWS_MIN / parts.len()))
 }
 
 /// Reads the first rows of a scan.

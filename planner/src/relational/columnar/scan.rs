@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use arrow::array::{Array, ArrayRef, AsArray, NullArray};
+use arrow::array::{ArrayRef, AsArray, NullArray};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::TreeNodeRecursion;
