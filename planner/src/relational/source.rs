@@ -1,5 +1,7 @@
 //! RowSource: where scans read. The transaction in production, tables in memory in tests.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use storage::{Path, Row};
 use txn::transaction::{EntryStream, RowStream};
@@ -12,8 +14,9 @@ use crate::statement::StatementContext;
 /// What operators read through and lock with.
 #[async_trait]
 pub trait RowSource: Send + Sync {
-    /// Rows of a table in key order, as the statement's snapshot and the transaction's own earlier writes have them.
-    fn scan(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream;
+    /// Rows of a table in key order, as the statement's snapshot and the transaction's own earlier writes have them. Columns
+    /// beside those wanted (positions, ascending; `None` is all) may come as NULL or be left out at the end.
+    fn scan(&self, table: TableId, columns: Option<&Arc<[u16]>>, range: KeyRange, reverse: bool) -> RowStream;
     /// Ranges of a table shard by shard, in no common order; `None` if only [`scan`](Self::scan) can give them.
     async fn parts(&self, _: TableId, _: &[KeyRange]) -> SqlResult<Option<Vec<ShardRows>>> {
         Ok(None)
@@ -60,8 +63,12 @@ impl TransactionSource {
 
 #[async_trait]
 impl RowSource for TransactionSource {
-    fn scan(&self, table: TableId, range: KeyRange, reverse: bool) -> RowStream {
-        self.context.transaction.scan(table, range, reverse)
+    fn scan(&self, table: TableId, columns: Option<&Arc<[u16]>>, range: KeyRange, reverse: bool) -> RowStream {
+        let transaction = &self.context.transaction;
+        match columns {
+            Some(columns) => transaction.scan_columns(table, columns.clone(), range, reverse),
+            None => transaction.scan(table, range, reverse),
+        }
     }
 
     async fn parts(&self, table: TableId, ranges: &[KeyRange]) -> SqlResult<Option<Vec<ShardRows>>> {

@@ -8,7 +8,7 @@ use super::{Builder, Built, Needed};
 use crate::SqlResult;
 use crate::bound::{Expr, Scan};
 use crate::catalog::Relation;
-use crate::eval::{Layout, OuterScope};
+use crate::eval::{Layout, OuterScope, Program};
 use crate::relational::access::Access;
 use crate::relational::operators::scan::ScanPlan;
 use crate::relational::operators::system_scan::SystemScanPlan;
@@ -44,6 +44,18 @@ impl Stored {
     }
 }
 
+/// Positions of the stored columns, `width` in all, that a scan reads.
+fn wanted(width: usize, slots: &[usize], filter: &[Program]) -> Arc<[u16]> {
+    let mut wanted = slots.to_vec();
+    for condition in filter {
+        condition.root.for_each_slot(&mut |slot| wanted.push(slot));
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    let stored = wanted.into_iter().filter(|slot| *slot < width);
+    stored.filter_map(|slot| u16::try_from(slot).ok()).collect()
+}
+
 impl Builder<'_> {
     pub(super) fn scan(&mut self, scan: &Scan, conjuncts: &[Expr], needed: &Needed, scope: &mut OuterScope) -> Built {
         if let Some(members) = &scan.members {
@@ -67,11 +79,13 @@ impl Builder<'_> {
         let mut expressions = self.expressions(&layout, scope);
         let filter = expressions.programs(conjuncts)?;
         let subplans = expressions.finish();
+        let wanted = subplans.is_empty().then(|| wanted(missing.len(), &slots, &filter));
         Ok(Arc::new(ScanPlan {
             table: scan.table.clone(),
             alias: scan.alias.clone(),
             layout: output,
             slots,
+            wanted,
             missing,
             access,
             filter,

@@ -36,6 +36,8 @@ pub struct ScanPlan {
     pub layout: Layout,
     /// Where each output column is in the extended stored row: the table's columns, then the row's key, then tableoid.
     pub slots: Vec<usize>,
+    /// Positions of the table's columns that the conditions and the output need, ascending; `None` is all.
+    pub wanted: Option<Arc<[u16]>>,
     /// Values of columns that rows written before the column existed lack.
     pub missing: Vec<Datum>,
     /// Which rows are read.
@@ -68,6 +70,7 @@ impl Plan for ScanPlan {
             plan: self,
             evaluator,
             state: State::Closed,
+            keys_only: [].into(),
             pending: Vec::new().into_iter(),
             locks: None,
         }))
@@ -86,6 +89,8 @@ struct ScanOperator {
     plan: Arc<ScanPlan>,
     evaluator: Evaluator,
     state: State,
+    /// No column, where only keys are used.
+    keys_only: Arc<[u16]>,
     pending: std::vec::IntoIter<(Key, Row)>,
     /// SERIALIZABLE: locks to take on rows before they are read.
     locks: Option<ReadLocks>,
@@ -171,6 +176,7 @@ impl ScanOperator {
         let table = self.plan.table.id;
         let reverse = self.plan.access.is_reverse();
         let source = self.evaluator.runtime.source.clone();
+        let wanted = self.plan.wanted.as_ref();
         let keys = match &mut self.state {
             State::Closed | State::Done => None,
             State::Rows(stream, rest) => loop {
@@ -178,7 +184,7 @@ impl ScanOperator {
                     return Ok(Some(rows));
                 }
                 match rest.next() {
-                    Some(range) => *stream = source.scan(table, range, reverse),
+                    Some(range) => *stream = source.scan(table, wanted, range, reverse),
                     None => break None,
                 }
             },
@@ -187,7 +193,7 @@ impl ScanOperator {
                     break Some(rows.into_iter().map(|(key, _)| key).collect());
                 }
                 match rest.next() {
-                    Some(range) => *stream = source.scan(table, range, reverse),
+                    Some(range) => *stream = source.scan(table, Some(&self.keys_only), range, reverse),
                     None => break None,
                 }
             },
@@ -248,9 +254,13 @@ impl ScanOperator {
                 let is_candidates = is_locked && ranges.iter().all(is_bounded);
                 let mut rest = ranges.into_iter();
                 let reverse = plan.access.is_reverse();
+                let wanted = match is_candidates {
+                    true => Some(&self.keys_only),
+                    false => plan.wanted.as_ref(),
+                };
                 match rest
                     .next()
-                    .map(|range| runtime.source.scan(plan.table.id, range, reverse))
+                    .map(|range| runtime.source.scan(plan.table.id, wanted, range, reverse))
                 {
                     Some(stream) if is_candidates => State::Candidates(stream, rest),
                     Some(stream) => State::Rows(stream, rest),
@@ -292,7 +302,7 @@ impl ScanOperator {
             count += keys.len();
             early.push_back(keys);
             if count > ENTRIES_MAX {
-                let whole = source.scan(self.plan.table.id, KeyRange::default(), false);
+                let whole = source.scan(self.plan.table.id, self.plan.wanted.as_ref(), KeyRange::default(), false);
                 self.state = State::Rows(whole, Vec::new().into_iter());
                 return Ok(());
             }

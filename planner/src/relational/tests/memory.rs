@@ -1,6 +1,7 @@
 //! A source whose tables are in memory, with the indexes that their relations declare.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
@@ -63,7 +64,7 @@ fn is_within(key: &Key, range: &KeyRange) -> bool {
 
 #[async_trait]
 impl RowSource for MemorySource {
-    fn scan(&self, table: TableId, range: KeyRange, _: bool) -> RowStream {
+    fn scan(&self, table: TableId, _: Option<&Arc<[u16]>>, range: KeyRange, _: bool) -> RowStream {
         let tables = self.tables.lock();
         let rows: Vec<(Key, Row)> = tables
             .get(&table)
