@@ -47,6 +47,7 @@ mod tests;
 
 pub use error::TxnError;
 pub use live::NameLocks;
+pub use machine::records::Position;
 pub use name::{AddIncrement, IndexId, Key, LockName, LockRequest, Mode, RowPart, TableId};
 pub use node::{Node, NodeConfig};
 pub use outcome::TransactionOutcome;

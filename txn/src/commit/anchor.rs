@@ -12,7 +12,7 @@ use super::{
 use crate::locks::TxnId;
 
 /// The transactions one shard decides, as its leader knows them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Anchor {
     shard: ShardId,
     /// Marked in this epoch and not decided: their locks stand.
@@ -22,19 +22,19 @@ pub struct Anchor {
     decided: BTreeMap<TxnId, Decided>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Marked {
     attempt: Attempt,
     parties: Parties,
     until_ms: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Proposed {
     asked_by: BTreeSet<ShardId>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Decided {
     attempt: Attempt,
     decision: Decision,

@@ -36,7 +36,7 @@ pub enum Task {
 }
 
 /// What the client is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// Committed; timestamp 0 if nothing was written.
     Committed(Timestamp),
@@ -46,7 +46,7 @@ pub enum Answer {
     Unknown,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum State {
     /// Votes and the anchor's mark are coming in.
     Ready,
@@ -61,7 +61,7 @@ enum State {
 }
 
 /// One transaction's way to commit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Coordinator {
     attempt: Attempt,
     parties: Option<Parties>,

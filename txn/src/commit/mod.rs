@@ -71,7 +71,7 @@ pub const MARK_KEPT_MS: u64 = 10_000;
 pub const HORIZON_MS: u64 = 10 * 60 * 1_000;
 
 /// A transaction on its way to commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Attempt {
     /// Transaction.
     pub txn: TxnId,
@@ -82,7 +82,7 @@ pub struct Attempt {
 }
 
 /// Who takes part with writes.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Parties {
     /// The shard that decides. It takes part with writes, which travel with the decision.
     pub anchor: ShardId,
@@ -91,7 +91,7 @@ pub struct Parties {
 }
 
 /// What was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Decision {
     /// At this timestamp.
     Commit(Timestamp),
@@ -100,7 +100,7 @@ pub enum Decision {
 }
 
 /// A command of the shard's log that belongs to a transaction.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Logged {
     /// A participant's vote: its writes and all its locks go with it.
     Prepare(Attempt, Parties),
@@ -113,7 +113,7 @@ pub enum Logged {
 }
 
 /// A message to a shard's leader. Every one may be lost, repeated or late.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Message {
     /// Coordinator to participant: log your writes and locks, and vote.
     Prepare(Attempt, Parties),
@@ -150,7 +150,7 @@ impl Message {
 }
 
 /// An answer to the coordinator. Every one may be lost, repeated or late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Reply {
     /// A participant's vote.
     Voted(ShardId, bool),

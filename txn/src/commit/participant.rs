@@ -10,13 +10,13 @@ use super::{ASK_AFTER_MS, Action, Attempt, Decision, Logged, Message, Parties, R
 use crate::locks::{Incarnation, TxnId};
 
 /// The transactions prepared on one shard, as its leader knows them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Participant {
     shard: ShardId,
     waiting: BTreeMap<TxnId, Waiting>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Waiting {
     attempt: Attempt,
     parties: Option<Parties>,
@@ -25,7 +25,7 @@ struct Waiting {
     acknowledge_to: Option<ShardId>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     /// Prepare is proposed.
     Voting,

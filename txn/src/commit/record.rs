@@ -4,7 +4,7 @@
 use super::Decision;
 
 /// What a shard has logged about a transaction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Known {
     /// It voted, and has not heard the decision.
     pub prepared: bool,

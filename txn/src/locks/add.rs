@@ -25,13 +25,14 @@ impl Values for () {
 }
 
 /// Increments of all holders.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Adds {
     records: AHashMap<HoldId, Record>,
     /// Sums of the records that are held, not ceded.
     sums: AHashMap<NodeId, Sum>,
 }
 
+#[derive(Clone)]
 struct Record {
     /// With the savepoint counter of each, in order.
     items: SmallVec<[(u64, Sum); 1]>,

@@ -18,6 +18,7 @@ use super::tree::{Kind, NONE, NodeId, Tree};
 pub(super) type HoldId = u32;
 
 /// What one owner holds at one node.
+#[derive(Clone)]
 pub(super) struct Hold {
     pub(super) owner: OwnerId,
     pub(super) node: NodeId,
@@ -91,6 +92,7 @@ impl Hold {
 const CROWD: u32 = 12;
 
 /// All holds of a table.
+#[derive(Clone)]
 pub(super) struct Holds {
     slab: Vec<Hold>,
     free: HoldId,

@@ -12,13 +12,13 @@ use ahash::AHashMap;
 use super::tree::{Kind, NodeId, StepKey, Tree};
 
 /// Values and intervals with nodes, per index node.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Spans {
     indexes: AHashMap<NodeId, Span>,
     value_count: usize,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Span {
     values: BTreeMap<StepKey, NodeId>,
     intervals: Vec<NodeId>,

@@ -76,6 +76,7 @@ pub(super) struct Taken {
 }
 
 /// A transaction that holds locks here or waits for some.
+#[derive(Clone)]
 pub(super) struct OwnerState {
     pub(super) owner: Owner,
     pub(super) first_hold: HoldId,
@@ -115,7 +116,7 @@ impl OwnerState {
 }
 
 /// All owners of a table.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Owners {
     slab: Vec<OwnerState>,
     free: Vec<OwnerId>,

@@ -19,7 +19,7 @@ use super::{AbortReason, Event, Values};
 use crate::{LockName, LockRequest, Mode};
 
 /// What a batch needs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Plan {
     /// Modes at nodes, intentions and class marks included; one entry a node.
     pub(super) wants: Vec<Want>,
@@ -33,6 +33,7 @@ pub(super) struct Plan {
 const SHORT: usize = 32;
 
 /// Modes wanted at a node beyond what the owner holds there.
+#[derive(Clone)]
 pub(super) struct Want {
     pub(super) node: NodeId,
     pub(super) modes: ModeSet,
@@ -41,6 +42,7 @@ pub(super) struct Want {
 }
 
 /// A lock to take when nothing stands against the batch.
+#[derive(Clone)]
 pub(super) struct Explicit {
     pub(super) node: NodeId,
     pub(super) modes: ModeSet,

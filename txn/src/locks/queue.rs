@@ -21,6 +21,7 @@ use super::{DeadlockPolicy, Event, Values};
 use crate::LockRequest;
 
 /// A batch that waits.
+#[derive(Clone)]
 pub(super) struct Waiting {
     pub(super) owner: OwnerId,
     pub(super) step: u64,
@@ -48,7 +49,7 @@ pub(super) struct Queued {
 }
 
 /// Who waits at a node.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Queue {
     pub(super) entries: Vec<Queued>,
     /// What they want together: most releases and requests conflict with none of it, and need not look further.

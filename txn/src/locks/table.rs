@@ -6,7 +6,7 @@ use ahash::AHashMap;
 
 use super::add::Adds;
 use super::hold::Holds;
-use super::owner::{OwnerId, Owners};
+use super::owner::{OwnerId, OwnerState, Owners};
 use super::queue::{Queue, Waiting};
 use super::take::{Attempt, wanted};
 use super::tree::{NONE, NodeId, Tree};
@@ -118,6 +118,7 @@ pub struct LockStats {
 }
 
 /// The locks of one shard leader.
+#[derive(Clone)]
 pub struct LockTable {
     pub(super) config: LockConfig,
     pub(super) epoch: Epoch,
@@ -353,15 +354,13 @@ impl LockTable {
     }
 
     /// Marks a transaction as prepared or committing: it keeps its locks over the end of an epoch and of its coordinator,
-    /// and no policy aborts it. `false` if it holds nothing here, or has lost what it held.
+    /// and no policy aborts it. `false` if it holds nothing here, has lost what it held, or waits here: all locks are held
+    /// before the first Prepare (DESIGN §3), so one of the two requests came late, for a transaction that has ended.
     pub fn seal(&mut self, txn: TxnId) -> bool {
-        let Some(owner) = self.owners.find(txn).filter(|&owner| !self.owners[owner].doomed) else {
+        let stands = |state: &OwnerState| !state.doomed && state.tickets.is_empty();
+        let Some(owner) = self.owners.find(txn).filter(|&owner| stands(&self.owners[owner])) else {
             return false;
         };
-        assert!(
-            self.owners[owner].tickets.is_empty(),
-            "all locks are held before the first Prepare (DESIGN §3)"
-        );
         self.owners[owner].sealed = true;
         true
     }

@@ -84,6 +84,7 @@ impl Segment<'_> {
 }
 
 /// A node of the tree.
+#[derive(Clone)]
 pub(super) struct Node {
     pub(super) key: StepKey,
     pub(super) parent: NodeId,
@@ -107,6 +108,7 @@ pub(super) struct Node {
 }
 
 /// The tree.
+#[derive(Clone)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
     free: NodeId,

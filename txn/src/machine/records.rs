@@ -130,15 +130,17 @@ pub(crate) fn clear(id: u32, timestamp: Timestamp) -> [u8; 14] {
 }
 
 /// Epoch and sequence of the last applied command.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Position {
-    pub(crate) epoch: Epoch,
-    pub(crate) sequence: u64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Position {
+    /// Of the leader that proposed it.
+    pub epoch: Epoch,
+    /// Its number in the epoch.
+    pub sequence: u64,
 }
 
 impl Position {
     /// Whether a command may follow (DESIGN T4).
-    pub(crate) fn is_followed_by(&self, epoch: Epoch, sequence: u64) -> bool {
+    pub fn is_followed_by(&self, epoch: Epoch, sequence: u64) -> bool {
         (epoch == self.epoch && sequence == self.sequence + 1) || (epoch > self.epoch && sequence == 1)
     }
 }
