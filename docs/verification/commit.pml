@@ -9,8 +9,8 @@
  *   spin -run -DSAFETY commit.pml       never one COMMITTED and another ABORTED, the client is told what happens
  *   spin -run -DLIVENESS -a -f ...      without loss, everybody ends (weak fairness)
  *
- * Seeded faults, each of which must be found: -DFAULT_IMPATIENT (a voter aborts by itself), -DFAULT_UNMARKED (the anchor
- * commits without a mark), -DFAULT_FORGETFUL (the anchor answers questions without logging), -DFAULT_SILENT (voters never
+ * Seeded faults, each of which must be found: -DFAULT_IMPATIENT (a voter aborts by itself), -DFAULT_LAST_WINS (the last
+ * decision stands), -DFAULT_FORGETFUL (the anchor answers questions without logging), -DFAULT_SILENT (voters never
  * ask). Run by txn/tests/spin.rs; docs/verification.md says what was seen.
  */
 
@@ -39,6 +39,13 @@ hidden byte from;
 #define SEND1(channel, a)       if :: len(channel) < ROOM && !(channel??[a]) -> channel!!a :: else fi
 #define SEND2(channel, a, b)    if :: len(channel) < ROOM && !(channel??[a, b]) -> channel!!a, b :: else fi
 
+/* What is sent again: at any time; where we ask whether everything ends, when nothing else can happen. */
+#ifdef LIVENESS
+#define AGAIN timeout
+#else
+#define AGAIN true
+#endif
+
 #define SOME(state) (outcome[0] == state || outcome[1] == state || outcome[ANCHOR] == state)
 
 /* What is logged is logged once. */
@@ -57,14 +64,22 @@ inline tell(what) {
   }
 }
 
+#define ASK_FOR_VOTES SEND1(to_participant[0], PREPARE); SEND1(to_participant[1], PREPARE); SEND2(to_anchor, MARK, 0)
+
 active proctype coordinator() {
   bool has[PARTICIPANTS + 1];
+  byte tries = 2;
   /* READY: ask for votes and the mark until all are there. */
+  atomic { ASK_FOR_VOTES }
 ready:
   do
+#ifdef LIVENESS
+  :: atomic { timeout && tries > 0 -> tries--; ASK_FOR_VOTES }
+#else
   :: atomic { !has[0] -> SEND1(to_participant[0], PREPARE) }
   :: atomic { !has[1] -> SEND1(to_participant[1], PREPARE) }
   :: atomic { !has[ANCHOR] -> SEND2(to_anchor, MARK, 0) }
+#endif
   :: atomic { to_coordinator??YES, from -> has[from] = true }
   :: atomic { to_coordinator??MARKED, from -> has[ANCHOR] = true }
   :: atomic { to_coordinator??IS_ABORTED, from -> goto aborted }
@@ -82,8 +97,9 @@ ready:
   :: atomic { faults > 0 -> faults--; goto dead }
   fi;
 deciding:
+  SEND2(to_anchor, DECIDE, 0);
   do
-  :: atomic { SEND2(to_anchor, DECIDE, 0) }
+  :: atomic { AGAIN -> SEND2(to_anchor, DECIDE, 0) }
   :: atomic { to_coordinator??IS_COMMITTED, from -> tell(COMMITTED); goto end }
   :: atomic { to_coordinator??IS_ABORTED, from -> tell(ABORTED); goto end }
   :: atomic { faults > 0 -> faults--; goto dead }
@@ -116,8 +132,8 @@ end_anchor:
      fi }
   :: atomic { to_anchor??DECIDE, from ->
      if
-#ifdef FAULT_UNMARKED
-     :: state == READY || state == UNKNOWN -> state = COMMITTED; log(ANCHOR, COMMITTED)
+#ifdef FAULT_LAST_WINS
+     :: state == READY || state == UNKNOWN || state == ABORTED -> state = COMMITTED; outcome[ANCHOR] = COMMITTED
 #else
      :: state == READY || state == UNKNOWN -> state = ABORTED; log(ANCHOR, ABORTED)
 #endif
@@ -143,8 +159,8 @@ end_anchor:
      :: else -> skip
      fi }
   :: atomic { to_anchor??ACKNOWLEDGE, from -> acknowledged[from] = true }
-  :: atomic { state == COMMITTED && !acknowledged[0] && empty(to_participant[0]) -> SEND1(to_participant[0], FINISH_COMMIT) }
-  :: atomic { state == COMMITTED && !acknowledged[1] && empty(to_participant[1]) -> SEND1(to_participant[1], FINISH_COMMIT) }
+  :: atomic { AGAIN && state == COMMITTED && !acknowledged[0] && empty(to_participant[0]) -> SEND1(to_participant[0], FINISH_COMMIT) }
+  :: atomic { AGAIN && state == COMMITTED && !acknowledged[1] && empty(to_participant[1]) -> SEND1(to_participant[1], FINISH_COMMIT) }
 #ifndef LIVENESS
   :: atomic { to_anchor?message, from                         /* lost */ }
 #endif
@@ -179,7 +195,7 @@ end_participant:
      SEND2(to_anchor, ACKNOWLEDGE, self) }
 #ifndef FAULT_SILENT
      /* It asks when it has waited long enough. */
-  :: atomic { state == VOTED && empty(to_participant[self]) -> SEND2(to_anchor, ASK, self) }
+  :: atomic { AGAIN && state == VOTED && empty(to_participant[self]) -> SEND2(to_anchor, ASK, self) }
 #endif
 #ifdef FAULT_IMPATIENT
   :: atomic { state == VOTED -> state = ABORTED; log(self, ABORTED) }

@@ -1,5 +1,6 @@
 //! End-to-end tests of the real binary: a server process per test, on a free port and a data directory of its own.
 
+pub mod checkers;
 pub mod fuzz;
 pub mod interleaving;
 pub mod postgres;

@@ -75,7 +75,7 @@ fn everything_ends() {
 
 #[test]
 fn seeded_faults_are_found() {
-    for fault in ["-DFAULT_IMPATIENT", "-DFAULT_UNMARKED", "-DFAULT_FORGETFUL"] {
+    for fault in ["-DFAULT_IMPATIENT", "-DFAULT_LAST_WINS", "-DFAULT_FORGETFUL"] {
         if let Some((errors, _)) = safety(fault) {
             assert!(errors > 0, "{fault} is not found");
         }

@@ -28,6 +28,7 @@ use super::table::LockTable;
 use super::tree::{Kind, NodeId, Segment, SegmentKey};
 
 /// What is below a folded row.
+#[derive(Clone)]
 pub(super) struct Folded {
     /// Where in the owner's log the lock was written down; it may have moved since.
     logged_at: u32,
@@ -41,7 +42,7 @@ pub(super) struct Folded {
 const LONG: u8 = u8::MAX;
 
 /// All folded locks of a tree.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Folds {
     slab: Vec<Folded>,
     free: Vec<u32>,

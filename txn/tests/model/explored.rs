@@ -9,10 +9,18 @@ use super::properties::*;
 use super::rules::Rule;
 use super::scenario::{self, Faults, Scenario};
 
+/// More states than any exploration here has; one that outgrows it fails instead of filling the machine's memory.
+const STATES_MAX: usize = 150_000;
+
 /// Explores everything. No property fails, what is to be seen is seen, and there are at least so many states.
 fn explore(name: &str, scenario: Scenario, seen: &[&'static str], states_min: usize) {
     let started = Instant::now();
-    let checker = scenario.checker().threads(1).spawn_bfs().join();
+    let checker = scenario
+        .checker()
+        .threads(1)
+        .target_state_count(STATES_MAX)
+        .spawn_bfs()
+        .join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
     println!(
         "{name}: {states} states, depth {depth}, {:.1} s",
@@ -23,6 +31,7 @@ fn explore(name: &str, scenario: Scenario, seen: &[&'static str], states_min: us
         assert!(checker.discovery(property).is_some(), "{name}: never seen: {property}");
     }
     assert!(states >= states_min, "{name}: only {states} states");
+    assert!(states < STATES_MAX, "{name}: stopped at {states} states");
 }
 
 /// Panics with the way to a state in which a property does not hold.
@@ -46,6 +55,7 @@ fn explore_without(rule: Rule, scenario: Scenario, property: &'static str) {
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::AnyOf([property].into()))
+        .target_state_count(STATES_MAX)
         .spawn_bfs()
         .join();
     let found = checker.discovery(property);
