@@ -80,7 +80,7 @@ fn nobody_commits_what_another_aborts_and_everything_can_end() {
     let net = commit();
     let reachable = net.reachable();
     println!("{} markings", reachable.markings.len());
-    assert!(reachable.markings.len() > 50_000, "only {}", reachable.markings.len());
+    assert!(reachable.markings.len() > 90_000, "only {}", reachable.markings.len());
     assert_eq!(reachable.run_to(is_torn(&net)), None);
     assert_eq!(reachable.run_to(is_lie(&net)), None);
     let ends = is_final(&net);
@@ -128,7 +128,7 @@ fn a_decision_without_a_mark_is_found() {
 
 #[test]
 fn voters_that_never_ask_are_found() {
-    let questions = ["ask1", "tell_abort1", "tell_commit1"];
+    let questions = ["ask1", "tell_abort1"];
     let net = commit().without(&questions);
     assert!(net.reachable().lost(is_final(&net)) > 0);
 }

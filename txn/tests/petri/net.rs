@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 /// A set of marked places.
 pub type Marking = u128;
 
+/// More markings than any net here has.
+const MARKINGS_MAX: usize = 1_000_000;
+
 /// A transition: what it needs, and what is marked when it has fired.
 #[derive(Clone, Debug)]
 pub struct Transition {
@@ -200,6 +203,9 @@ impl Net {
     }
 
     /// All markings that can be reached, each with how it is reached first.
+    ///
+    /// # Panics
+    /// If there are more than a test should keep in memory.
     pub fn reachable(&self) -> Reachable<'_> {
         let mut number: HashMap<Marking, u32> = HashMap::from([(self.start, 0)]);
         let mut markings = vec![self.start];
@@ -221,6 +227,7 @@ impl Net {
             }
             successors.push(of_this);
             next += 1;
+            assert!(markings.len() < MARKINGS_MAX, "the net has outgrown this test");
         }
         Reachable {
             net: self,
