@@ -59,7 +59,7 @@ fn liveness(definitions: &[&str]) -> Option<(u32, f64)> {
 
 #[test]
 fn nobody_commits_what_another_aborts_and_nobody_lies() {
-    if let Some((errors, states)) = safety("-DNONE") {
+    if let Some((errors, states)) = safety("-DSAFETY") {
         assert_eq!(errors, 0);
         assert!(states > 10_000.0, "only {states} states");
     }
