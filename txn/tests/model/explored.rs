@@ -32,10 +32,7 @@ fn explore(name: &str, scenario: Scenario, seen: &[&'static str], states_min: us
         assert!(checker.discovery(property).is_some(), "{name}: never seen: {property}");
     }
     assert!(states >= states_min, "{name}: only {states} states");
-    assert!(
-        checker.state_count() < STATES_MAX,
-        "{name}: stopped at {states} states"
-    );
+    assert!(checker.state_count() < STATES_MAX, "{name}: stopped at {states} states");
 }
 
 /// Panics with the way to a state in which a property does not hold.
@@ -260,7 +257,11 @@ fn everything_that_may_go_wrong() {
         let (states, seconds) = (checker.unique_state_count(), started.elapsed().as_secs_f64());
         println!(
             "{name}: {states} states, {seconds:.0} s, {}",
-            if checker.state_count() < limit { "all" } else { "stopped by the limit" }
+            if checker.state_count() < limit {
+                "all"
+            } else {
+                "stopped by the limit"
+            }
         );
     }
 }
