@@ -67,7 +67,7 @@ impl NodeInner {
     /// [`TxnError::NoLeader`] when none is found in time; for what is asked only once, [`TxnError::OutcomeUnknown`] when no
     /// answer came.
     pub(crate) async fn ask_shard(self: &Arc<Self>, shard: ShardId, ask: ShardAsk) -> Result<Answer, TxnError> {
-        let ask = Ask::Shard(shard, ask);
+        let ask = Ask::Shard(shard, Box::new(ask));
         let began = Instant::now();
         let (mut pause, mut attempt, mut tries) = (PAUSE_MIN, 0, 0);
         while began.elapsed() < PATIENCE {

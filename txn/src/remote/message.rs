@@ -29,7 +29,7 @@ pub(crate) struct Envelope {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
     /// Of a shard's leader.
-    Shard(ShardId, ShardAsk),
+    Shard(ShardId, Box<ShardAsk>),
     /// Of a node.
     Node(NodeAsk),
 }

@@ -75,7 +75,7 @@ async fn answer_either(node: &Arc<NodeInner>, attempt: u32, ask: Ask) -> Answer 
             let Some(shard) = node.local_leader(id) else {
                 return Answer::NotLeader(node.leader_hint(id));
             };
-            let answer = answer_for_shard(node, &shard, attempt, ask).await;
+            let answer = answer_for_shard(node, &shard, attempt, *ask).await;
             match answer.unwrap_or_else(Answer::Refused) {
                 // Nothing it said is worth anything (N3): the next leader is asked.
                 Answer::Refused(TxnError::Unavailable) if node.local_leader(id).is_none() => {

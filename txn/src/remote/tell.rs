@@ -163,5 +163,5 @@ impl Drop for TakeAlong {
 
 /// What may be done only once, and is asked about if no answer comes.
 pub(super) fn is_once(ask: &Ask) -> bool {
-    matches!(ask, Ask::Shard(_, ShardAsk::CommitOnePhase { .. }))
+    matches!(ask, Ask::Shard(_, ask) if matches!(**ask, ShardAsk::CommitOnePhase { .. }))
 }
