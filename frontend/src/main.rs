@@ -29,7 +29,7 @@ fn start() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(Box::pin(async {
         match options.command {
-            Command::Start(start) => frontend::server::run(start).await,
+            Command::Start(start) => frontend::server::run(*start).await,
             Command::Check(check) => frontend::server::check(check).await,
         }
     }))

@@ -51,9 +51,9 @@ pub use machine::records::Position;
 pub use name::{AddIncrement, IndexId, Key, LockName, LockRequest, Mode, RowPart, TableId};
 pub use node::{Node, NodeConfig};
 pub use outcome::TransactionOutcome;
-pub use shard_rows::ShardRows;
 pub use reading::Seen;
 pub use rehearsal::{CommitPlan, RehearsedLock};
+pub use shard_rows::ShardRows;
 pub use transaction::{
     DeadlockPolicy, Isolation, KeyRange, LockWait, LockedRow, RowWrite, SavepointMark, Transaction, TransactionOptions,
 };

@@ -32,7 +32,7 @@ use crate::reading::Seen;
 use crate::shard::asker::Asker;
 use crate::shard::read::Look;
 use crate::state::{self, Phase, State};
-use crate::{IndexId, Key, LockRequest, TableId, TxnError, ShardRows, finish, locking, reading, scan, shard_rows};
+use crate::{IndexId, Key, LockRequest, ShardRows, TableId, TxnError, finish, locking, reading, scan, shard_rows};
 
 /// Isolation levels; READ UNCOMMITTED is READ COMMITTED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

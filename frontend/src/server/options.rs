@@ -23,7 +23,7 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Starts a node.
-    Start(Start),
+    Start(Box<Start>),
     /// Checks a data directory that no server uses: recovers it, and compares rows, index entries and records.
     Check(Check),
 }

@@ -82,7 +82,9 @@ impl Layout {
             .checked_add(start)
             .zip(self.values.checked_add(self.end(bytes, index)));
         match range {
-            Some((start, end)) if start <= end && end <= bytes.len() => Ok(Some((bytes[self.tags + index], start..end))),
+            Some((start, end)) if start <= end && end <= bytes.len() => {
+                Ok(Some((bytes[self.tags + index], start..end)))
+            }
             _ => Err(StorageError::corrupted("row offsets")),
         }
     }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{
-    Chain, Consolidation, RowSlice, RowView, StoredVersion, ValueRef, Version, consolidation, decode_row, encode_row, fold, moved_to,
+    Chain, Consolidation, RowSlice, RowView, StoredVersion, ValueRef, Version, consolidation, decode_row, encode_row,
+    fold, moved_to,
 };
 use crate::{Array, Datum, Interval, Jsonb, Numeric, Path, PathOp, Row, Step, StorageError};
 

@@ -18,7 +18,7 @@ async fn forgetful() -> Fixture {
 
 async fn tidy_all(fixture: &Fixture) {
     for shard in &fixture.node.inner.local_leaders() {
-        tidy(&fixture.node.inner, &shard).await.unwrap();
+        tidy(&fixture.node.inner, shard).await.unwrap();
     }
 }
 

@@ -108,11 +108,10 @@ async fn a_shard_refuses_locks_of_an_older_epoch_by_itself() {
 
     // The steps of two phases, and what goes ahead of a large commit.
     let owner = locked(Isolation::ReadCommitted).await;
-    let epoch = Some(shard.core().epoch);
+    let old = shard.core().epoch;
     end_silently();
     let id = owner.inner.id;
     let request = [row_lock("a", RowPart::Path(Path::column(1)), Mode::Exclusive)];
-    let old = epoch.unwrap();
     let batch = Batch {
         requests: &request,
         step: 99,
@@ -122,7 +121,7 @@ async fn a_shard_refuses_locks_of_an_older_epoch_by_itself() {
     };
     let (granted, _) = shard.lock(owner.inner.asker(), old, batch).await;
     assert!(is_serialization(&granted), "a lock asked for in the epoch of before");
-    let staged = shard.stage((id, clock_ms(), 0), epoch, Vec::new()).map(drop);
+    let staged = shard.stage((id, clock_ms(), 0), Some(old), Vec::new()).map(drop);
     assert!(is_serialization(&staged), "a part of a large commit");
     let attempt = Attempt::begin(inner, id);
     let mut replies = inner.live.coordinate(attempt);
@@ -132,7 +131,7 @@ async fn a_shard_refuses_locks_of_an_older_epoch_by_itself() {
     };
     let mut ask = |message| {
         let payload = Payload {
-            epoch,
+            epoch: Some(old),
             ..Payload::default()
         };
         shard.deliver(message, payload).unwrap();

@@ -433,7 +433,7 @@ impl Shard {
         }
         let standing = self.durable.known.get(&txn).and_then(|known| known.decision);
         let stands = payload.epoch == Some(self.epoch) && self.locks.holds(txn);
-        if standing.is_some() || !(stands || !scenario.keeps(Rule::Epoch)) {
+        if standing.is_some() || !stands && scenario.keeps(Rule::Epoch) {
             let decision = standing.unwrap_or(Decision::Abort);
             effects
                 .packets

@@ -44,9 +44,8 @@ impl Net {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let copies: Vec<String> = if line.contains(':') && line.contains("{i}") {
-                vec![line.replace("{i}", "1"), line.replace("{i}", "2")]
-            } else if line.starts_with("sum") && line.contains("{i}") {
+            let is_one_of_each = line.contains(':') || line.starts_with("sum");
+            let copies: Vec<String> = if is_one_of_each && line.contains("{i}") {
                 vec![line.replace("{i}", "1"), line.replace("{i}", "2")]
             } else {
                 vec![line.to_owned()]

@@ -112,7 +112,9 @@ fn collect_unordered(plan: &Arc<dyn Plan>, mut is_unordered: bool, scans: &mut V
     } else if plan.as_any().is::<SortPlan>() {
         is_unordered = true;
     }
-    plan.inputs().iter().for_each(|input| collect_unordered(input, is_unordered, scans));
+    plan.inputs()
+        .iter()
+        .for_each(|input| collect_unordered(input, is_unordered, scans));
 }
 
 /// The scans below the part of a plan that DataFusion would compute, leftmost first.
@@ -209,7 +211,9 @@ async fn decide(plan: &AdaptivePlan, runtime: &Arc<Runtime>, frame: &Frame) -> S
     for scan in scans {
         // By how many rows there are, not by how many pass the conditions.
         let is_seen_large = unordered.iter().any(|other| Arc::ptr_eq(other, &scan))
-            && parts(&scan, runtime, frame).await?.is_some_and(|parts| has_many(&parts));
+            && parts(&scan, runtime, frame)
+                .await?
+                .is_some_and(|parts| has_many(&parts));
         let (count, is_large) = match is_seen_large {
             true => (0, true),
             false => {

@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use storage::{Datum, Numeric};
 
 use crate::relational::accumulate::{AggregateProgram, GroupState};
-use crate::relational::columnar::expression::RunContext;
 use crate::relational::columnar::decimal::Sum;
+use crate::relational::columnar::expression::RunContext;
 use crate::relational::columnar::form::{ArrayBuilder, Form, Reader};
 use crate::relational::columnar::vector::outward;
 use crate::{SqlError, SqlState};

@@ -88,7 +88,9 @@ impl Operation {
                 (scale <= SCALE_MAX).then_some((left.0.checked_mul(right.0)?, scale))
             }
             Self::Add => align(left, right).and_then(|(left, right, scale)| Some((left.checked_add(right)?, scale))),
-            Self::Subtract => align(left, right).and_then(|(left, right, scale)| Some((left.checked_sub(right)?, scale))),
+            Self::Subtract => {
+                align(left, right).and_then(|(left, right, scale)| Some((left.checked_sub(right)?, scale)))
+            }
         }
     }
 
@@ -119,12 +121,7 @@ impl Operation {
 }
 
 /// Compares all rows.
-pub(crate) fn compare(
-    comparison: Comparison,
-    left: &Operand<'_>,
-    right: &Operand<'_>,
-    rows: usize,
-) -> BooleanArray {
+pub(crate) fn compare(comparison: Comparison, left: &Operand<'_>, right: &Operand<'_>, rows: usize) -> BooleanArray {
     let mut builder = BooleanBuilder::with_capacity(rows);
     for row in 0..rows {
         if left.is_null(row) || right.is_null(row) {

@@ -174,7 +174,10 @@ impl ArrayBuilder {
             (Self::Int4(builder), ValueRef::Int4(value) | ValueRef::Date(value)) => builder.append_value(value),
             (
                 Self::Int8(builder),
-                ValueRef::Int8(value) | ValueRef::Time(value) | ValueRef::Timestamp(value) | ValueRef::TimestampTz(value),
+                ValueRef::Int8(value)
+                | ValueRef::Time(value)
+                | ValueRef::Timestamp(value)
+                | ValueRef::TimestampTz(value),
             ) => builder.append_value(value),
             (Self::Float4(builder), ValueRef::Float4(value)) => builder.append_value(value),
             (Self::Float8(builder), ValueRef::Float8(value)) => builder.append_value(value),

@@ -93,7 +93,12 @@ pub(crate) struct ScanExec {
 
 impl ScanExec {
     /// A leaf over what [`parts`] gave for this plan; `forms` are those of the plan's output.
-    pub(crate) fn new(plan: &Arc<dyn Plan>, parts: Vec<ShardRows>, forms: Arc<[Form]>, context: &Arc<RunContext>) -> Self {
+    pub(crate) fn new(
+        plan: &Arc<dyn Plan>,
+        parts: Vec<ShardRows>,
+        forms: Arc<[Form]>,
+        context: &Arc<RunContext>,
+    ) -> Self {
         let measure = plan.described().map(|node| node.measure.clone());
         if let Some(measure) = &measure {
             // Rows that were read to choose the engine are read again.
@@ -114,7 +119,10 @@ impl ScanExec {
                     columns.push((slot, form));
                 }
             };
-            scan.slots.iter().zip(&*forms).for_each(|(slot, form)| add(*slot, *form));
+            scan.slots
+                .iter()
+                .zip(&*forms)
+                .for_each(|(slot, form)| add(*slot, *form));
             if !scan.filter.is_empty() {
                 let all = Program::all(&scan.filter);
                 all.root.for_each_slot(&mut |slot| add(slot, stored_form(scan, slot)));

@@ -302,7 +302,12 @@ impl ScanOperator {
             count += keys.len();
             early.push_back(keys);
             if count > ENTRIES_MAX {
-                let whole = source.scan(self.plan.table.id, self.plan.wanted.as_ref(), KeyRange::default(), false);
+                let whole = source.scan(
+                    self.plan.table.id,
+                    self.plan.wanted.as_ref(),
+                    KeyRange::default(),
+                    false,
+                );
                 self.state = State::Rows(whole, Vec::new().into_iter());
                 return Ok(());
             }
