@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A node dials the nodes it has something to ask; the other side only answers on that connection. Requests become frames
-//! ([`frame`]) in lanes ([`outbox`]); a gRPC message holds as many frames as wait when the connection can take one, so that
+//! (`frame`) in lanes (`outbox`); a gRPC message holds as many frames as wait when the connection can take one, so that
 //! an idle connection adds no delay and a busy one little work per request.
 //!
 //! # Invariants
