@@ -8,6 +8,7 @@ use storage::Datum;
 
 use super::SystemContext;
 use super::builder::{Builder, id, text};
+use super::routines::namespace;
 use super::schema::{catalog_oid, part_oid, user, visible};
 use crate::catalog::{BOOTSTRAP_ROLE, CAMBIUM_SCHEMA, RelationKind};
 use crate::stored;
@@ -138,6 +139,10 @@ fn extension(rows: &mut Builder) {
 fn extension_members(rows: &mut Builder, context: &SystemContext<'_>) {
     let inside = visible(context).filter(|relation| relation.schema == CAMBIUM_SCHEMA);
     let members = inside.map(|relation| ("pg_class", relation.id));
+    let functions = crate::functions::all()
+        .iter()
+        .filter(|function| namespace(function.name) == CAMBIUM_SCHEMA);
+    let members = members.chain(functions.map(|function| ("pg_proc", function.oid)));
     for (catalog, member) in [("pg_namespace", CAMBIUM_SCHEMA)].into_iter().chain(members) {
         rows.row([
             ("classid", class(catalog)),

@@ -14,7 +14,7 @@ use crate::types::{self, oid};
 const INTERNAL_LANGUAGE: u32 = 12;
 
 /// Schema of a function: our own have it in their name.
-fn namespace(function: &str) -> u32 {
+pub(super) fn namespace(function: &str) -> u32 {
     if function.starts_with("cambium.") {
         CAMBIUM_SCHEMA
     } else {
