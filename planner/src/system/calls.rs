@@ -50,7 +50,9 @@ impl Calls<'_> {
             "pg_function_is_visible" => {
                 let function = number(args, 0).and_then(functions::by_oid);
                 // Those of schema `cambium` are called by their whole name only.
-                Ok(function.map_or(Datum::Null, |function| Datum::Bool(!function.name.starts_with("cambium."))))
+                Ok(function.map_or(Datum::Null, |function| {
+                    Datum::Bool(!function.name.starts_with("cambium."))
+                }))
             }
             "pg_operator_is_visible" => Ok(exists(number(args, 0).and_then(functions::operator_by_oid).is_some())),
             name if name.starts_with("pg_") && name.ends_with("_is_visible") => Ok(Datum::Bool(true)),
